@@ -1,4 +1,4 @@
-"""The command line every stage shares: ``python -m stages.<name> [--<folder> PATH ...] [--params FILE] [--set ...]``."""
+"""The command line every stage shares: ``python -m stages.<name> [--<folder> PATH] [--params FILE] [--set ...]``."""
 
 import argparse
 import inspect

@@ -67,5 +67,5 @@ def _tidy(value: Any) -> Any:
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

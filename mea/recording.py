@@ -9,6 +9,7 @@ import numpy as np
 from mea.errors import MeaError
 
 FORMAT_VERSION = 1
+IDENTITY = ("recording", "label", "culture", "batch", "file", "sha256")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def write_recording(path: Path, recording: Recording) -> None:
     """Write the small uniform HDF5 file of a recording: the same bytes for the same recording."""
     with h5py.File(path, "w") as h5:
         h5.attrs["format_version"] = FORMAT_VERSION
-        for name in ("recording", "label", "culture", "batch", "file", "sha256"):
+        for name in IDENTITY:
             h5.attrs[name] = getattr(recording, name)
         group = h5.create_group("source")
         for item in fields(Source):
@@ -143,8 +144,8 @@ def read_recording(path: Path) -> Recording:
         with h5py.File(path, "r") as h5:
             version = h5.attrs.get("format_version")
             if version != FORMAT_VERSION:
-                raise MeaError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}. Run dvc repro h5.")
-            identity = {name: str(h5.attrs[name]) for name in ("recording", "label", "culture", "batch", "file", "sha256")}
+                raise MeaError(f"{path}: format version {version}, but {FORMAT_VERSION} is read. Run dvc repro h5.")
+            identity = {name: str(h5.attrs[name]) for name in IDENTITY}
             return Recording(**identity, source=_read_source(h5["source"]))
     except (OSError, KeyError) as error:
         raise MeaError(f"{path}: not a recording written by the h5 stage ({error}). Run dvc repro h5.") from None
