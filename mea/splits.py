@@ -1,0 +1,234 @@
+"""Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
+
+import hashlib
+import warnings
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from mea.errors import BadRecording, MeaError
+from mea.events import Events
+
+LEVELS = ("batch", "culture", "recording", "chunk")  # from the coarsest to the finest
+IDENTITY = ["recording", "label", "culture", "batch"]
+
+
+def choose_level(recordings: pd.DataFrame, by: str) -> str:
+    """The level to split by: as asked, or with ``auto`` the coarsest that is known for any recording."""
+    if by != "auto":
+        return by
+    return next(level for level in LEVELS if (recordings[level] != "").any())
+
+
+def group_recordings(recordings: pd.DataFrame, level: str) -> np.ndarray:
+    """Number the groups of recordings that must stay on one side.
+
+    At ``batch``, recordings that share a batch or a culture are one group; at ``culture``, those that share a
+    culture. A recording of which neither is known is its own group, with a warning.
+
+    Returns
+    -------
+    np.ndarray
+        (n_recordings,) int group numbers, in the order of first appearance.
+    """
+    levels = [name for name in LEVELS[LEVELS.index(level) :] if name in ("batch", "culture")]
+    n = len(recordings)
+    links = coo_array((n, n), dtype=bool)
+    for name in levels:
+        values = recordings[name].to_numpy()
+        known = values != ""
+        links = links + coo_array((values[:, None] == values[None, :]) & known[:, None])
+    if levels:
+        unknown = recordings.loc[recordings[levels[0]] == "", "recording"]
+        if len(unknown):
+            warnings.warn(
+                f"{levels[0]} unknown for {len(unknown)} of {n} recordings ({', '.join(unknown[:3])}…): each of these "
+                f"is its own group unless its culture is known. State it in recordings.csv.",
+                stacklevel=2,
+            )
+    _, numbers = connected_components(links, directed=False)
+    return pd.factorize(numbers)[0]
+
+
+def cut_chunks(
+    recordings: pd.DataFrame, chunk_s: float, first_s: float | None
+) -> tuple[pd.DataFrame, dict[str, BadRecording]]:
+    """Cut every recording into pieces of ``chunk_s`` from its beginning; a remainder is dropped.
+
+    Parameters
+    ----------
+    recordings
+        Columns recording, label, culture, batch, rate_hz, duration_s.
+    chunk_s
+        Length of a chunk in seconds; a whole number of samples at every recording's rate.
+    first_s
+        Use only this much of each recording, so that its length cannot tell its class; None for all.
+
+    Returns
+    -------
+    chunks
+        Columns chunk, recording, label, culture, batch, start_s, stop_s.
+    refused
+        The recordings shorter than one chunk, with the reason.
+    """
+    tables, refused = [], {}
+    for recording in recordings.itertuples():
+        usable_s = min(recording.duration_s, first_s or np.inf)
+        chunk_samples = round(chunk_s * recording.rate_hz)
+        count = round(usable_s * recording.rate_hz) // chunk_samples
+        if count == 0:
+            refused[recording.recording] = BadRecording(
+                f"{recording.recording}: {usable_s:g} s are shorter than one chunk (split.chunk_s = {chunk_s:g} s). "
+                "Choose a shorter chunk, remove the recording, or set split.on_bad_recording: skip."
+            )
+            continue
+        index = np.arange(count)
+        table = pd.DataFrame({"chunk": [f"{recording.recording}@{number:04d}" for number in index]})
+        for name in IDENTITY:
+            table[name] = getattr(recording, name)
+        table["start_s"] = (index * chunk_samples / recording.rate_hz).round(6)
+        table["stop_s"] = ((index + 1) * chunk_samples / recording.rate_hz).round(6)
+        tables.append(table)
+    columns = ["chunk", *IDENTITY, "start_s", "stop_s"]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns), refused
+
+
+def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
+    """Give every chunk the fold in which it is held out, stratified by label.
+
+    Whole groups of recordings are held out together; at ``chunk`` single chunks are, as the predecessor's second
+    version did (stratified, shuffled).
+
+    Returns
+    -------
+    np.ndarray
+        (n_chunks,) int, 0 to ``folds`` - 1.
+
+    Raises
+    ------
+    MeaError
+        If there is one class only, fewer groups than folds, or a fold that would leave a class out of training.
+    """
+    labels = sorted(set(chunks["label"]))
+    if len(labels) < 2:
+        raise MeaError(f"only one class, {labels}: a classifier needs recordings of two or more. Check the labels.")
+    if level == "chunk":
+        smallest = chunks["label"].value_counts().min()
+        if smallest < folds:
+            raise MeaError(f"{smallest} chunks of one class are fewer than {folds} folds. Lower split.folds.")
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed).split(chunks, chunks["label"])
+        return _number_folds(splitter, len(chunks))
+    recordings = chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+    groups = group_recordings(recordings, level)
+    _check_groups(recordings, groups, level, folds)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = _number_folds(splitter.split(recordings, recordings["label"], groups), len(recordings))
+    _check_sides(recordings["label"].to_numpy(), fold, level)
+    return chunks["recording"].map(dict(zip(recordings["recording"], fold))).to_numpy()
+
+
+def _number_folds(splits, n: int) -> np.ndarray:
+    fold = np.full(n, -1)
+    for number, (_, held_out) in enumerate(splits):
+        fold[held_out] = number
+    return fold
+
+
+def _check_groups(recordings: pd.DataFrame, groups: np.ndarray, level: str, folds: int) -> None:
+    count = len(set(groups))
+    if count < folds:
+        raise MeaError(
+            f"{count} groups by {level} are fewer than {folds} folds. Lower split.folds, record more, or choose a "
+            "finer split.by (culture, recording), knowing that alike recordings may then stand on both sides."
+        )
+    for label in sorted(set(recordings["label"])):
+        if len(set(groups[recordings["label"] == label])) < 2:
+            raise MeaError(
+                f"label {label!r} stands in one group by {level} only: held out, nothing is left to learn it from. "
+                "Record it in another, or choose a finer split.by."
+            )
+
+
+def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
+    for number in sorted(set(fold)):
+        missing = set(labels) - set(labels[fold != number])
+        if missing:
+            raise MeaError(
+                f"fold {number} holds every group of {sorted(missing)} by {level}: nothing is left to learn it from. "
+                "Lower split.folds, or change split.seed."
+            )
+
+
+def audit_split(chunks: pd.DataFrame, level: str, digests: dict[str, str]) -> str:
+    """Check that nothing stands on two sides.
+
+    Parameters
+    ----------
+    chunks
+        The chunks with their fold.
+    level
+        The level split by.
+    digests
+        Digest of each recording's events, from :func:`hash_events`; an empty string for a silent one.
+
+    Returns
+    -------
+    str
+        An empty string for an honest split, else the warning that goes beside every metric.
+
+    Raises
+    ------
+    MeaError
+        If a group of the chosen level stands in two folds, two recordings hold the same events, or chunks overlap.
+    """
+    _check_contents(digests)
+    _check_overlaps(chunks)
+    if level == "chunk":
+        return "leaky: split by chunk; pieces of one recording stand on both sides"
+    finer = [name for name in LEVELS[:-1] if LEVELS.index(name) >= LEVELS.index(level)]
+    for name in finer:
+        spread = _find_spread(chunks, name)
+        if spread:
+            raise MeaError(f"{name} {spread[0]!r} stands in two folds although the split is by {level}. Report this.")
+    coarser = [name for name in LEVELS[: LEVELS.index(level)] if _find_spread(chunks, name)]
+    if coarser:
+        return f"leaky: split by {level}, and recordings of one {' or '.join(coarser)} stand on both sides"
+    return ""
+
+
+def _find_spread(chunks: pd.DataFrame, name: str) -> list[str]:
+    known = chunks[chunks[name] != ""]
+    counts = known.groupby(name)["fold"].nunique()
+    return list(counts[counts > 1].index)
+
+
+def _check_contents(digests: dict[str, str]) -> None:
+    seen: dict[str, str] = {}
+    for recording, digest in digests.items():
+        if digest and digest in seen:
+            raise MeaError(
+                f"{recording} and {seen[digest]} hold the same events: one recording under two names. "
+                "Remove one of them (and its line in recordings.csv)."
+            )
+        seen[digest] = recording
+
+
+def _check_overlaps(chunks: pd.DataFrame) -> None:
+    ordered = chunks.sort_values(["recording", "start_s"])
+    before = ordered.groupby("recording")["stop_s"].shift()
+    overlapping = ordered[ordered["start_s"] < before]
+    if len(overlapping):
+        raise MeaError(f"chunk {overlapping['chunk'].iloc[0]} overlaps the one before it. Report this.")
+
+
+def hash_events(events: Events) -> str:
+    """SHA-256 of what a recording's events are, whatever its name; an empty string when there are none."""
+    if len(events.electrode) == 0:
+        return ""
+    digest = hashlib.sha256()
+    for values in (events.row, events.col, events.electrode, events.peak_sample, events.waveform_counts):
+        digest.update(np.ascontiguousarray(values, dtype=np.int64).tobytes())
+    return digest.hexdigest()
