@@ -15,21 +15,8 @@ NO_SOURCE = "00000000-0000-0000-0000-000000000000"
 RAW_LABEL = "Data Acquisition (1) Electrode Raw Data"
 FILTERED_LABEL = "Filter (1) Filter Data"
 DIGITAL_LABEL = "Data Acquisition (1) Digital Data"
-DAYS = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"]
-MONTHS = [
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-]
+DAYS = "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag".split()  # noqa: SIM905
+MONTHS = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()  # noqa: SIM905
 TEXT = h5py.string_dtype("ascii")
 INFO_CHANNEL = np.dtype(
     [
