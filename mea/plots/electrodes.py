@@ -40,14 +40,11 @@ def draw_electrode_map(
     """
     values = np.asarray(values, float)
     positive = values[values > 0]  # NaN compares as false
-    norm: Normalize = Normalize()
-    if log and len(positive):
-        norm = LogNorm(positive.min(), max(positive.max(), positive.min() * 1.01))
-    elif np.isfinite(values).any():
-        norm = Normalize(np.nanmin(values), max(np.nanmax(values), np.nanmin(values) + 1e-9))
+    lowest = positive.min() if len(positive) else 0.1
+    norm = LogNorm(lowest, max(positive.max(initial=1.0), 1.01 * lowest)) if log else Normalize()
     silent = log and bool((values == 0).any())
     colours = matplotlib.colormaps[COLOUR_MAP].with_extremes(under="0.8", bad="white")
-    shown = np.where(values == 0, positive.min(initial=1.0) / 2, values) if silent and len(positive) else values
+    shown = np.where(values == 0, lowest / 2, values) if silent else values
     image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, origin="upper")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85, extend="min" if silent else "neither")
     bar.set_label(f"{label}{', log scale' if log else ''}{'; grey: 0' if silent else ''}")
@@ -115,8 +112,9 @@ def figure_electrode_maps(
     title
         Above both, for instance the recording.
     """
-    maps = [("noise", "noise (µV)", noise_uv_grid, False), ("firing rate", "rate (Hz)", rate_hz_grid, True)]
-    maps = [entry for entry in maps if entry[2] is not None]
+    maps = [("firing rate", "rate (Hz)", rate_hz_grid, True)]
+    if noise_uv_grid is not None:
+        maps.insert(0, ("noise", "noise (µV)", noise_uv_grid, False))
     picture, axes = new_picture(1, len(maps), (4.5 * len(maps), 4.0), title)
     for ax, (name, label, values, log) in zip(axes[0], maps, strict=True):
         draw_electrode_map(ax, values, label, log, row_names, col_names, name)

@@ -1,6 +1,7 @@
 """Pictures of recordings over time: traces before and after cleaning, rasters."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,13 +80,17 @@ def draw_trace(
         picked = np.union1d(picked, peaks).astype(int)
     first = round(start_s * rate_hz)
     scale = (lambda sample: (first + sample) / rate_hz) if axis == "time" else (lambda sample: first + sample)
-    ax.plot(scale(picked), signal_uv[picked], color=COLOURS[series], linewidth=0.7, label=label)
+    ax.plot(scale(picked), signal_uv[picked], color=COLOURS[series], linewidth=0.7, alpha=0.85, label=label)
     if threshold_uv is not None:
         for sign in (1, -1):
             name = "threshold" if sign == 1 else None
             ax.axhline(sign * threshold_uv, color=NEUTRAL, linestyle="--", linewidth=0.9, label=name)
     if peaks is not None:
-        style = {"marker": series_style(series)["marker"], "markerfacecolor": "none", "markeredgecolor": "black"}
+        style: dict[str, Any] = {
+            "marker": series_style(series)["marker"],
+            "markerfacecolor": "none",
+            "markeredgecolor": "black",
+        }
         name = "detected peaks" if label is None else f"peaks, {label}"
         ax.plot(scale(np.asarray(peaks, int)), signal_uv[np.asarray(peaks, int)], linestyle="none", label=name, **style)
     label_axes(ax, "time (s)" if axis == "time" else "sample", "voltage (µV)")
@@ -132,7 +137,8 @@ def figure_traces(
         draw_trace(after, cleaned_uv[column], rate_hz, start_s, peaks[column], axis=axis)
         before.set(title=f"{name}, before cleaning", xlabel="")
         after.set(title=f"{name}, after cleaning")
-        before.legend(loc="upper right")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    picture.legend(handles, names, loc="outside lower center", ncols=2)
     picture.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s)
     return picture
 
@@ -167,7 +173,7 @@ def figure_together(
     for series, name in enumerate(titles):
         marked = None if peaks is None else peaks[series]
         draw_trace(axes[0, 0], signals_uv[series], rate_hz, start_s, marked, label=name, axis=axis, series=series)
-    axes[0, 0].legend(loc="upper right", ncols=2)
+    picture.legend(loc="outside lower center", ncols=4)
     picked = pick_samples(np.asarray(signals_uv))
     columns = {f"{name}_uv": np.asarray(signals_uv[series])[picked] for series, name in enumerate(titles)}
     picture.table = pd.DataFrame({"time_s": start_s + picked / rate_hz} | columns)
@@ -199,7 +205,13 @@ def draw_raster(
         Stretch of time shown; ``stop_s=None``: to the last spike.
     """
     height = max(0.8, min(9.0, 190.0 / n_electrodes))
-    style = {"marker": "|", "markersize": height, "markeredgewidth": 0.5, "color": "black", "linestyle": "none"}
+    style: dict[str, Any] = {
+        "marker": "|",
+        "markersize": height,
+        "markeredgewidth": 0.5,
+        "color": "black",
+        "linestyle": "none",
+    }
     ax.plot(spike_times_s, electrode, **style)
     stop_s = float(np.max(spike_times_s, initial=start_s)) if stop_s is None else stop_s
     ax.set_xlim(start_s, stop_s if stop_s > start_s else start_s + 1.0)

@@ -34,7 +34,7 @@ def draw_confusion(ax: Axes, matrix: np.ndarray, labels: Sequence[str], title: s
     percent = _row_percent(matrix)
     image = ax.imshow(percent, cmap=matplotlib.colormaps[COLOUR_MAP], vmin=0, vmax=100)
     ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("share of the actual label (%)")
-    size = max(6.0, 12.0 - len(labels))
+    size = max(7.0, 12.0 - len(labels))
     for (row, col), count in np.ndenumerate(matrix):
         colour = "black" if percent[row, col] > 50 else "white"
         text = f"{count}\n{percent[row, col]:.1f} %"
@@ -129,7 +129,11 @@ def draw_roc(ax: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]
     """
     for series, (name, (false_positive, true_positive, area)) in enumerate(curves.items()):
         style = series_style(series)
-        line = {"color": style["color"], "linestyle": style["linestyle"], "label": f"{name} (area {area:.3f})"}
+        line: dict[str, Any] = {
+            "color": style["color"],
+            "linestyle": style["linestyle"],
+            "label": f"{name} (area {area:.3f})",
+        }
         ax.plot(100 * np.asarray(false_positive), 100 * np.asarray(true_positive), clip_on=False, zorder=3, **line)
     ax.plot([0, 100], [0, 100], color=NEUTRAL, linestyle=":", linewidth=1.0, label="chance")
     ax.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
@@ -167,12 +171,14 @@ def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
     """
     bins = bins[bins["count"] > 0]
     ax.plot([0, 100], [0, 100], color=NEUTRAL, linestyle=":", linewidth=1.0, label="perfectly calibrated")
-    style = {"color": COLOURS[0], "marker": "o", "clip_on": False, "zorder": 3}
+    style: dict[str, Any] = {"color": COLOURS[0], "marker": "o", "clip_on": False, "zorder": 3}
     ax.plot(100 * bins["confidence"], 100 * bins["accuracy"], label="this classifier", **style)
+    boxed = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     for confidence, accuracy, count in zip(bins["confidence"], bins["accuracy"], bins["count"], strict=True):
         above = accuracy < 0.9
-        place = {"xytext": (0, 6 if above else -6), "va": "bottom" if above else "top", "ha": "center"}
-        ax.annotate(f"{count:.0f}", (100 * confidence, 100 * accuracy), textcoords="offset points", fontsize=8, **place)
+        place: dict[str, Any] = {"xytext": (0, 6 if above else -6), "va": "bottom" if above else "top", "ha": "center"}
+        place |= {"textcoords": "offset points", "fontsize": 8, "bbox": boxed}
+        ax.annotate(f"{count:.0f}", (100 * confidence, 100 * accuracy), **place)
     lowest = 0.0 if bins["confidence"].min() < 0.5 else 50.0
     ax.set(xlim=(lowest, 100), ylim=(0, 100))
     ax.grid(visible=True)
@@ -220,7 +226,11 @@ def draw_recordings(ax: Axes, predictions: pd.DataFrame, title: str = "") -> Non
     (_draw_named if len(table) <= NAMED_RECORDINGS else _draw_strips)(ax, table, labels)
     draw_line = ax.axvline if len(table) <= NAMED_RECORDINGS else ax.axhline
     draw_line(chance, color=NEUTRAL, linestyle=":", linewidth=1.2, label=f"1 in {len(labels)}")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    handles, names = ax.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda item: names[item].split(" (")[0] not in labels)
+    ax.legend(
+        [handles[item] for item in order], [names[item] for item in order], bbox_to_anchor=(1, 1), loc="upper left"
+    )
     ax.set_title(title)
 
 
@@ -239,11 +249,17 @@ def _draw_strips(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
     for series, label in enumerate(labels):
         rows, style = table[table["label"] == label], series_style(series)
         places = series + 0.7 * (np.arange(len(rows)) * GOLDEN_RATIO % 1 - 0.5)  # spread evenly, no randomness
-        points = {"color": style["color"], "marker": style["marker"], "markerfacecolor": "none", "alpha": 0.85}
+        points: dict[str, Any] = {
+            "color": style["color"],
+            "marker": style["marker"],
+            "markerfacecolor": "none",
+            "alpha": 0.85,
+        }
         ax.plot(places, rows["percent"], linestyle="none", label=f"{label} ({len(rows)})", **points)
         wrong = rows["wrong"].to_numpy()
-        name = f"called wrongly ({int(table['wrong'].sum())})" if series == 0 else None
-        cross = {"marker": "x", "color": "black", "markersize": 5.0, "markeredgewidth": 0.9}
+        last = series == len(labels) - 1
+        name = f"called wrongly ({int(table['wrong'].sum())})" if last else None
+        cross: dict[str, Any] = {"marker": "x", "color": "black", "markersize": 5.0, "markeredgewidth": 0.9}
         ax.plot(places[wrong], rows["percent"][wrong], linestyle="none", label=name, **cross)
     ax.set(xlim=(-0.6, len(labels) - 0.4), ylim=(-3, 103))
     ax.set_xticks(range(len(labels)), labels)
@@ -254,7 +270,7 @@ def _draw_strips(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
 def figure_recordings(predictions: pd.DataFrame, title: str = "") -> Picture:
     """Every recording's probability of its own label; see :func:`draw_recordings`."""
     named = len(predictions) <= NAMED_RECORDINGS
-    picture, axes = new_picture(size=(7.5, 1.4 + 0.17 * len(predictions)) if named else (7.0, 4.4))
+    picture, axes = new_picture(size=(7.5, max(2.6, 1.4 + 0.17 * len(predictions))) if named else (7.0, 4.4))
     draw_recordings(axes[0, 0], predictions, title)
     picture.table = predictions
     return picture

@@ -16,7 +16,7 @@ from PIL import Image
 from mea.files import fresh_file
 
 DPI = 110
-COLOUR_MAP = "cividis"  # lightness rises evenly, so it reads the same in grey
+COLOUR_MAP = "viridis"  # lightness rises evenly, so it reads the same in grey
 NEUTRAL = "0.45"
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color), without its yellow, which is lost on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -1,5 +1,7 @@
 """Pictures of what was trained on and how it went: chunks per label and fold, loss and accuracy per epoch."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -48,8 +50,10 @@ def draw_pie(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
     counts = counts[counts["chunks"] > 0].sort_values("label", kind="stable")
     labels, folds = list(dict.fromkeys(counts["label"])), list(dict.fromkeys(counts["fold"]))
     total = counts["chunks"].sum()
+    shares = 100 * counts["chunks"] / total
     texts = [
-        f"{row.label}, {row.fold}\n{row.chunks} ({row.chunks / total:.0%})" for row in counts.itertuples(index=False)
+        f"{label}, {fold}\n{number} ({share:.0f} %)"
+        for label, fold, number, share in zip(counts["label"], counts["fold"], counts["chunks"], shares, strict=True)
     ]
     ax.pie(
         counts["chunks"],
@@ -102,8 +106,15 @@ def draw_learning_curves(ax: Axes, table: pd.DataFrame, quantity: str = "loss") 
         marked = {"color": style["color"], "marker": style["marker"], "markevery": max(1, len(rows) // 20)}
         validation, train = scale * rows[f"validation_{quantity}"], scale * rows[f"train_{quantity}"]
         ax.plot(rows["epoch"], validation, linestyle="-", label=f"fold {fold}, validation", **marked)
-        ax.plot(rows["epoch"], train, linestyle="--", linewidth=1.0, color=style["color"], label=f"fold {fold}, train")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        thin: dict[str, Any] = {
+            "linestyle": "--",
+            "linewidth": 1.0,
+            "marker": ".",
+            "markersize": 2.5,
+            "color": style["color"],
+        }
+        ax.plot(rows["epoch"], train, label=f"fold {fold}, train", **thin)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(visible=True)
     label_axes(ax, "epoch", "accuracy (%)" if quantity == "accuracy" else f"{quantity} (nats)")
 
