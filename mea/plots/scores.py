@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from mea.plots.style import COLOUR_MAP, COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
 
@@ -84,13 +85,13 @@ def draw_classification_report(ax: Axes, report: pd.DataFrame, title: str = "") 
     """
     cells = [[_show_cell(report[name].iloc[row]) for name in report.columns] for row in range(len(report))]
     widths = [0.34] + [0.66 / (len(report.columns) - 1)] * (len(report.columns) - 1)
-    drawn = ax.table(cells, colLabels=list(report.columns), colWidths=widths, bbox=[0.0, 0.0, 1.0, 1.0])
+    drawn = ax.table(cells, colLabels=list(report.columns), colWidths=widths, bbox=Bbox.unit())
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(9)
     for (row, col), cell in drawn.get_celld().items():
         cell.set_edgecolor("0.8")
         cell.visible_edges = "B"
-        cell.get_text().set_ha("left" if col == 0 else "right")
+        cell.get_text().set_horizontalalignment("left" if col == 0 else "right")
         if row == 0:
             cell.set_text_props(weight="bold")
     ax.set_axis_off()
