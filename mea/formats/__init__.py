@@ -1,0 +1,62 @@
+"""The rigs' file formats, one module each. ``docs/formats.md`` says how to add another."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mea.errors import BadRecording
+from mea.formats import mcs, spike_times
+from mea.formats.hdf5 import explain_damage, open_hdf5
+from mea.recording import Source
+
+FORMATS = (mcs, spike_times)
+
+
+def read_sources(path: Path, stream: str) -> list[Source | BadRecording]:
+    """Describe every recording in a file, whatever rig wrote it; the format is recognised by its content.
+
+    Parameters
+    ----------
+    path
+        The rig's file.
+    stream
+        ``raw`` or ``filtered``: which electrode stream to take, where the format has several.
+
+    Returns
+    -------
+    list
+        One entry for each recording, in the file's order: what it holds, or the error that says why that recording
+        cannot be used while its neighbours in the file can. At least one entry.
+
+    Raises
+    ------
+    BadRecording
+        If the file as a whole cannot be used: missing, no HDF5, truncated, of no known format, with links that
+        leave it, or without recordings.
+    """
+    with open_hdf5(path) as h5:
+        for module in FORMATS:
+            if module.matches(h5):
+                return module.read(h5, path, stream)
+    raise BadRecording(
+        f"{path}: HDF5 of no known format; known are Multi Channel Systems raw data and spike times. "
+        "docs/formats.md says how to add one."
+    )
+
+
+def read_counts(path: Path, source: Source) -> np.ndarray:
+    """The samples of a recording: (n_electrodes, n_samples) int16, or int32 where int16 cannot hold them.
+
+    Electrodes are in the order of ``source``.
+
+    Raises
+    ------
+    BadRecording
+        If the file is damaged, is not the one ``source`` describes, or its format has no samples.
+    """
+    modules = {module.__name__.rpartition(".")[2]: module for module in FORMATS}
+    module = modules.get(source.format)
+    if not hasattr(module, "read_counts"):
+        raise BadRecording(f"{path}: format {source.format!r} holds no samples. Take events from its spike times.")
+    with open_hdf5(path) as h5, explain_damage(f"{path}: {source.dataset}"):
+        return module.read_counts(h5, path, source)
