@@ -43,7 +43,7 @@ def fresh_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a metrics or description file: keys in the given order, floats with 6 decimals, no NaN."""
+    """Write a metrics or description file: keys in the given order, floats with 9 digits, ``undefined`` for NaN."""
     with fresh_file(path) as work:
         work.write_text(json.dumps(_tidy(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
@@ -61,7 +61,7 @@ def _tidy(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else "undefined"
+        return float(f"{value:.9g}") if math.isfinite(value) else "undefined"
     return value
 
 

@@ -1,7 +1,7 @@
 """Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
 
-import hashlib
 import warnings
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,27 @@ def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.
     return chunks["recording"].map(dict(zip(recordings["recording"], fold))).to_numpy()
 
 
+def choose_validation(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
+    """Which chunks of a training set choose the epoch: whole groups again, about one in ``folds`` of them.
+
+    Returns
+    -------
+    np.ndarray
+        (n_chunks,) bool.
+
+    Raises
+    ------
+    MeaError
+        If a class stands in one group only.
+    """
+    recordings = chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+    count = len(chunks) if level == "chunk" else len(set(group_recordings(recordings, level)))
+    try:
+        return assign_folds(chunks, level, max(2, min(folds, count)), seed) == 0
+    except MeaError as error:
+        raise MeaError(f"no inner validation is possible on the training side: {error}") from None
+
+
 def _number_folds(splits, n: int) -> np.ndarray:
     fold = np.full(n, -1)
     for number, (_, held_out) in enumerate(splits):
@@ -162,7 +183,7 @@ def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
             )
 
 
-def audit_split(chunks: pd.DataFrame, level: str, digests: dict[str, str]) -> str:
+def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[tuple[str, str]]) -> str:
     """Check that nothing stands on two sides.
 
     Parameters
@@ -171,8 +192,8 @@ def audit_split(chunks: pd.DataFrame, level: str, digests: dict[str, str]) -> st
         The chunks with their fold.
     level
         The level split by.
-    digests
-        Digest of each recording's events, from :func:`hash_events`; an empty string for a silent one.
+    contents
+        Pairs of a recording and a digest of what it holds: of its samples, and of its events where it has any.
 
     Returns
     -------
@@ -182,9 +203,9 @@ def audit_split(chunks: pd.DataFrame, level: str, digests: dict[str, str]) -> st
     Raises
     ------
     MeaError
-        If a group of the chosen level stands in two folds, two recordings hold the same events, or chunks overlap.
+        If a group of the chosen level stands in two folds, two recordings hold the same, or chunks overlap.
     """
-    _check_contents(digests)
+    _check_contents(contents)
     _check_overlaps(chunks)
     if level == "chunk":
         return "leaky: split by chunk; pieces of one recording stand on both sides"
@@ -205,12 +226,12 @@ def _find_spread(chunks: pd.DataFrame, name: str) -> list[str]:
     return list(counts[counts > 1].index)
 
 
-def _check_contents(digests: dict[str, str]) -> None:
+def _check_contents(contents: Iterable[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
-    for recording, digest in digests.items():
-        if digest and digest in seen:
+    for recording, digest in contents:
+        if seen.get(digest, recording) != recording:
             raise MeaError(
-                f"{recording} and {seen[digest]} hold the same events: one recording under two names. "
+                f"{recording} and {seen[digest]} hold the same samples or events: one recording under two names. "
                 "Remove one of them (and its line in recordings.csv)."
             )
         seen[digest] = recording
@@ -224,11 +245,9 @@ def _check_overlaps(chunks: pd.DataFrame) -> None:
         raise MeaError(f"chunk {overlapping['chunk'].iloc[0]} overlaps the one before it. Report this.")
 
 
-def hash_events(events: Events) -> str:
-    """SHA-256 of what a recording's events are, whatever its name; an empty string when there are none."""
-    if len(events.electrode) == 0:
-        return ""
-    digest = hashlib.sha256()
-    for values in (events.row, events.col, events.electrode, events.peak_sample, events.waveform_counts):
-        digest.update(np.ascontiguousarray(values, dtype=np.int64).tobytes())
-    return digest.hexdigest()
+def list_contents(recordings: Iterable[Events]) -> Iterator[tuple[str, str]]:
+    """Pairs of a recording and a digest of what it holds: of its samples, and of its events where it has any."""
+    for events in recordings:
+        yield events.recording, events.samples_sha256
+        if len(events):
+            yield events.recording, events.content_sha256

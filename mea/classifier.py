@@ -1,0 +1,187 @@
+"""What is kept of a training: one model per fold and all that is needed to classify a new recording."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mea.chunks import ChunkDataset, View, measure_rates
+from mea.errors import MeaError
+from mea.events import Events
+from mea.files import read_json, write_json
+from mea.models.cnn_lstm import POOLED, CnnLstm
+from mea.models.rate import load_rate, predict_rate
+
+FORMAT_VERSION = 1
+DESCRIPTION = "classifier.json"
+WEIGHTS = "network."  # prefix of the network's tensors in a fold's file; its curves lie beside them
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    folder
+        Where its files are.
+    model
+        Name of the model: ``train.model``.
+    labels
+        The classes, sorted; column ``k`` of every probability is ``labels[k]``.
+    rows, cols
+        Grid of the recordings it learned from.
+    rate_hz
+        Their samples per second.
+    format
+        Their format, such as ``mcs``.
+    chunk_s, first_s
+        Length of a chunk; how much of a recording is used (None: all).
+    folds
+        Numbers of the folds there is a model for.
+    leaky, warning
+        1 and why, when its scores are not honest; else 0 and an empty string.
+    params
+        Sections h5, array, split, train as they were used.
+    facts
+        Device, threads, versions and counts, for the record.
+    """
+
+    folder: Path
+    model: str
+    labels: list[str]
+    rows: int
+    cols: int
+    rate_hz: int
+    format: str
+    chunk_s: float
+    first_s: float | None
+    folds: list[int]
+    leaky: int
+    warning: str
+    params: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def view(self) -> View:
+        """How chunks are shown to the network."""
+        return make_view(self.params["train"])
+
+    def predict(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities by the model of one fold."""
+        if self.model == "rate":
+            return self.predict_baseline(chunks, events, fold)
+        weights, _ = load_fold(self.folder / fold_file(fold))
+        network = build_network(self.params["train"], self.rows, self.cols, len(self.labels))
+        network.load_state_dict(weights)
+        return predict_network(
+            network, ChunkDataset(chunks.assign(label=self.labels[0]), events, self.view, self.labels)
+        )
+
+    def predict_baseline(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities by the firing rate alone."""
+        return predict_rate(load_rate(self.folder / baseline_file(fold)), measure_rates(chunks, events))
+
+    def find_obstacle(self, events: Events) -> str:
+        """Why no probabilities can be computed for a recording; an empty string where they can."""
+        if self.model == "rate":
+            return ""
+        if (events.rows // POOLED, events.cols // POOLED) != (self.rows // POOLED, self.cols // POOLED):
+            return f"a grid of {events.rows} × {events.cols} does not fit the network"
+        if self.view.input == "full" and events.rate_hz != self.rate_hz:
+            return f"the network takes samples at {self.rate_hz} Hz"
+        try:
+            self.view.check(events)
+        except MeaError as error:
+            return str(error)
+        return ""
+
+
+def fold_file(fold: int) -> str:
+    """Name of the file of one fold's network."""
+    return f"fold_{fold}.safetensors"
+
+
+def baseline_file(fold: int) -> str:
+    """Name of the file of one fold's firing-rate baseline."""
+    return f"fold_{fold}_rate.skops"
+
+
+def make_view(train: dict[str, Any]) -> View:
+    """The view of the training's parameters."""
+    return View(train["input"], train["bin_ms"], train["bin"], train["scale"])
+
+
+def build_network(train: dict[str, Any], rows: int, cols: int, n_labels: int) -> CnnLstm:
+    """A network with fresh weights, as the training's parameters say."""
+    return CnnLstm(rows, cols, n_labels, train["sequence"])
+
+
+def predict_network(network: torch.nn.Module, dataset: ChunkDataset, batch_size: int = 8) -> np.ndarray:
+    """(n_chunks, n_labels) probabilities, float64."""
+    network.eval()
+    with torch.inference_mode():
+        logits = [network(chunks).double().softmax(1) for chunks, _ in DataLoader(dataset, batch_size)]
+    return torch.cat(logits).numpy()
+
+
+def average_chunks(chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    """Mean probability of each recording over its chunks: the recording's vote. Indexed by recording."""
+    table = pd.DataFrame(probabilities, index=chunks["recording"].to_numpy())
+    return table.groupby(level=0, sort=True).mean()
+
+
+def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> None:
+    """Write one fold's weights and curves as safetensors without metadata: the same bytes for the same numbers."""
+    tensors = {WEIGHTS + name: value.contiguous() for name, value in weights.items()}
+    tensors["curves"] = torch.tensor(curves.drop(columns="epoch").to_numpy(np.float64)).contiguous()
+    save_file(tensors, path)
+
+
+def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
+    """Read what :func:`save_fold` wrote: weights, and curves as (epochs, 4).
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise MeaError(
+            f"{path}: not readable as a fold's network ({error}). Train it again: dvc repro train."
+        ) from None
+    curves = tensors.pop("curves").numpy()
+    return {name.removeprefix(WEIGHTS): value for name, value in tensors.items()}, curves
+
+
+def save_classifier(classifier: Classifier) -> None:
+    """Write the description beside the fold files."""
+    values = {name: value for name, value in vars(classifier).items() if name != "folder"}
+    write_json(classifier.folder / DESCRIPTION, {"format_version": FORMAT_VERSION, **values})
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Read the description of a classifier.
+
+    Raises
+    ------
+    MeaError
+        If there is none in the folder, or it is of another version.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise MeaError(f"{path}: no such file; no classifier was trained there. Run dvc repro train, or name --model.")
+    values = read_json(path)
+    version = values.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise MeaError(f"{path}: format version {version}, but {FORMAT_VERSION} is read. Train it again.")
+    return Classifier(folder=folder, **values)

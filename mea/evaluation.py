@@ -1,0 +1,108 @@
+"""Score a classifier on what each of its folds held out: chunks, and recordings by the vote of their chunks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mea.classifier import Classifier, average_chunks
+from mea.events import Events
+from mea.scores import bound_accuracy, score_predictions
+from mea.splits import IDENTITY, group_recordings
+
+Predict = Callable[[pd.DataFrame, dict[str, Events], int], np.ndarray]
+
+
+def predict_held_out(
+    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], predict: Predict
+) -> pd.DataFrame:
+    """Every scored chunk's probabilities, by the model of the fold that held it out.
+
+    Parameters
+    ----------
+    classifier
+        Its folds are the scored ones.
+    chunks
+        All chunks with their fold.
+    events
+        Of each recording.
+    predict
+        ``classifier.predict`` or ``classifier.predict_baseline``.
+
+    Returns
+    -------
+    pd.DataFrame
+        The scored chunks' rows with predicted, confidence and ``p_<label>`` for every label.
+    """
+    parts = [
+        add_predictions(part, predict(part, events, fold), classifier.labels)
+        for fold, part in chunks[chunks["fold"].isin(classifier.folds)].groupby("fold")
+    ]
+    return pd.concat(parts).sort_index(ignore_index=True)
+
+
+def add_predictions(table: pd.DataFrame, probabilities: np.ndarray, labels: list[str]) -> pd.DataFrame:
+    """The table with the columns predicted, confidence (largest probability) and ``p_<label>``."""
+    table = table.copy()
+    table["predicted"] = np.array(labels)[probabilities.argmax(1)]
+    table["confidence"] = probabilities.max(1)
+    for k, label in enumerate(labels):
+        table[f"p_{label}"] = probabilities[:, k]
+    return table
+
+
+def get_probabilities(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    """(n, n_labels) from the columns ``p_<label>``."""
+    return table[[f"p_{label}" for label in labels]].to_numpy(float)
+
+
+def vote_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """One row a recording: the mean probability of its scored chunks.
+
+    ``fold`` is ``mixed`` for a recording whose chunks stand in several folds, which only a split by chunk does.
+    """
+    probabilities = average_chunks(chunks, get_probabilities(chunks, labels))
+    table = chunks.drop_duplicates("recording").set_index("recording").loc[probabilities.index, IDENTITY[1:]]
+    folds = chunks.groupby("recording")["fold"].agg(lambda fold: fold.iloc[0] if fold.nunique() == 1 else "mixed")
+    table["fold"] = folds
+    table = table.rename_axis("recording").reset_index()
+    return add_predictions(table, probabilities.to_numpy(), labels)
+
+
+def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:
+    """Metrics of a table of recordings or chunks, the accuracy's interval (by groups, and naive) among them."""
+    actual, correct = table["label"].to_numpy(), (table["label"] == table["predicted"]).to_numpy()
+    scores = score_predictions(labels, actual, get_probabilities(table, labels), bins)
+    recordings = table[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+    groups = table["recording"].map(dict(zip(recordings["recording"], group_recordings(recordings, "batch"))))
+    low, high = bound_accuracy(correct, groups.to_numpy(), level)
+    naive_low, naive_high = bound_accuracy(correct, np.arange(len(correct)), level)
+    interval = {
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_low_naive": naive_low,
+        "accuracy_high_naive": naive_high,
+    }
+    return {"accuracy": scores.pop("accuracy"), **interval, **scores, "count": len(table)}
+
+
+def score_majority(chunks: pd.DataFrame, scored: pd.DataFrame) -> float:
+    """Accuracy, over recordings, of always saying the label most of the training recordings have (first of equals)."""
+    hits = []
+    for fold, part in scored.groupby("fold"):
+        training = chunks[chunks["fold"] != fold] if fold != "mixed" else chunks
+        counts = training.drop_duplicates("recording")["label"].value_counts().sort_index()
+        hits.append((part["label"] == counts.idxmax()).to_numpy())
+    return float(np.concatenate(hits).mean())
+
+
+def list_fold_scores(recordings: pd.DataFrame, chunks: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each fold by recording and by chunk: how much it varies from fold to fold."""
+    rows = []
+    for fold, part in chunks.groupby("fold"):
+        held = recordings[recordings["fold"] == fold]
+        by_recording = (held["label"] == held["predicted"]).mean() if len(held) else float("nan")
+        rows.append((fold, len(held), by_recording, len(part), (part["label"] == part["predicted"]).mean()))
+    names = ["fold", "recordings", "recording_accuracy", "chunks", "chunk_accuracy"]
+    return pd.DataFrame(rows, columns=names)

@@ -1,0 +1,234 @@
+"""Train one network on one training set: Lightning's loop with early stopping, checkpoints and live curves."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import pandas as pd
+import torch
+from dvclive import Live
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mea.chunks import ChunkDataset, EpochShuffle
+
+CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes
+    ----------
+    epochs
+        At most so many.
+    patience, min_gain
+        Stop after ``patience`` epochs in which the validation loss fell by less than ``min_gain``.
+    learning_rate, batch_size
+        Of Adam; in chunks.
+    seed
+        Decides the initial weights and the order of the chunks.
+    """
+
+    epochs: int
+    patience: int
+    min_gain: float
+    learning_rate: float
+    batch_size: int
+    seed: int
+
+
+class _Loop(lightning.LightningModule):
+    """Cross entropy and accuracy of a network, optimised by Adam."""
+
+    def __init__(self, network: nn.Module, learning_rate: float):
+        super().__init__()
+        self.network, self.learning_rate = network, learning_rate
+
+    def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
+        return self._score(batch, "train")
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> Tensor:
+        return self._score(batch, "validation")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+    def _score(self, batch: list[Tensor], side: str) -> Tensor:
+        chunks, targets = batch
+        logits = self.network(chunks)
+        loss = cross_entropy(logits, targets)
+        accuracy = (logits.argmax(1) == targets).float().mean()
+        for name, value in (("loss", loss), ("accuracy", accuracy)):
+            self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
+        return loss
+
+
+class _History(Callback):
+    """The curves so far and the best weights; both travel in the checkpoint, so that a resumed training has them."""
+
+    def __init__(self, live_folder: Path | None):
+        self.rows: list[list[float]] = []
+        self.best: dict[str, Tensor] = {}
+        self.live_folder = live_folder
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        row = [float(trainer.callback_metrics[name]) for name in CURVES]
+        if not self.rows or row[2] < min(earlier[2] for earlier in self.rows):
+            self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
+        self.rows.append(row)
+        if self.live_folder:
+            write_live(self.rows, self.live_folder)
+
+    def state_dict(self) -> dict:
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows, self.best = state["rows"], state["best"]
+
+
+class _Progress(Callback):
+    """One bar for all epochs of a fold: time left, and where the curves stand."""
+
+    def __init__(self, title: str, position: int, epochs: int):
+        self.title, self.position, self.epochs = title, position, epochs
+
+    def on_train_start(self, trainer, _module) -> None:
+        slow = 0.5 if sys.stderr.isatty() else 15
+        self.bar = tqdm(
+            total=trainer.num_training_batches * self.epochs,
+            initial=trainer.num_training_batches * trainer.current_epoch,
+            desc=self.title,
+            position=self.position if sys.stderr.isatty() else 0,
+            mininterval=slow,
+            unit="batch",
+            disable=bool(os.environ.get("MEA_QUIET")),
+        )
+
+    def on_train_batch_end(self, *_args) -> None:
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer, _module) -> None:
+        loss, accuracy = (float(trainer.callback_metrics[name]) for name in CURVES[2:])
+        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, validation loss {loss:.3f}, {accuracy:.0%}")
+
+    def on_fit_end(self, _trainer, _module) -> None:
+        self.bar.close()
+
+
+def train_network(
+    network: nn.Module,
+    training: ChunkDataset,
+    validation: ChunkDataset,
+    schedule: Schedule,
+    checkpoint_folder: Path | None = None,
+    live_folder: Path | None = None,
+    title: str = "training",
+    position: int = 0,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train, and give the weights of the epoch with the lowest validation loss.
+
+    A training that was killed goes on from its last whole epoch, and ends with the same bits.
+
+    Parameters
+    ----------
+    network
+        Takes (B, 1, rows, cols, time), gives (B, n_labels) logits.
+    training, validation
+        The chunks to learn from, and those that choose the epoch.
+    schedule
+        Length and speed.
+    checkpoint_folder
+        Where the checkpoint after every epoch lives; None for no checkpoints.
+    live_folder
+        Where DVCLive writes the curves while training runs; None for nowhere.
+    title, position
+        Of the progress bar.
+
+    Returns
+    -------
+    weights
+        State of the network at its best epoch.
+    curves
+        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy.
+    """
+    _silence_lightning()
+    keep_freed_memory()
+    history = _History(live_folder)
+    callbacks = [
+        history,
+        EarlyStopping("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain),
+        _Progress(title, position, schedule.epochs),
+    ]
+    checkpoint = checkpoint_folder / "last.ckpt" if checkpoint_folder else None
+    if checkpoint_folder:
+        callbacks.append(_keep_checkpoint(checkpoint_folder))
+    trainer = lightning.Trainer(
+        accelerator=os.environ.get("MEA_DEVICE", "auto"),
+        devices=1,
+        max_epochs=schedule.epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=checkpoint_folder is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        deterministic=True,
+    )
+    trainer.fit(
+        _Loop(network, schedule.learning_rate),
+        DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed)),
+        DataLoader(validation, schedule.batch_size),
+        ckpt_path=checkpoint if checkpoint and checkpoint.exists() else None,
+        weights_only=True,  # a checkpoint can hold numbers, never code
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return history.best, tabulate_curves(history.rows)
+
+
+def _keep_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True)
+
+
+def tabulate_curves(rows: Sequence[Sequence[float]]) -> pd.DataFrame:
+    """One row an epoch, the epoch counted from 1."""
+    table = pd.DataFrame(rows, columns=list(CURVES))
+    table.insert(0, "epoch", range(1, len(table) + 1))
+    return table
+
+
+def write_live(rows: Sequence[Sequence[float]], folder: Path) -> None:
+    """Write the curves so far as DVCLive does; ``dvc plots`` and the VS Code extension show them while they grow."""
+    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+        for row in rows:
+            for name, value in zip(CURVES, row):
+                live.log_metric(name, round(value, 6))
+            live.next_step()
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to reuse large freed blocks instead of giving them back: page faults were half of a training step."""
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4  # from malloc.h
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(mmap_max, 0)
+            libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def _silence_lightning() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")

@@ -1,0 +1,75 @@
+"""Cut the recordings into chunks and decide which are held out together; audit that nothing stands on two sides.
+
+Reads data/array. Writes data/split/chunks.csv and split.json, and metrics/split.json.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from mea.command import report, run_command
+from mea.errors import MeaError
+from mea.events import load_events
+from mea.files import fresh_folder, read_json, write_json
+from mea.params import StageParams
+from mea.splits import assign_folds, audit_split, choose_level, cut_chunks, list_contents
+from mea.tables import list_used, write_table
+
+
+class Params(StageParams):
+    """What is held out together, and how long a chunk is."""
+
+    by: Literal["auto", "batch", "culture", "recording", "chunk"] = Field(
+        description="what is held out as a whole; auto: the coarsest that is known"
+    )
+    folds: int = Field(ge=2, description="number of parts, each held out in turn")
+    score: Literal["all"] | list[int] = Field(description="numbers of the folds to score, or all")
+    chunk_s: float = Field(gt=0, description="length of a chunk in seconds")
+    first_s: float | None = Field(gt=0, description="use only this many seconds of each recording; null: all")
+    seed: int = Field(ge=0, description="decides which groups share a fold")
+    on_bad_recording: Literal["error", "skip"] = Field(description="skip sets aside what is shorter than a chunk")
+
+    @model_validator(mode="after")
+    def _check_score(self):
+        if self.score != "all" and (not self.score or not set(self.score) <= set(range(self.folds))):
+            raise ValueError(f"split.score must be all, or numbers from 0 to {self.folds - 1} (split.folds - 1)")
+        return self
+
+
+def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
+    """Write the chunks with their folds, and what the audit says."""
+    recordings = list_used(array / "catalogue.csv")
+    level = choose_level(recordings, params.by)
+    chunks, refused = cut_chunks(recordings, params.chunk_s, params.first_s)
+    if refused and params.on_bad_recording == "error":
+        raise MeaError("\n".join(str(reason) for reason in refused.values()))
+    if chunks.empty:
+        raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
+    chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
+    used = (load_events(array / f"{name}.npz") for name in chunks["recording"].unique())
+    warning = audit_split(chunks, level, list_contents(used))
+    if warning:
+        warnings.warn(warning, stacklevel=1)
+    score = list(range(params.folds)) if params.score == "all" else sorted(set(params.score))
+    verdict = {"level": level, "score": score, "leaky": int(bool(warning)), "warning": warning}
+    with fresh_folder(out) as folder:
+        write_table(folder / "chunks.csv", chunks)
+        sections = read_json(array / "params.json") | {"split": params.model_dump()}
+        write_json(folder / "split.json", {**verdict, "params": sections})
+    write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in refused.items()}})
+    report(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {level}: {out}")
+
+
+def _count(chunks: pd.DataFrame) -> dict:
+    folds = {f"fold_{number}": len(part) for number, part in chunks.groupby("fold")}
+    return {
+        "recordings": chunks["recording"].nunique(),
+        "chunks": {"all": len(chunks), **chunks["label"].value_counts().sort_index().to_dict(), **folds},
+    }
+
+
+if __name__ == "__main__":
+    run_command(split, Params, array="data/array", out="data/split", metrics="metrics/split.json")

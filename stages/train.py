@@ -1,0 +1,71 @@
+"""Train one model per fold, each on what the fold does not hold, and the firing-rate baseline beside it.
+
+Reads data/array and data/split. Writes models/classifier/, metrics/train.json and the learning curves to plots/train/.
+A training that was interrupted goes on from its last epoch when the same command is given again.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from mea.classifier import save_classifier
+from mea.command import report, run_command
+from mea.files import fresh_folder, read_json, write_json
+from mea.folds import count_trainers, describe_training, fit_fold, plan_folds, summarise_curves
+from mea.parallel import run_parallel
+from mea.params import StageParams
+from mea.plots.style import save_figure
+from mea.plots.training import figure_chunks, figure_curves
+from mea.tables import read_table
+
+
+class Params(StageParams):
+    """The model, what it sees, and how it learns."""
+
+    model: Literal["cnn_lstm", "rate"] = Field(description="cnn_lstm, or rate: the firing-rate baseline alone")
+    sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
+    input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
+    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")
+    scale: float = Field(gt=0, description="what the values are divided by; 1: plain µV or counts, as the predecessor")
+    validation: Literal["inner", "scored"] = Field(description="who chooses the epoch; scored: predecessor, leaky")
+    inner_folds: int = Field(ge=2, description="about one in so many training groups chooses the epoch")
+    epochs: int = Field(ge=1, description="at most so many epochs")
+    patience: int = Field(ge=1, description="stop after so many epochs without gain")
+    min_gain: float = Field(ge=0, description="least fall of the validation loss that is a gain")
+    learning_rate: float = Field(gt=0, description="of Adam")
+    batch_size: int = Field(ge=1, description="chunks in a training step")
+    seed: int = Field(ge=0, description="decides the initial weights and the order of the chunks")
+
+
+def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, plots: Path) -> None:
+    """Fit every scored fold and keep what is needed to classify a new recording."""
+    chunks = read_table(split / "chunks.csv")
+    decided = read_json(split / "split.json")
+    decided["params"]["train"] = params.model_dump()
+    shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
+    with fresh_folder(out) as folder:
+        jobs = plan_folds(chunks, decided, array, folder, plots / "live")
+        curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
+        table, best = summarise_curves(decided["score"], curves)
+        save_classifier(describe_training(folder, jobs, decided))
+    counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
+    save_figure(figure_chunks(counts), plots / "chunks.png")
+    if best:
+        save_figure(figure_curves(table), plots / "curves.png")
+    write_json(metrics, {"model": params.model, **best})
+    report(f"{len(jobs)} models trained, one per fold: {out}")
+
+
+if __name__ == "__main__":
+    run_command(
+        train,
+        Params,
+        array="data/array",
+        split="data/split",
+        out="models/classifier",
+        metrics="metrics/train.json",
+        plots="plots/train",
+    )
