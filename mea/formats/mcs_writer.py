@@ -200,8 +200,8 @@ def _write_recording(group: h5py.Group, number: int, recording: RigRecording, se
 
 def _write_counts(group: h5py.Group, stream: Stream, level: int) -> tuple[int, str]:
     channels = len(stream.labels)
-    width = max(2048, 16384 // max(channels, 1))
-    shape = {"shape": (channels, 0), "maxshape": (channels, None), "chunks": (max(channels, 1), width)}
+    width = max(2048, 16384 // channels)
+    shape = {"shape": (channels, 0), "maxshape": (channels, None), "chunks": (channels, width)}
     data = group.create_dataset(
         "ChannelData", dtype="<i4", **shape, compression="gzip", compression_opts=level, shuffle=True
     )
@@ -241,7 +241,7 @@ def _write_segments(group: h5py.Group, stream: Stream, samples: int) -> int:
     )
     for column, name in enumerate(("FirstTimeStamp", "FirstIndex", "LastIndex")):
         _write_text(stamps, f"Column-{column}", name)
-    if not len(segments) or not len(stream.labels):
+    if not len(segments):
         return 0
     start, first, last = segments[-1]
     return int(start + (last - first + 1) * np.ravel(stream.tick_us)[0])
