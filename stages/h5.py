@@ -1,0 +1,70 @@
+"""Write one small uniform HDF5 file per recording, whatever rig wrote it, and a catalogue of them all.
+
+Reads data/unzip. Labels, cultures and batches come from its recordings.csv, else from patterns on the file names.
+Writes data/h5: <recording>.h5, catalogue.csv and params.json; and metrics/h5.json.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from mea.archives import RECORDINGS_CSV, read_manifest
+from mea.catalogue import (
+    build_catalogue,
+    check_classes,
+    count_recordings,
+    read_recordings,
+    refuse_duplicates,
+    refuse_missing,
+    refuse_or_raise,
+)
+from mea.command import report, run_command
+from mea.files import fresh_folder, write_json
+from mea.labels import check_group_pattern, choose_identify, read_recordings_csv, warn_of_odd_groups
+from mea.params import StageParams
+from mea.recording import Recording, write_recording
+
+Name = Annotated[str, Field(min_length=1)]
+GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
+
+
+class Params(StageParams):
+    labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] = Field(
+        description="for each label, the texts that name it in a file name; recordings.csv goes first"
+    )
+    culture: GroupPattern = Field(
+        description="regular expression whose one group is the culture in a file name, or empty"
+    )
+    batch: GroupPattern = Field(description="regular expression whose one group is the batch in a file name, or empty")
+    stream: Literal["raw", "filtered"] = Field(description="which electrode stream to take where a file has both")
+    on_bad_recording: Literal["error", "skip"] = Field(description="error: stop; skip: set it aside, list it, go on")
+
+
+def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
+    """Turn the unpacked files of ``unzip`` into recordings in ``out``."""
+    table = unzip / RECORDINGS_CSV
+    listed = read_recordings_csv(table) if table.exists() else None
+    identify = choose_identify(listed, params.labels, params.culture, params.batch)
+    manifest = refuse_duplicates(read_manifest(unzip))
+    with fresh_folder(out) as work:
+        results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work))
+        if listed is not None:
+            results += refuse_missing(listed.index, results, manifest, table)
+        recordings = refuse_or_raise(results, params.on_bad_recording)
+        check_classes(recordings)
+        warn_of_odd_groups(recordings)
+        build_catalogue(results).to_csv(work / "catalogue.csv", index=False, lineterminator="\n", encoding="utf-8")
+        write_json(work / "params.json", {"h5": params.model_dump()})
+    write_json(metrics, count_recordings(results))
+    report(f"h5: {len(recordings)} recordings in {out}, {len(results) - len(recordings)} set aside")
+
+
+def write_into(folder: Path, recording: Recording) -> None:
+    """Write one recording's file."""
+    write_recording(folder / f"{recording.recording}.h5", recording)
+
+
+if __name__ == "__main__":
+    run_command(build, Params, unzip="data/unzip", out="data/h5", metrics="metrics/h5.json")
