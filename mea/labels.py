@@ -1,6 +1,7 @@
 """Who a recording is: its label, culture and batch, from ``recordings.csv`` or from patterns on its file name."""
 
 import csv
+import io
 import re
 import unicodedata
 import warnings
@@ -157,7 +158,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         text = path.read_text(encoding="utf-8-sig")
         first = next((line for line in text.splitlines() if line.strip()), "")
         separator = max(",;\t", key=first.count)
-        reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         rows = [(reader.line_num, [value.strip() for value in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise MeaError(f"{path}: cannot be read ({error}). Save it as CSV in UTF-8 (Excel: CSV UTF-8).") from None
