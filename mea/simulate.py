@@ -3,10 +3,11 @@
 What the cultures fire is :mod:`mea.simulated_network`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -21,9 +22,9 @@ FIRST_PLATING = datetime(2024, 3, 4)
 AGE_DAYS = 21
 EXPONENT = -12
 CONVERSION_FACTOR = 762_940  # 0.76294 µV per count: a common rig's step, at twice its usual input range
-# An offset-binary converter's middle, and half of a byte more: the noise then stays within the lowest byte of each
-# count, and the other three, being constant, compress to almost nothing. A file is half as large.
-ZERO = 0x8080
+# A converter's offset of half a byte: the noise then stays within the lowest byte of each count, and the other three,
+# which around 0 would flip with every change of sign, compress to almost nothing. A file is half as large.
+ZERO = 0x80
 BURN_IN = 1000
 HIGH_PASS_HZ = 100.0
 SLOW_HZ, SLOW_WEIGHT = 300.0, 3.0
@@ -83,7 +84,7 @@ def plan_new(seed: int, batch: int, class_effect: float, fingerprint: float) -> 
     """
     plain = _plan_recording(seed, (batch, 0, 0, 0), class_effect, fingerprint)
     exposed = _plan_recording(seed, (batch, 1, 0, 0), class_effect, fingerprint)
-    odd = {
+    odd: dict[str, dict[str, Any]] = {
         "slow": {"rate_hz": 10_000},
         "small": {"layout": "60MEA200/30iR-Ti"},
         "truncated": {},
@@ -92,7 +93,7 @@ def plan_new(seed: int, batch: int, class_effect: float, fingerprint: float) -> 
     plans = {"plain": plain, "exposed": exposed}
     for number, (name, what) in enumerate(odd.items(), start=1):
         plan = _plan_recording(seed, (batch, number % 2, number, 0), class_effect, fingerprint)
-        plans[name] = Plan(**vars(plan) | what | {"recording": f"{plan.recording}_{name}"})
+        plans[name] = replace(plan, recording=f"{plan.recording}_{name}", **what)
     return plans
 
 
@@ -257,7 +258,7 @@ def write_simulated(path: Path, plan: Plan, duration_s: float) -> None:
         conversion_factor=factor[by_name],
         exponent=EXPONENT,
         zero=zero[by_name],
-        row_index=by_name,
+        row_index=by_name.tolist(),
     )
     others = _make_other_streams(counts.shape[1], tick_us)
     generator = _open_stream(plan.seed, 6, *plan.key)

@@ -124,8 +124,8 @@ def _draw_fields(n: int, fingerprint: float, generators: Generators) -> dict[str
 
 def _draw_offsets(fingerprint: float, generators: Generators) -> dict[str, float]:
     """One normal value per trait of the whole recording, of standard deviation ``fingerprint``."""
-    names = ("focus_row", "focus_col", "active", "gain", "noise", "background")
-    names += ("burst_rate", "burst_length", "burst_firing", "participation")
+    rig = ("focus_row", "focus_col", "active", "gain", "noise")
+    names = (*rig, "background", "burst_rate", "burst_length", "burst_firing", "participation")
     _, culture, recording = (generator.standard_normal(len(names)) for generator in generators)
     return dict(zip(names, fingerprint * (CULTURE_SHARE * culture + RECORDING_SHARE * recording)))
 

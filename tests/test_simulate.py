@@ -6,7 +6,9 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import h5py
 import McsPy.McsData as vendor
@@ -19,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.errors import MeaError
+from mea.formats import read_counts, read_sources
 from mea.layouts import electrode_labels
 from mea.params import read_section
 from mea.simulate import (
@@ -36,7 +39,7 @@ from mea.simulate import (
 from mea.simulated_network import LARGEST_UV, MARGIN_S, REFRACTORY_S, SMALLEST_UV
 from stages.simulate import Params, work
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "seed": 3,
     "batches": 2,
     "cultures_per_label": 1,
@@ -279,6 +282,20 @@ def test_vendors_reader_reads_the_same_values(tmp_path):
         np.testing.assert_allclose(values, expected[info.info["Label"]], rtol=1e-12, atol=0)
 
 
+def test_our_reader_reads_the_same_values(tmp_path):
+    plan = plan_one()
+    write_simulated(tmp_path / "one.h5", plan, 0.1)
+    counts, zero, factor = simulate_counts(plan, 0.1)
+    (source,) = read_sources(tmp_path / "one.h5", "raw")
+    order = [list_channels(plan.layout).index(name) for name in source.names]
+    places = electrode_labels(plan.layout)
+    np.testing.assert_array_equal(read_counts(tmp_path / "one.h5", source), counts[order])
+    np.testing.assert_array_equal(source.zero, zero[order])
+    np.testing.assert_allclose(source.volts_per_count, factor[order] * 1e-12, rtol=1e-15)
+    assert list(zip(source.row, source.col)) == [places[name] for name in source.names]
+    assert (source.rate_hz, source.n_samples, source.start[:19]) == (25_000, 2500, plan.start)
+
+
 def test_the_electrodes_stream_is_not_always_the_first(tmp_path):
     positions = set()
     for plan in plan_training(1, 4, 1, 1, class_effect=1.0, fingerprint=1.0):
@@ -311,6 +328,9 @@ def test_archives_hold_what_the_table_lists(output):
         with zipfile.ZipFile(archive) as content:
             assert content.testzip() is None
             assert {info.compress_type for info in content.infolist()} == {zipfile.ZIP_STORED}
+            for info in content.infolist():  # the recording's time, not that of writing; zip counts in 2 s
+                age = datetime.strptime(info.filename[:19], "%Y-%m-%dT%H-%M-%S") - datetime(*info.date_time)
+                assert timedelta(0) <= age < timedelta(seconds=2)
             members |= {Path(name).stem: archive.stem for name in content.namelist()}
     assert {row["recording"]: f"batch_{row['batch']}" for row in rows} == members
     assert len(rows) == len(members) == 4
