@@ -95,8 +95,6 @@ class Classifier:
             return ""
         if (events.rows // POOLED, events.cols // POOLED) != (self.rows // POOLED, self.cols // POOLED):
             return f"a grid of {events.rows} × {events.cols} does not fit the network"
-        if self.view.input == "full" and events.rate_hz != self.rate_hz:
-            return f"the network takes samples at {self.rate_hz} Hz"
         try:
             self.view.check(events)
         except MeaError as error:

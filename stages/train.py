@@ -18,7 +18,7 @@ from mea.parallel import run_parallel
 from mea.params import StageParams
 from mea.plots.style import save_figure
 from mea.plots.training import figure_chunks, figure_curves
-from mea.tables import read_table
+from mea.tables import read_table, write_table
 
 
 class Params(StageParams):
@@ -55,6 +55,7 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
     save_figure(figure_chunks(counts), plots / "chunks.png")
     if best:
         save_figure(figure_curves(table), plots / "curves.png")
+        write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())
     write_json(metrics, {"model": params.model, **best})
     report(f"{len(jobs)} models trained, one per fold: {out}")
 

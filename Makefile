@@ -1,0 +1,36 @@
+# Everything runs in .venv, which is made when it is missing or requirements.txt has changed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install repro test test-all check bench preset clean
+
+repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
+	dvc repro
+	python -m mea.headline metrics/evaluate.json metrics/classify.csv plots models/classifier
+
+test: $(INSTALLED)  ## the tests, in under 10 minutes on 2 cores
+	python -m pytest -q -m "not slow"
+
+test-all: $(INSTALLED)  ## the tests, the slow ones too
+	python -m pytest -q
+
+check: $(INSTALLED)  ## style, types, tests
+	ruff check
+	ruff format --check
+	mypy mea stages
+	python -m pytest -q -m "not slow"
+
+bench: $(INSTALLED)  ## how fast, against the predecessor, side by side
+	python -m benchmarks.bench
+
+preset: $(INSTALLED)  ## NAME=predecessor_base | predecessor_second | charlesworth2015 (with SOURCE=folder)
+	python -m mea.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $(INSTALLED)

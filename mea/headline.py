@@ -1,0 +1,44 @@
+"""The figures to look at first, and where the rest is: ``python -m mea.headline METRICS CLASSIFIED [FOLDER ...]``."""
+
+import sys
+from pathlib import Path
+
+from mea.files import read_json
+from mea.tables import read_table
+
+
+def describe_results(metrics: Path, classified: Path) -> str:
+    """The headline in a few lines of plain words.
+
+    Parameters
+    ----------
+    metrics
+        What the evaluate stage wrote; the predictions and pictures are named after it.
+    classified
+        What the classify stage wrote.
+    """
+    figures = read_json(metrics)
+    recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
+    lines = [
+        f"{recording['count']} recordings, each called by a model that never saw its group:",
+        f"  accuracy            {_show_share(recording)}, area under the ROC curve {recording['roc_auc']}",
+        f"  by chunk            {_show_share(chunk)}",
+        f"  firing rate alone   {_show_share(baseline['rate'])}",
+        f"  majority class      {baseline['majority']['accuracy']:.1%}",
+    ]
+    if figures["leaky"]:
+        lines[0] = f"{recording['count']} recordings. NOT AN HONEST FIGURE: {figures['warning']}"
+    table = read_table(classified)
+    if len(table):
+        counts = table["decision"].value_counts()
+        lines.append(f"{counts.get('called', 0)} new recordings called, {counts.get('refused', 0)} refused.")
+    return "\n".join(lines)
+
+
+def _show_share(scores: dict) -> str:
+    return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
+
+
+if __name__ == "__main__":
+    print(describe_results(Path(sys.argv[1]), Path(sys.argv[2])))
+    print("Results:", ", ".join(sys.argv[1:]))
