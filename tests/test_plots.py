@@ -408,6 +408,15 @@ def test_pie_has_a_wedge_per_label_and_fold_and_says_its_share(ax):
     ]
 
 
+def test_folds_may_be_numbers(ax):
+    counts = make_counts().assign(fold=[0, 0, 1, 1])
+    draw_pie(ax, counts)
+    assert "a, fold 1\n25 (25 %)" in shown_texts(ax)
+    bars = new_picture()[1][0, 0]
+    draw_chunk_bars(bars, counts)
+    assert [text.get_text() for text in bars.get_xticklabels()] == ["0", "1"]
+
+
 def test_learning_curves_show_both_sides_of_every_fold(ax):
     table = make_curves()
     draw_learning_curves(ax, table, "loss")
@@ -451,12 +460,13 @@ def test_confusion_of_several_labels_one_of_them_absent():
 
 
 def test_report_writes_every_cell(ax):
-    report = pd.DataFrame({"label": ["a", "accuracy"], "recall": [0.98765, np.nan], "recordings": [20, 42]})
+    report = pd.DataFrame({"label": ["a", "accuracy"], "recall": [0.98765, np.nan], "recordings": [20, 42.0]})
+    report["precision"] = 1.0
     draw_classification_report(ax, report)
     cells = {place: cell.get_text().get_text() for place, cell in ax.tables[0].get_celld().items()}
-    assert [cells[0, col] for col in range(3)] == ["label", "recall", "recordings"]
-    assert [cells[1, col] for col in range(3)] == ["a", "0.988", "20"]
-    assert [cells[2, col] for col in range(3)] == ["accuracy", "–", "42"]
+    assert [cells[0, col] for col in range(4)] == ["label", "recall", "recordings", "precision"]
+    assert [cells[1, col] for col in range(4)] == ["a", "0.988", "20", "1.000"]
+    assert [cells[2, col] for col in range(4)] == ["accuracy", "–", "42", "1.000"]
 
 
 def test_roc_draws_every_label_and_chance(ax):

@@ -72,7 +72,7 @@ def figure_confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "")
 
 @styled
 def draw_classification_report(ax: Axes, report: pd.DataFrame, title: str = "") -> None:
-    """Draw a table: the first column names each row, numbers with three decimals, whole numbers without, NaN as a dash.
+    """Draw a table: the first column names each row; shares with three decimals, counts with none, NaN as a dash.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def draw_classification_report(ax: Axes, report: pd.DataFrame, title: str = "") 
     title
         Above the table.
     """
-    cells = [[_show_cell(report[name].iloc[row]) for name in report.columns] for row in range(len(report))]
+    cells = np.transpose([_show_column(report[name]) for name in report.columns]).tolist()
     widths = [0.34] + [0.66 / (len(report.columns) - 1)] * (len(report.columns) - 1)
     drawn = ax.table(cells, colLabels=list(report.columns), colWidths=widths, bbox=Bbox.unit())
     drawn.auto_set_font_size(False)
@@ -98,12 +98,12 @@ def draw_classification_report(ax: Axes, report: pd.DataFrame, title: str = "") 
     ax.set_title(title)
 
 
-def _show_cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if pd.isna(value):
-        return "–"
-    return f"{value}" if float(value).is_integer() and not isinstance(value, float) else f"{value:.3f}"
+def _show_column(column: pd.Series) -> list[str]:
+    if not pd.api.types.is_numeric_dtype(column):
+        return [str(value) for value in column]
+    known = column.dropna()
+    counts = bool((known % 1 == 0).all() and (known > 1).any())
+    return ["–" if pd.isna(value) else f"{value:.{0 if counts else 3}f}" for value in column]
 
 
 @styled

@@ -52,7 +52,7 @@ def draw_pie(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
     total = counts["chunks"].sum()
     shares = 100 * counts["chunks"] / total
     texts = [
-        f"{label}, {fold}\n{number} ({share:.0f} %)"
+        f"{label}, {fold if isinstance(fold, str) else f'fold {fold}'}\n{number} ({share:.0f} %)"
         for label, fold, number, share in zip(counts["label"], counts["fold"], counts["chunks"], shares, strict=True)
     ]
     ax.pie(
