@@ -1,0 +1,97 @@
+"""Clean the recordings and store what is left of them: their events.
+
+Reads data/h5 and the samples in data/unzip. Writes data/array: <recording>.npz, catalogue.csv and params.json; and
+metrics/array.json, plots/array. A recording is worked on once: results are kept in DVC's cache directory.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from mea.cleaning import (
+    COLUMNS,
+    Cleaning,
+    choose_shown,
+    clean_recording,
+    cut_traces,
+    measure_noise,
+    place_on_grid,
+    summarise,
+)
+from mea.command import report, run_command
+from mea.errors import MeaError
+from mea.events import load_events
+from mea.files import fresh_folder, read_json, write_json
+from mea.parallel import run_parallel
+from mea.params import StageParams
+from mea.plots.electrodes import figure_electrode_maps, figure_electrode_names
+from mea.plots.recordings import figure_raster, figure_traces
+from mea.plots.style import save_figure
+from mea.recording import read_recording
+from mea.tables import write_table
+
+MOST_SHOWN = 4
+
+
+class Params(StageParams):
+    rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
+    other_rate: Literal["set_aside", "resample"] = Field(description="what becomes of a recording at another rate")
+    threshold: float = Field(gt=0, description="least height of a spike, in robust standard deviations of the noise")
+
+
+def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots: Path) -> None:
+    """Store the events of every recording of ``h5`` in ``out``."""
+    cleaning = Cleaning(**params.model_dump())
+    files = sorted(h5.glob("*.h5"))
+    if not files:
+        raise MeaError(f"{h5}: no recordings (*.h5). They are written by the stage h5: dvc repro h5.")
+    with fresh_folder(out) as work:
+        lines = run_parallel(partial(clean_recording, unzip=unzip, out=work, cleaning=cleaning), files, "array")
+        catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")
+        used = catalogue[catalogue["status"] == "used"]
+        if used.empty:
+            rates = ", ".join(f"{rate} Hz" for rate in sorted(set(catalogue["rate_hz"])))
+            raise MeaError(
+                f"{h5}: no recording at array.rate_hz = {params.rate_hz}; there are {rates}. "
+                "Set array.rate_hz to one of them, or array.other_rate: resample."
+            )
+        write_table(work / "catalogue.csv", catalogue[COLUMNS])
+        write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
+        with fresh_folder(plots) as pictures:
+            draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=pictures, cleaning=cleaning)
+            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: pictures")
+    write_json(metrics, summarise(catalogue))
+    report(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
+
+
+def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, cleaning: Cleaning) -> None:
+    """Draw a recording: traces before and after cleaning, raster, maps of noise and rate, the electrodes' names."""
+    recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
+    noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
+    names = (events.row, events.col, recording.source.names, events.rows, events.cols)
+    times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
+    pictures = {
+        "electrodes": figure_electrode_names(*names, title=name),
+        "maps": figure_electrode_maps(noise, place_on_grid(events, events.rates_hz), title=name),
+        "raster": figure_raster(*times, title=name),
+    }
+    if events.has_waveforms:
+        traces = cut_traces(unzip / recording.file, recording, events, cleaning)
+        pictures["traces"] = figure_traces(**traces, title=name)
+    for picture, figure in pictures.items():
+        save_figure(figure, plots / f"{name}_{picture}.png")
+
+
+if __name__ == "__main__":
+    run_command(
+        clean,
+        Params,
+        h5="data/h5",
+        unzip="data/unzip",
+        out="data/array",
+        metrics="metrics/array.json",
+        plots="plots/array",
+    )
