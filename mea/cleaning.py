@@ -36,8 +36,8 @@ CODE = (
 )
 SHOWN_S = 0.5
 COLUMNS = [
-    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "events", "spikes_per_s", "noise_uv",
-    "bytes", "status", "reason",
+    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "events", "spikes_per_s",
+    "noise_uv", "bytes", "status", "reason",
 ]  # fmt: skip
 
 
