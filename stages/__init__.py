@@ -1,0 +1,1 @@
+"""The stages of the pipeline, one script each. A stage knows files and wires; what it computes is in ``mea``."""
