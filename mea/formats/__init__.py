@@ -56,7 +56,7 @@ def read_counts(path: Path, source: Source) -> np.ndarray:
     """
     modules = {module.__name__.rpartition(".")[2]: module for module in FORMATS}
     module = modules.get(source.format)
-    if not hasattr(module, "read_counts"):
+    if module is None or not hasattr(module, "read_counts"):
         raise BadRecording(f"{path}: format {source.format!r} holds no samples. Take events from its spike times.")
     with open_hdf5(path) as h5, explain_damage(f"{path}: {source.dataset}"):
         return module.read_counts(h5, path, source)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -133,14 +134,20 @@ def write_mcs(
     """
     if 1_000_000 % rate_hz:
         raise ValueError(f"rate_hz = {rate_hz}: the file holds whole µs per sample; take a divisor of 1,000,000.")
-    common = {"labels": labels, "tick_us": 1_000_000 // rate_hz, "conversion_factor": conversion_factor}
+    common: dict[str, Any] = {"labels": labels, "tick_us": 1_000_000 // rate_hz, "conversion_factor": conversion_factor}
     common |= {"exponent": exponent, "zero": zero, "row_index": row_index, "segments": segments}
     lengths: list[int] = []
     streams = [Stream(_watch_lengths(counts, lengths), **common)]
     if filtered is not None:
         streams = [Stream(filtered, **common, label=FILTERED_LABEL, source=1), *streams]
     idle = (np.full((1, length), -32768, np.int32) for length in lengths)
-    digital = {"label": DIGITAL_LABEL, "subtype": "Digital", "unit": "NoUnit", "conversion_factor": 0, "exponent": 0}
+    digital: dict[str, Any] = {
+        "label": DIGITAL_LABEL,
+        "subtype": "Digital",
+        "unit": "NoUnit",
+        "conversion_factor": 0,
+        "exponent": 0,
+    }
     streams += [Stream(idle, ["1"], common["tick_us"], segments=segments, **digital)]
     write_mcs_file(path, [RigRecording(streams)], layout=layout, start=start, compression_level=compression_level)
 
@@ -210,7 +217,7 @@ def _write_counts(group: h5py.Group, stream: Stream, level: int) -> tuple[int, s
         first = data.shape[1]
         data.resize(first + block.shape[1], axis=1)
         data[:, first:] = block
-        digest.update(np.ascontiguousarray(block, "<i4"))
+        digest.update(np.asarray(block, "<i4").tobytes())
     return data.shape[1], digest.hexdigest()
 
 
