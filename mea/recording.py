@@ -9,6 +9,7 @@ import numpy as np
 from mea.errors import MeaError
 
 FORMAT_VERSION = 1
+LONG = 1000  # values from which on a dataset is compressed; only spike times are so many
 IDENTITY = ("recording", "label", "culture", "batch", "file", "sha256")
 
 
@@ -127,7 +128,8 @@ def write_recording(path: Path, recording: Recording) -> None:
             elif item.name == "names":
                 group.create_dataset(item.name, data=[str(name).encode() for name in value], dtype=h5py.string_dtype())
             elif isinstance(value, np.ndarray):
-                group.create_dataset(item.name, data=value)
+                packed = {"compression": "gzip", "shuffle": True} if value.size > LONG else {}
+                group.create_dataset(item.name, data=value, **packed)
             else:
                 group.attrs[item.name] = value
 

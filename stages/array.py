@@ -33,7 +33,7 @@ from mea.plots.style import save_figure
 from mea.recording import read_recording
 from mea.tables import write_table
 
-MOST_SHOWN = 4
+MOST_SHOWN = 2
 
 
 class Params(StageParams):
