@@ -1,0 +1,1 @@
+"""Nouns of the pipeline: recordings, events, chunks, splits, models, scores. It knows arrays, not folders."""
