@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mea.formats import read_counts, read_sources
 from mea.recording import Source
 from mea.spikes import detect_events, find_least_count, find_threshold, resample_counts
 
@@ -220,6 +221,17 @@ def test_real_voltages(shared_data):
         counts, volts, rate_hz = file["voltages"], float(file["scale"]) * 1e-6, int(file["sampling_rate"])
     events = assert_same_as_predecessor(counts, rate_hz=rate_hz, volts_per_count=volts)
     assert len(events) > 100
+
+
+def test_the_vendors_own_file(shared_data):
+    """Eight channels at 500 Hz, where the window is 0 samples: raw and filtered stream, from the file itself."""
+    (path,) = (shared_data / "mcs_vendor").glob("*.h5")
+    for stream in ("raw", "filtered"):
+        (source,) = read_sources(path, stream)
+        counts = read_counts(path, source)
+        options = dict(rate_hz=source.rate_hz, volts_per_count=source.volts_per_count, zero=source.zero)
+        for factor in (1.0, 5.0):
+            assert_same_as_predecessor(counts, factor, **options)
 
 
 def test_resampling_keeps_a_sine_and_whole_counts():
