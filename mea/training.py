@@ -1,7 +1,9 @@
 """Train one network on one training set: Lightning's loop with early stopping, checkpoints and live curves."""
 
 import logging
+import math
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mea.chunks import ChunkDataset, EpochShuffle
+from mea.errors import MeaError
 
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
@@ -83,7 +86,7 @@ class _History(Callback):
 
     def on_train_epoch_end(self, trainer, module) -> None:
         row = [float(trainer.callback_metrics[name]) for name in CURVES]
-        if not self.rows or row[2] < min(earlier[2] for earlier in self.rows):
+        if row[2] < min((earlier[2] for earlier in self.rows), default=math.inf):
             self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
         self.rows.append(row)
         if self.live_folder:
@@ -121,8 +124,15 @@ class _Progress(Callback):
         loss, accuracy = (float(trainer.callback_metrics[name]) for name in CURVES[2:])
         self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, validation loss {loss:.3f}, {accuracy:.0%}")
 
-    def on_fit_end(self, _trainer, _module) -> None:
+    def on_train_end(self, _trainer, _module) -> None:
         self.bar.close()
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that stays stopped: a training killed after its last epoch gets no further one."""
+
+    def on_train_start(self, trainer, _module) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 def train_network(
@@ -160,16 +170,20 @@ def train_network(
         State of the network at its best epoch.
     curves
         One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy.
+
+    Raises
+    ------
+    MeaError
+        If the training diverged before its first epoch ended.
     """
     _silence_lightning()
     keep_freed_memory()
     history = _History(live_folder)
     callbacks = [
         history,
-        EarlyStopping("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain),
+        _Patience("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain),
         _Progress(title, position, schedule.epochs),
     ]
-    checkpoint = checkpoint_folder / "last.ckpt" if checkpoint_folder else None
     if checkpoint_folder:
         callbacks.append(_keep_checkpoint(checkpoint_folder))
     trainer = lightning.Trainer(
@@ -188,16 +202,28 @@ def train_network(
         _Loop(network, schedule.learning_rate),
         DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed)),
         DataLoader(validation, schedule.batch_size),
-        ckpt_path=checkpoint if checkpoint and checkpoint.exists() else None,
+        ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
         weights_only=True,  # a checkpoint can hold numbers, never code
     )
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if not history.best:
+        raise MeaError(f"{title}: no epoch gave a finite validation loss. Lower train.learning_rate.")
     return history.best, tabulate_curves(history.rows)
 
 
 def _keep_checkpoint(folder: Path) -> ModelCheckpoint:
     return ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True)
+
+
+def _find_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint; none to go on from when there is none, or it was cut off while it was written."""
+    path = folder / "last.ckpt"
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    return path
 
 
 def tabulate_curves(rows: Sequence[Sequence[float]]) -> pd.DataFrame:
