@@ -13,7 +13,6 @@ from typing import Any
 from mea.files import fresh_file, hash_file
 
 
-@lru_cache
 def find_cache() -> Path | None:
     """Where results are kept: ``MEA_CACHE``, else ``mea/`` in DVC's cache directory, else nowhere.
 
@@ -21,6 +20,11 @@ def find_cache() -> Path | None:
     """
     if os.environ.get("MEA_CACHE"):
         return Path(os.environ["MEA_CACHE"])
+    return _find_dvc_cache()
+
+
+@lru_cache
+def _find_dvc_cache() -> Path | None:
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ import torch
 from joblib import cpu_count
 
 import mea.chunks
+import mea.classifier
 import mea.events
 import mea.models.cnn_lstm
 import mea.splits
 import mea.training
+import mea.views
 from mea.cache import fetch_file, find_cache, make_key
 from mea.chunks import ChunkDataset, load_recordings, measure_rates
 from mea.classifier import Classifier, baseline_file, build_network, fold_file, load_fold, make_view, save_fold
@@ -28,7 +31,16 @@ from mea.parallel import count_workers
 from mea.splits import choose_validation
 from mea.training import Schedule, tabulate_curves, train_network, write_live
 
-CODE = (mea.chunks, mea.events, mea.models.cnn_lstm, mea.splits, mea.training)
+CODE = (
+    sys.modules[__name__],
+    mea.chunks,
+    mea.classifier,
+    mea.events,
+    mea.models.cnn_lstm,
+    mea.splits,
+    mea.training,
+    mea.views,
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     fetch_file(key, path, lambda target: _fit_network(job, training, events, key, target))
     _, rows = load_fold(path)
     write_live(rows.tolist(), job.live_folder)  # the same curves whether it was trained now, resumed or kept
-    return tabulate_curves(rows)
+    return tabulate_curves(rows.tolist())
 
 
 def _fit_baseline(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> None:
@@ -178,7 +190,7 @@ def _fit_network(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]
     )
     save_fold(target, weights, curves)
     if checkpoints:
-        shutil.rmtree(checkpoints)
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def summarise_curves(folds: list[int], curves: list[pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, Any]]:
