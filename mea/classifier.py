@@ -153,11 +153,11 @@ def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
     """
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        curves = tensors.pop("curves").numpy()
+    except (OSError, KeyError, SafetensorError) as error:
         raise MeaError(
             f"{path}: not readable as a fold's network ({error}). Train it again: dvc repro train."
         ) from None
-    curves = tensors.pop("curves").numpy()
     return {name.removeprefix(WEIGHTS): value for name, value in tensors.items()}, curves
 
 
@@ -173,7 +173,7 @@ def load_classifier(folder: Path) -> Classifier:
     Raises
     ------
     MeaError
-        If there is none in the folder, or it is of another version.
+        If there is none in the folder, it is not readable, or it is of another version.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -182,4 +182,7 @@ def load_classifier(folder: Path) -> Classifier:
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise MeaError(f"{path}: format version {version}, but {FORMAT_VERSION} is read. Train it again.")
-    return Classifier(folder=folder, **values)
+    try:
+        return Classifier(folder=folder, **values)
+    except TypeError as error:
+        raise MeaError(f"{path}: not a classifier written by the train stage ({error}). Train it again.") from None

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mea.errors import MeaError
+
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
@@ -49,8 +51,20 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what :func:`write_json` wrote.
+
+    Raises
+    ------
+    MeaError
+        If there is no such file, or it is not readable.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MeaError(f"{path}: not a file written by a stage ({error}). Run dvc repro.") from None
+    if not isinstance(values, dict):
+        raise MeaError(f"{path}: not a file written by a stage (no mapping). Run dvc repro.")
+    return values
 
 
 def _tidy(value: Any) -> Any:
