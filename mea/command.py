@@ -26,7 +26,8 @@ def run_command(
         Called as ``work(params, **paths)`` with every path a :class:`~pathlib.Path`.
     params_model
         The section of ``params.yaml`` named like the stage. A parameter that ``paths`` names too, such as
-        ``source``, is also a flag; when flags give every parameter, no parameter file is read.
+        ``source``, is also a flag; when flags give every parameter and nothing is overridden, no parameter file is
+        read.
     argv
         Arguments instead of ``sys.argv[1:]``.
     **paths
@@ -53,7 +54,7 @@ def report(text: str) -> None:
 
 def _read_params(section, params_model, arguments, paths) -> StageParams:
     flags = {name: arguments[name] for name in paths if name in params_model.model_fields and arguments[name]}
-    if set(flags) == set(params_model.model_fields):
+    if set(flags) == set(params_model.model_fields) and not arguments["set"]:
         return read_section(params_model, section, flags, "the command line")
     file = Path(arguments["params"])
     values = load_params(file, arguments["set"])

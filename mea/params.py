@@ -32,7 +32,7 @@ def load_params(path: Path, overrides: list[str] | None = None) -> dict[str, Any
         params = yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MeaError(f"{path}: no such file. Run in the project's root, or name the file with --params.") from None
-    except YAMLError as error:
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
         raise MeaError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(params, dict) or not all(isinstance(section, dict) for section in params.values()):
         raise MeaError(f"{path}: must be a mapping of sections, each a mapping of parameters.")

@@ -73,11 +73,21 @@ def cut_chunks(
         Columns chunk, recording, label, culture, batch, start_s, stop_s.
     refused
         The recordings shorter than one chunk, with the reason.
+
+    Raises
+    ------
+    MeaError
+        If a chunk is no whole number of samples.
     """
     tables, refused = [], {}
     for recording in recordings.itertuples():
         usable_s = min(recording.duration_s, first_s or np.inf)
         chunk_samples = round(chunk_s * recording.rate_hz)
+        if chunk_samples < 1 or abs(chunk_s * recording.rate_hz - chunk_samples) > 1e-6 * chunk_samples:
+            raise MeaError(
+                f"split.chunk_s = {chunk_s:g} s: {chunk_s * recording.rate_hz:g} samples of {recording.recording} at "
+                f"{recording.rate_hz:g} Hz; a chunk must be a whole number of samples, at least one. Choose another."
+            )
         count = round(usable_s * recording.rate_hz) // chunk_samples
         if count == 0:
             refused[recording.recording] = BadRecording(
