@@ -45,9 +45,9 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
     chunks = read_table(split / "chunks.csv")
     decided = read_json(split / "split.json")
     decided["params"]["train"] = params.model_dump()
-    shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
     with fresh_folder(out) as folder:
         jobs = plan_folds(chunks, decided, array, folder, plots / "live")
+        shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
         table, best = summarise_curves(decided["score"], curves)
         save_classifier(describe_training(folder, jobs, decided))
