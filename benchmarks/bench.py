@@ -11,7 +11,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from mea.events import Events, load_events, save_events
 from mea.files import fresh_file, write_json
 from mea.formats import read_counts, read_sources
 from mea.models.cnn_lstm import CnnLstm
+from mea.recording import Source
 from mea.simulate import plan_training, write_simulated
 from mea.spikes import detect_events
 
@@ -50,7 +51,7 @@ class Effort:
 EFFORTS = {"default": Effort(8.0, 1.2, 5, 3), "quick": Effort(2.0, 0.24, 3, 3)}
 
 
-def time_together(ways: dict[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, float]:
+def time_together(ways: Mapping[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, float]:
     """Median seconds of each way, taken in turns, so that a busy machine is as slow for one as for the other.
 
     A first run of each (compilation, page cache) is not counted, unless ``warm`` is false.
@@ -90,7 +91,8 @@ def clean_like_us(path: Path, source, out: Path) -> None:
 def bench_cleaning(folder: Path, effort: Effort) -> list[dict]:
     """Seconds and bytes of reading, cleaning and storing, on one core."""
     path, dense, stored = folder / "recording.h5", folder / "dense.npy", folder / "events.npz"
-    (source,) = read_sources(path, "raw")
+    source = read_sources(path, "raw")[0]
+    assert isinstance(source, Source)
     ways = {
         "reference": partial(clean_like_predecessor, path, source, dense),
         "ours": partial(clean_like_us, path, source, stored),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class Events:
         digest = hashlib.sha256(f"{self.rate_hz} {self.rows} {self.cols} {self.n_samples}".encode())
         places = (self.row, self.col, self.electrode, self.first_sample, self.peak_sample, self.offset)
         for values in (*places, self.waveform_counts):
-            digest.update(np.ascontiguousarray(values, np.int64))
+            digest.update(np.ascontiguousarray(values, np.int64).data)
         return digest.hexdigest()
 
     @cached_property
@@ -222,8 +223,8 @@ def events_from_spike_times(source: Source, rate_hz: int) -> Events:
     sample = np.minimum(np.rint(source.spike_times_s * rate_hz).astype(np.int64), n_samples - 1)
     order = np.lexsort((source.spike_electrode, sample))
     unknown = np.full(source.n_electrodes, np.nan)
-    digest = hashlib.sha256(np.ascontiguousarray(source.spike_times_s, np.float64))
-    digest.update(np.ascontiguousarray(source.spike_electrode, np.int64))
+    digest = hashlib.sha256(np.ascontiguousarray(source.spike_times_s, np.float64).data)
+    digest.update(np.ascontiguousarray(source.spike_electrode, np.int64).data)
     return Events(
         **describe_source(source, digest.hexdigest(), rate_hz, n_samples),
         threshold_uv=unknown,
@@ -236,7 +237,7 @@ def events_from_spike_times(source: Source, rate_hz: int) -> Events:
     )
 
 
-def describe_source(source: Source, samples_sha256: str, rate_hz: int, n_samples: int) -> dict:
+def describe_source(source: Source, samples_sha256: str, rate_hz: int, n_samples: int) -> dict[str, Any]:
     """What the events of a source say about it; the identity is left empty for the stage to fill in."""
     return dict(
         recording="",
@@ -260,7 +261,7 @@ def save_events(path: Path, events: Events) -> None:
     """Write an uncompressed npz, in the narrowest integers that hold the values: the same bytes for the same events."""
     about = {"format_version": FORMAT_VERSION}
     about |= {item.name: getattr(events, item.name) for item in fields(Events) if item.type in TEXT_AND_NUMBERS}
-    arrays = {
+    arrays: dict[str, Any] = {
         "about": np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
         "threshold_uv": events.threshold_uv,
         "volts_per_count": events.volts_per_count,
@@ -303,7 +304,9 @@ def load_events(path: Path) -> Events:
 
 
 def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> Events:
-    whole = {name: arrays[name].astype(np.int64) for name in ("row", "col", "electrode", "first_sample")}
+    whole: dict[str, Any] = {
+        name: arrays[name].astype(np.int64) for name in ("row", "col", "electrode", "first_sample")
+    }
     none = np.zeros(len(whole["electrode"]), np.int64)
     length = arrays.get("length", none)
     return Events(

@@ -9,6 +9,7 @@ import hashlib
 import math
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numba
 import numpy as np
@@ -124,11 +125,11 @@ def hash_counts(counts: np.ndarray) -> str:
     """SHA-256 of the samples as they were read, electrode after electrode."""
     digest = hashlib.sha256(str(counts.shape).encode())
     for row in counts:
-        digest.update(np.ascontiguousarray(row))
+        digest.update(np.ascontiguousarray(row).data)
     return digest.hexdigest()
 
 
-def _cut_waveforms(counts: np.ndarray, zero: np.ndarray, peaks: list[np.ndarray], pulse: int) -> dict[str, np.ndarray]:
+def _cut_waveforms(counts: np.ndarray, zero: np.ndarray, peaks: list[np.ndarray], pulse: int) -> dict[str, Any]:
     electrode = np.repeat(np.arange(len(peaks)), [len(found) for found in peaks])
     peak = np.concatenate([np.zeros(0, np.int64), *peaks])
     first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding

@@ -71,7 +71,7 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, c
     """Draw a recording: traces before and after cleaning, raster, maps of noise and rate, the electrodes' names."""
     recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
     noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
-    names = (events.row, events.col, recording.source.names, events.rows, events.cols)
+    names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
     times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
     pictures = {
         "electrodes": figure_electrode_names(*names, title=name),

@@ -15,13 +15,14 @@ import predecessor
 import pytest
 from recordings import write_small_mcs, write_small_spike_times
 
+from mea.cleaning import Cleaning, choose_shown
 from mea.command import run_command
 from mea.events import load_events
 from mea.files import hash_file, write_json
 from mea.formats import read_sources
 from mea.layouts import RIG_ROW_ORDER
 from mea.recording import Recording, read_recording, write_recording
-from stages.array import Params, clean
+from stages.array import Params, clean, draw_recording
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = "array: {rate_hz: 25000, other_rate: set_aside, threshold: 5.0}\n"
@@ -113,13 +114,28 @@ def test_catalogue_and_metrics(done):
     assert params == {"h5": {"stream": "raw"}, "array": {"rate_hz": 25000, "other_rate": "set_aside", "threshold": 5.0}}
 
 
+def list_pictures(recording, pictures):
+    return {f"{recording}_{picture}{suffix}" for picture in pictures for suffix in (".png", ".csv")}
+
+
 def test_pictures(done):
-    names = {path.name for path in (done / "plots").iterdir()}
     pictures = ("electrodes", "maps", "raster", "traces")
-    expected = {f"{name}_{picture}" for name in ("a", "b", "times") for picture in pictures} - {"times_traces"}
-    assert names == {f"{stem}{suffix}" for stem in expected for suffix in (".png", ".csv")}
+    names = {path.name for path in (done / "plots").iterdir()}
+    assert names == list_pictures("a", pictures) | list_pictures("b", pictures)
     traces = pd.read_csv(done / "plots" / "a_traces.csv")
     assert traces.peak.sum() > 0 and (traces.cleaned_uv[traces.peak == 1] != 0).all()
+
+
+def test_spike_times_are_drawn_without_traces(lab, done, tmp_path):
+    draw_recording("times", lab / "h5", lab / "unzip", done / "array", tmp_path, Cleaning(25_000, "set_aside", 5.0))
+    assert {path.name for path in tmp_path.iterdir()} == list_pictures("times", ("electrodes", "maps", "raster"))
+
+
+def test_shown_recordings_alternate_between_labels():
+    labels = {"a": "x", "b": "x", "c": "y", "d": "y", "e": "x", "f": "z"}
+    lines = [{"recording": name, "label": label, "status": "used"} for name, label in labels.items()]
+    lines[0]["status"] = "set aside"
+    assert choose_shown(lines, 4) == ["b", "c", "f", "e"] and choose_shown(lines, 9) == ["b", "c", "f", "e", "d"]
 
 
 def test_same_bytes_again_with_and_without_the_cache(lab, done):
