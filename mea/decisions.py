@@ -91,7 +91,7 @@ def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[s
     row: dict[str, Any] = {}
     if probabilities is not None:
         row = {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
-    if reasons:
+    if reasons or probabilities is None:
         return row | {"decision": "refused", "reason": "; ".join(reasons)}
     best = int(probabilities.argmax())
     call = {"predicted": classifier.labels[best], "confidence": probabilities[best]}
