@@ -7,10 +7,21 @@ from typing import Any
 from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
+from mea.errors import MeaError
+
 
 def count_workers() -> int:
-    """Worker processes: ``MEA_WORKERS``, else every core this process may use."""
-    return int(os.environ.get("MEA_WORKERS") or cpu_count())
+    """Worker processes: ``MEA_WORKERS``, else every core this process may use.
+
+    Raises
+    ------
+    MeaError
+        If ``MEA_WORKERS`` is no whole number of at least 1.
+    """
+    asked = os.environ.get("MEA_WORKERS") or cpu_count()
+    if not str(asked).isdecimal() or int(asked) < 1:
+        raise MeaError(f"MEA_WORKERS = {asked!r}: must be a whole number, at least 1. Unset it to use every core.")
+    return int(asked)
 
 
 def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
