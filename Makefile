@@ -33,4 +33,5 @@ install: $(INSTALLED)
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m mea.plots_page
 	touch $(INSTALLED)
