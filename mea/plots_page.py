@@ -6,6 +6,7 @@ module was not run, DVC takes its own page.
 """
 
 import subprocess
+import sys
 from pathlib import Path
 
 import vl_convert
@@ -41,11 +42,13 @@ def write_page(path: Path) -> None:
     path
         The file to write.
     """
-    scripts = vl_convert.javascript_bundle(None, vl_version=VEGA_LITE)
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", VEGA_LITE)
     with fresh_file(path) as work:
         work.write_text(PAGE % scripts, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
     write_page(Path(".dvc") / "plots.html")
-    subprocess.run(["dvc", "config", "--quiet", "--local", "plots.html_template", "plots.html"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "config", "--quiet", "--local", "plots.html_template", "plots.html"], check=True
+    )
