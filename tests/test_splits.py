@@ -1,0 +1,398 @@
+"""Groups, folds, chunks and the leak audit: invariants on random labs, and planted leaks."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from arrays import make_events
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from mea.errors import MeaError
+from mea.splits import (
+    assign_folds,
+    audit_split,
+    choose_level,
+    choose_validation,
+    cut_chunks,
+    group_recordings,
+    list_contents,
+)
+
+quick = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+
+def make_lab(lines, rate_hz=25_000, duration_s=4.8):
+    """A table of recordings from (label, culture, batch), all of one length."""
+    table = pd.DataFrame(lines, columns=["label", "culture", "batch"])
+    table.insert(0, "recording", [f"r{number:02d}" for number in range(len(table))])
+    return table.assign(rate_hz=rate_hz, duration_s=duration_s)
+
+
+def make_batches(batches=6, labels=("a", "b"), cultures=2):
+    """Every batch holds so many cultures of each label, each recorded once."""
+    return make_lab([(x, f"{x}{n}-{k}", f"b{n}") for n in range(batches) for x in labels for k in range(cultures)])
+
+
+def cut(lab, chunk_s=1.2):
+    return cut_chunks(lab, chunk_s, None)[0]
+
+
+def fold_quietly(chunks, level, folds, seed=0):
+    """Folds, or a rejected example where this lab cannot be split so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return assign_folds(chunks, level, folds, seed)
+        except MeaError:
+            assume(False)
+
+
+@st.composite
+def labs(draw):
+    """Labs in which batches and cultures may be unknown, shared by two classes, or linked to one another."""
+    n = draw(st.integers(4, 24))
+    label = st.sampled_from(["a", "b", "c"][: draw(st.integers(2, 3))])
+    culture = st.sampled_from([""] + [f"c{k}" for k in range(draw(st.integers(1, 12)))])
+    batch = st.sampled_from([""] + [f"b{k}" for k in range(draw(st.integers(1, 8)))])
+    return make_lab(draw(st.lists(st.tuples(label, culture, batch), min_size=n, max_size=n)))
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def find_groups_slowly(lab, names):
+    """By hand: start with one group a recording and merge while any two share a known name."""
+    groups = [{number} for number in range(len(lab))]
+    rows = lab.to_dict("records")
+    share = lambda i, j: any(rows[i][name] == rows[j][name] != "" for name in names)  # noqa: E731
+    merged = True
+    while merged:
+        merged = False
+        for one in groups:
+            for other in groups:
+                if one is not other and any(share(i, j) for i in one for j in other):
+                    groups = [group for group in groups if group not in (one, other)] + [one | other]
+                    merged = True
+                    break
+            if merged:
+                break
+    return {frozenset(group) for group in groups}
+
+
+@given(lab=labs(), level=st.sampled_from(["batch", "culture", "recording"]))
+@quick
+def test_groups_are_what_shares_a_name(lab, level):
+    names = {"batch": ("batch", "culture"), "culture": ("culture",), "recording": ()}[level]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        numbers = group_recordings(lab, level)
+    found = {frozenset(np.flatnonzero(numbers == number)) for number in set(numbers)}
+    assert found == find_groups_slowly(lab, names)
+    assert list(dict.fromkeys(numbers)) == list(range(len(found)))
+
+
+def test_a_culture_seen_in_two_batches_links_them():
+    lab = make_lab([("a", "c1", "b1"), ("a", "c1", "b2"), ("b", "c2", "b2"), ("b", "c3", "b3")])
+    assert group_recordings(lab, "batch").tolist() == [0, 0, 0, 1]
+    assert group_recordings(lab, "culture").tolist() == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("level", ["batch", "culture"])
+def test_unknown_groups_are_their_own_with_a_warning(level):
+    lab = make_lab([("a", "", ""), ("a", "", ""), ("b", "c1", "b1"), ("b", "c1", "b1")])
+    with pytest.warns(
+        UserWarning, match=rf"{level} unknown for 2 of 4 recordings \(r00, r01…\): each of these"
+    ) as seen:
+        assert group_recordings(lab, level).tolist() == [0, 1, 2, 2]
+    assert "State it in recordings.csv." in str(seen[0].message)
+
+
+def test_an_unknown_batch_does_not_part_a_known_culture():
+    lab = make_lab([("a", "c1", ""), ("a", "c1", "b1"), ("b", "c2", "b1"), ("b", "c3", "b2")])
+    with pytest.warns(UserWarning, match="batch unknown for 1 of 4"):
+        assert group_recordings(lab, "batch").tolist() == [0, 0, 0, 1]
+
+
+def test_known_groups_give_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for level in ("batch", "culture", "recording"):
+            group_recordings(make_batches(), level)
+
+
+@pytest.mark.parametrize(
+    ("culture", "batch", "expected"),
+    [("", "", "recording"), ("c", "", "culture"), ("", "b", "batch"), ("c", "b", "batch")],
+)
+def test_auto_takes_the_coarsest_level_known(culture, batch, expected):
+    lab = make_lab([("a", "", ""), ("b", culture, batch)])
+    assert choose_level(lab, "auto") == expected
+    assert choose_level(lab, "chunk") == "chunk"
+
+
+# --- chunks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate_hz", "chunk_samples"), [(25_000, 30_000), (10_000, 12_000)])
+def test_chunks_of_the_predecessor(rate_hz, chunk_samples):
+    """1.2 s are 30,000 samples at 25 kHz; 120 s give 100 chunks without a gap, and what is left over is dropped."""
+    lab = make_lab([("a", "c1", "b1"), ("b", "", "")], rate_hz, 120.0)
+    lab.loc[1, "duration_s"] = 1.2 * 3 - 1 / rate_hz  # one sample too short for three
+    chunks, refused = cut_chunks(lab, 1.2, None)
+    assert not refused
+    first = chunks[chunks["recording"] == "r00"]
+    assert len(first) == 100 and (chunks["recording"] == "r01").sum() == 2
+    borders = np.arange(101) * chunk_samples
+    starts = [round(value * rate_hz) for value in first["start_s"]]
+    stops = [round(value * rate_hz) for value in first["stop_s"]]
+    assert starts == borders[:-1].tolist() and stops == borders[1:].tolist()
+    np.testing.assert_allclose(first["start_s"] * rate_hz, starts, atol=1e-3)
+    assert first["chunk"].is_unique and first["chunk"].iloc[7] == "r00@0007"
+    assert first[["label", "culture", "batch"]].drop_duplicates().values.tolist() == [["a", "c1", "b1"]]
+
+
+@given(
+    rate_hz=st.sampled_from([500, 10_000, 20_000, 25_000, 30_000]),
+    chunk_samples=st.integers(1, 100_000),
+    n_samples=st.integers(1, 3_000_000),
+)
+@quick
+def test_chunks_lie_end_to_end_inside_the_recording(rate_hz, chunk_samples, n_samples):
+    assume(n_samples // chunk_samples < 2000)
+    lab = make_lab([("a", "", "")], rate_hz, n_samples / rate_hz)
+    chunks, refused = cut_chunks(lab, chunk_samples / rate_hz, None)
+    assert len(chunks) == n_samples // chunk_samples
+    assert bool(refused) == (n_samples < chunk_samples)
+    starts = np.rint(chunks["start_s"] * rate_hz).astype(int)
+    stops = np.rint(chunks["stop_s"] * rate_hz).astype(int)
+    assert (starts == np.arange(len(chunks)) * chunk_samples).all() and (stops - starts == chunk_samples).all()
+
+
+def test_only_the_first_seconds_are_used():
+    lab = make_lab([("a", "", ""), ("b", "", "")])
+    lab.loc[1, "duration_s"] = 100.0
+    chunks, _ = cut_chunks(lab, 1.2, 3.7)
+    assert chunks["recording"].value_counts().to_dict() == {"r00": 3, "r01": 3}
+    assert chunks["stop_s"].max() == 3.6
+
+
+def test_a_recording_shorter_than_a_chunk_is_named():
+    lab = make_lab([("a", "", ""), ("b", "", "")])
+    lab.loc[1, "duration_s"] = 1.1
+    chunks, refused = cut_chunks(lab, 1.2, None)
+    assert set(chunks["recording"]) == {"r00"} and list(refused) == ["r01"]
+    assert str(refused["r01"]) == (
+        "r01: 1.1 s are shorter than one chunk (split.chunk_s = 1.2 s). Choose a shorter chunk, remove the recording, "
+        "or set split.on_bad_recording: skip."
+    )
+    chunks, refused = cut_chunks(lab, 1.2, 1.0)
+    assert chunks.empty and list(chunks.columns[:3]) == ["chunk", "recording", "label"] and len(refused) == 2
+
+
+@pytest.mark.parametrize(("chunk_s", "samples"), [(1e-6, "0.025"), (0.00006, "1.5"), (1.00001, "25000.2")])
+def test_a_chunk_is_a_whole_number_of_samples(chunk_s, samples):
+    with pytest.raises(
+        MeaError, match=rf"split\.chunk_s = \S+ s: {samples}\d* samples of r00 at 25000 Hz; a chunk must"
+    ):
+        cut_chunks(make_batches(), chunk_s, None)
+
+
+# --- folds -----------------------------------------------------------------------------------------------------------
+
+
+@given(lab=labs(), level=st.sampled_from(["batch", "culture", "recording"]), folds=st.integers(2, 5))
+@quick
+def test_no_group_stands_on_two_sides(lab, level, folds):
+    chunks = cut(lab)
+    chunks["fold"] = fold_quietly(chunks, level, folds)
+    assert sorted(set(chunks["fold"])) == list(range(folds)), "every chunk is held out once, and no fold is empty"
+    assert (chunks.groupby("recording")["fold"].nunique() == 1).all()
+    names = {"batch": ("batch", "culture"), "culture": ("culture",), "recording": ()}[level]
+    for name in names:
+        known = chunks[chunks[name] != ""]
+        assert (known.groupby(name)["fold"].nunique() == 1).all()
+    for fold in range(folds):
+        assert set(chunks["label"][chunks["fold"] != fold]) == set(chunks["label"]), "no class is left out of training"
+    warning = audit_split(chunks, level, [])
+    assert warning == "" or (level != "batch" and "stand on both sides" in warning)
+
+
+@given(lab=labs(), folds=st.integers(2, 5), seed=st.integers(0, 3))
+@quick
+def test_a_split_by_chunk_is_stratified(lab, folds, seed):
+    chunks = cut(lab)
+    fold = fold_quietly(chunks, "chunk", folds, seed)
+    counts = pd.crosstab(fold, chunks["label"])
+    assert (counts.max() - counts.min() <= 1).all() and len(counts) == folds
+
+
+def test_folds_are_stratified_by_label():
+    chunks = cut(make_batches(batches=6))
+    for level in ("batch", "culture", "recording"):
+        counts = pd.crosstab(assign_folds(chunks, level, 3, 0), chunks["label"])
+        assert (counts == counts.iloc[0, 0]).all().all(), counts
+
+
+@pytest.mark.parametrize("level", ["batch", "culture", "recording", "chunk"])
+def test_the_seed_decides(level):
+    chunks = cut(make_batches())
+    same = [assign_folds(chunks, level, 3, 7).tolist() for _ in range(2)]
+    others = [assign_folds(chunks, level, 3, seed).tolist() for seed in range(8)]
+    assert same[0] == same[1] and any(other != same[0] for other in others)
+
+
+def test_folds_do_not_depend_on_chunk_length():
+    """The same recordings are held out together, however finely they are cut."""
+    coarse, fine = cut(make_batches(), 2.4), cut(make_batches(), 0.6)
+    by_recording = [dict(zip(chunks["recording"], assign_folds(chunks, "batch", 3, 0))) for chunks in (coarse, fine)]
+    assert by_recording[0] == by_recording[1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "level", "folds", "message"),
+    [
+        ([("a", "c1", "b1"), ("a", "c2", "b2")], "batch", 2, r"only one class, \['a'\]: a classifier needs"),
+        ([("a", "1", "b1"), ("b", "2", "b1"), ("a", "3", "b2"), ("b", "4", "b2")], "batch", 3,
+         r"2 groups by batch are fewer than 3 folds\. Lower split\.folds, record more, or choose a finer split\.by"),
+        ([("a", "1", "b1"), ("a", "2", "b2"), ("a", "3", "b3"), ("b", "4", "b3")], "batch", 2,
+         r"label 'b' stands in one group by batch only: held out, nothing is left to learn it from\."),
+        ([("a", "1", "x"), ("b", "1", "x"), ("a", "2", "x"), ("b", "1", "x"), ("a", "3", "x")], "culture", 2,
+         r"label 'b' stands in one group by culture only"),
+    ],
+)  # fmt: skip
+def test_labs_that_cannot_be_split(lines, level, folds, message):
+    with pytest.raises(MeaError, match=message):
+        assign_folds(cut(make_lab(lines)), level, folds, 0)
+
+
+def test_a_fold_may_not_hold_every_group_of_a_class():
+    """b stands in two groups, and evening out the labels can put both into one fold; another seed may mend it."""
+    lab = make_lab([("a", "", "b1")] * 2 + [("b", "", "b1")] + [("a", "", "b2")] * 2 + [("b", "", "b3")])
+    messages, refused = set(), 0
+    for seed in range(10):
+        try:
+            fold = assign_folds(cut(lab), "batch", 2, seed)
+        except MeaError as error:
+            messages.add(str(error))
+            refused += 1
+        else:
+            assert all(set(cut(lab)["label"][fold != number]) == {"a", "b"} for number in (0, 1))
+    text = (
+        "fold {} holds every group of ['b'] by batch: nothing is left to learn it from. Lower split.folds, or change "
+    )
+    assert ends and set(ends) <= {f"{text.format(number)}split.seed." for number in (0, 1)}
+
+
+def test_more_folds_than_chunks_of_a_class():
+    lab = make_lab([("a", "", "")] * 3 + [("b", "", "")], duration_s=2.4)
+    with pytest.raises(MeaError, match=r"2 chunks of one class are fewer than 3 folds\. Lower split\.folds\."):
+        assign_folds(cut(lab), "chunk", 3, 0)
+
+
+# --- inner validation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["batch", "culture", "recording"])
+def test_inner_validation_holds_whole_groups(level):
+    chunks = cut(make_batches(batches=8))
+    inner = choose_validation(chunks, level, 4, 0)
+    assert inner.dtype == bool and 0 < inner.mean() < 0.5
+    for name in ("batch", "culture", "recording")[("batch", "culture", "recording").index(level) :]:
+        assert not set(chunks[name][inner]) & set(chunks[name][~inner])
+    assert set(chunks["label"][inner]) == set(chunks["label"][~inner]) == {"a", "b"}
+    assert (choose_validation(chunks, level, 4, 0) == inner).all()
+
+
+def test_inner_validation_with_few_groups_takes_what_there_is():
+    chunks = cut(make_batches(batches=2))
+    inner = choose_validation(chunks, "batch", 10, 0)
+    assert chunks["batch"][inner].nunique() == chunks["batch"][~inner].nunique() == 1
+
+
+def test_inner_validation_that_cannot_be():
+    with pytest.raises(
+        MeaError, match="no inner validation is possible on the training side: 1 groups by batch are fe"
+    ):
+        choose_validation(cut(make_batches(batches=1)), "batch", 4, 0)
+
+
+# --- the audit -------------------------------------------------------------------------------------------------------
+
+
+def split_by(level, lab=None):
+    chunks = cut(make_batches() if lab is None else lab)
+    chunks["fold"] = assign_folds(chunks, level, 3, 0)
+    return chunks
+
+
+def test_an_honest_split_passes():
+    assert audit_split(split_by("batch"), "batch", [("r00", "x"), ("r00", "y"), ("r01", "z")]) == ""
+
+
+@pytest.mark.parametrize(("level", "name"), [("batch", "batch"), ("culture", "culture"), ("recording", "recording")])
+def test_a_planted_group_on_two_sides_fails(level, name):
+    chunks = split_by(level)
+    first = chunks.index[chunks[name] == chunks[name].iloc[0]][0]
+    chunks.loc[first, "fold"] = (chunks.loc[first, "fold"] + 1) % 3
+    text = rf"{name} '\S+' stands in two folds although the split is by {level}\. Report this\."
+    with pytest.raises(MeaError, match=text):
+        audit_split(chunks, level, [])
+
+
+def test_a_culture_on_two_sides_of_a_split_by_batch_fails():
+    """Its batches are whole, so only a look at the finer level finds it."""
+    lab = make_batches()
+    chunks = split_by("batch", lab)
+    one, other = (chunks.index[chunks["fold"] == fold] for fold in (0, 1))
+    chunks.loc[one[:1].union(other[:1]), "culture"] = "planted"
+    with pytest.raises(MeaError, match="culture 'planted' stands in two folds although the split is by batch"):
+        audit_split(chunks, "batch", [])
+
+
+@pytest.mark.parametrize(("level", "coarser"), [("culture", "batch"), ("recording", "batch"), ("recording", "culture")])
+def test_a_coarser_group_on_two_sides_warns(level, coarser):
+    lab = make_lab([(x, f"c{x}{n % 3}", "") for n in range(9) for x in "ab"])
+    if coarser == "batch":
+        lab = make_batches().assign(batch="one")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warning = audit_split(split_by(level, lab), level, [])
+    assert warning == f"leaky: split by {level}, and recordings of one {coarser} stand on both sides"
+
+
+def test_unknown_coarser_groups_do_not_warn():
+    lab = make_lab([("ab"[n % 2], "", "") for n in range(12)])
+    assert audit_split(split_by("recording", lab), "recording", []) == ""
+
+
+def test_a_split_by_chunk_is_leaky():
+    warning = audit_split(split_by("chunk"), "chunk", [])
+    assert warning == "leaky: split by chunk; pieces of one recording stand on both sides"
+
+
+def test_one_recording_under_two_names_fails():
+    events = [make_events(f"r{number}", seed=number) for number in range(3)]
+    assert audit_split(split_by("batch"), "batch", list_contents(events)) == ""
+    same_samples = replace(events[2], samples_sha256=events[0].samples_sha256)
+    same_events = replace(events[0], recording="r2", samples_sha256="other")
+    for planted in (same_samples, same_events):
+        with pytest.raises(MeaError, match="r2 and r0 hold the same samples or events: one recording under two names"):
+            audit_split(split_by("batch"), "batch", list_contents([*events[:2], planted]))
+
+
+def test_silent_recordings_are_not_the_same_recording():
+    silent = [make_events(f"r{number}", spikes_per_s=0.0, seed=number) for number in range(2)]
+    assert len(silent[0]) == 0
+    assert audit_split(split_by("batch"), "batch", list_contents(silent)) == ""
+
+
+def test_overlapping_chunks_fail():
+    chunks = split_by("batch")
+    chunks.loc[1, "start_s"] -= 0.1
+    with pytest.raises(MeaError, match=r"chunk r00@0001 overlaps the one before it\. Report this\."):
+        audit_split(chunks.sample(frac=1, random_state=0), "batch", [])
