@@ -28,7 +28,7 @@ from mea.files import fresh_folder, read_json, write_json
 from mea.parallel import run_parallel
 from mea.params import StageParams
 from mea.plots.electrodes import figure_electrode_maps, figure_electrode_names
-from mea.plots.recordings import figure_raster, figure_traces
+from mea.plots.recordings import figure_raster, figure_together, figure_traces
 from mea.plots.style import save_figure
 from mea.recording import read_recording
 from mea.tables import write_table
@@ -68,7 +68,7 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, cleaning: Cleaning) -> None:
-    """Draw a recording: traces before and after cleaning, raster, maps of noise and rate, the electrodes' names."""
+    """Draw a recording: traces before and after cleaning, two together, raster, maps of noise and rate, the electrodes' names."""
     recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
     noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
     names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
@@ -81,6 +81,8 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, c
     if events.has_waveforms:
         traces = cut_traces(unzip / recording.file, recording, events, cleaning)
         pictures["traces"] = figure_traces(**traces, title=name)
+        both = {key: traces[key] for key in ("rate_hz", "titles", "peaks", "start_s")}
+        pictures["together"] = figure_together(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")
     for picture, figure in pictures.items():
         save_figure(figure, plots / f"{name}_{picture}.png")
 

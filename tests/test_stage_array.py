@@ -119,7 +119,7 @@ def list_pictures(recording, pictures):
 
 
 def test_pictures(done):
-    pictures = ("electrodes", "maps", "raster", "traces")
+    pictures = ("electrodes", "maps", "raster", "together", "traces")
     names = {path.name for path in (done / "plots").iterdir()}
     assert names == list_pictures("a", pictures) | list_pictures("b", pictures)
     traces = pd.read_csv(done / "plots" / "a_traces.csv")
