@@ -154,7 +154,10 @@ def choose_validation(chunks: pd.DataFrame, level: str, folds: int, seed: int) -
         If a class stands in one group only.
     """
     recordings = chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
-    count = len(chunks) if level == "chunk" else len(set(group_recordings(recordings, level)))
+    if level == "chunk":
+        count = chunks["label"].value_counts().min()
+    else:
+        count = min(len(set(group_recordings(recordings, level))), recordings["label"].value_counts().max())
     try:
         return assign_folds(chunks, level, max(2, min(folds, count)), seed) == 0
     except MeaError as error:
@@ -175,6 +178,9 @@ def _check_groups(recordings: pd.DataFrame, groups: np.ndarray, level: str, fold
             f"{count} groups by {level} are fewer than {folds} folds. Lower split.folds, record more, or choose a "
             "finer split.by (culture, recording), knowing that alike recordings may then stand on both sides."
         )
+    largest = recordings["label"].value_counts().max()
+    if largest < folds:
+        raise MeaError(f"{largest} recordings of the largest class are fewer than {folds} folds. Lower split.folds.")
     for label in sorted(set(recordings["label"])):
         if len(set(groups[recordings["label"] == label])) < 2:
             raise MeaError(

@@ -261,6 +261,8 @@ def test_folds_do_not_depend_on_chunk_length():
          r"2 groups by batch are fewer than 3 folds\. Lower split\.folds, record more, or choose a finer split\.by"),
         ([("a", "1", "b1"), ("a", "2", "b2"), ("a", "3", "b3"), ("b", "4", "b3")], "batch", 2,
          r"label 'b' stands in one group by batch only: held out, nothing is left to learn it from\."),
+        ([("a", "1", ""), ("a", "2", ""), ("b", "3", ""), ("b", "4", "")], "culture", 3,
+         r"2 recordings of the largest class are fewer than 3 folds\. Lower split\.folds\."),
         ([("a", "1", "x"), ("b", "1", "x"), ("a", "2", "x"), ("b", "1", "x"), ("a", "3", "x")], "culture", 2,
          r"label 'b' stands in one group by culture only"),
     ],
@@ -311,6 +313,14 @@ def test_inner_validation_with_few_groups_takes_what_there_is():
     chunks = cut(make_batches(batches=2))
     inner = choose_validation(chunks, "batch", 10, 0)
     assert chunks["batch"][inner].nunique() == chunks["batch"][~inner].nunique() == 1
+
+
+@pytest.mark.parametrize("level", ["recording", "chunk"])
+def test_inner_validation_with_few_recordings_takes_what_there_is(level):
+    """Two recordings of each class and two chunks of each recording are enough, whatever train.inner_folds asks."""
+    lab = make_lab([("a", "", ""), ("a", "", ""), ("b", "", ""), ("b", "", "")], duration_s=2.4)
+    inner = choose_validation(cut(lab), level, 10, 0)
+    assert set(cut(lab)["label"][inner]) == set(cut(lab)["label"][~inner]) == {"a", "b"}
 
 
 def test_inner_validation_that_cannot_be():
