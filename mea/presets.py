@@ -1,6 +1,7 @@
-"""Named sets of parameters, run as DVC experiments: ``python -m mea.presets NAME [--source FOLDER] [--set KEY=VALUE]``."""
+"""Named sets of parameters, run as DVC experiments: ``python -m mea.presets NAME [--source FOLDER] [--set K=V]``."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it f
 }
 SPLIT = {"split.folds": "5", "split.score": "[0]", "split.chunk_s": "1.2", "split.first_s": "null", "split.seed": "42"}
 EXACT = "Time bins of 1 ms, so that it finishes on a laptop. The exact network: --set train.input=full"
+SOURCE = "{source}"  # stands for the folder the user names
 PRESETS: dict[str, tuple[str, dict[str, str]]] = {
     "predecessor_base": (
         f"The predecessor's first version: a fifth of the recordings held out, epoch chosen on them. {EXACT}",
@@ -35,9 +37,9 @@ PRESETS: dict[str, tuple[str, dict[str, str]]] = {
         {**SPLIT, "split.by": "chunk", **NETWORK},
     ),
     "charlesworth2015": (
-        "370 recordings of cortical and hippocampal cultures (Charlesworth et al. 2015): spike times, 8 × 8 electrodes.",
+        "370 recordings of cortical and hippocampal cultures (Charlesworth and others, 2015): spike times, 8 × 8 grid.",
         {
-            "unzip.source": "{source}",
+            "unzip.source": SOURCE,
             "classify.source": "none",
             "split.by": "batch",
             "split.folds": "5",
@@ -60,7 +62,7 @@ PRESETS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str, str]:
-    """The parameters a preset sets.
+    """The parameters a preset sets, each as ``dvc exp run -S`` takes it.
 
     Parameters
     ----------
@@ -74,17 +76,18 @@ def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str,
     Raises
     ------
     MeaError
-        If there is no such preset, or it needs a source and none, or a missing one, is given.
+        If there is no such preset, it needs a source and none, or a missing one, is given, or it takes none.
     """
     if name not in PRESETS:
         raise MeaError(f"NAME={name}: no such preset. There are {', '.join(PRESETS)}.")
     overrides = dict(PRESETS[name][1])
-    if "{source}" in overrides.values():
-        if not source:
-            raise MeaError(f"{name}: needs the folder of its recordings: make preset NAME={name} SOURCE=FOLDER.")
-        if not Path(source).is_dir():
-            raise MeaError(f"SOURCE={source}: no such folder. Name the folder of the recordings' archives.")
-        overrides = {key: f"'{source}'" if value == "{source}" else value for key, value in overrides.items()}
+    if (SOURCE in overrides.values()) != bool(source):
+        need = "takes no SOURCE; it works on the committed unzip.source" if source else "needs its recordings' folder"
+        remedy = f"--set unzip.source={source}" if source else f"make preset NAME={name} SOURCE=FOLDER"
+        raise MeaError(f"{name}: {need}: {remedy}.")
+    if source and not Path(source).is_dir():
+        raise MeaError(f"SOURCE={source}: no such folder. Name the folder of the recordings' archives.")
+    overrides = {key: _quote(source) if value == SOURCE else value for key, value in overrides.items()}
     for setting in extra:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -93,39 +96,80 @@ def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str,
     return overrides
 
 
-def run_preset(name: str, overrides: dict[str, str]) -> None:
-    """Run the overrides on top of the committed params as the experiment ``name``, and leave its results there.
+def _quote(text: str | None) -> str:
+    return "'" + str(text).replace("'", "\\'") + "'"
 
-    An earlier experiment of that name is replaced. What ``params.yaml`` held beside the committed values is kept in
-    ``params.yaml.before`` when it is of no use to the preset.
+
+def read_committed() -> dict[str, dict]:
+    """The committed parameters, from which every preset starts.
 
     Raises
     ------
     MeaError
-        If the repository has no commit, or DVC fails.
+        If there are none.
     """
-    committed = subprocess.run(["git", "show", "HEAD:params.yaml"], capture_output=True)
-    if committed.returncode:
+    shown = subprocess.run(["git", "show", "HEAD:./params.yaml"], capture_output=True)
+    if shown.returncode:
         raise MeaError("params.yaml is not committed here. Presets start from the committed params: git commit first.")
-    params = Path("params.yaml")
-    if params.read_bytes() != committed.stdout:
-        Path("params.yaml.before").write_bytes(params.read_bytes())
-        print("params.yaml differed from the committed one; it is kept as params.yaml.before.")
-        params.write_bytes(committed.stdout)
-    subprocess.run(["dvc", "exp", "remove", "--quiet", name], capture_output=True)  # fails where there is none
-    settings = [part for key, value in overrides.items() for part in ("-S", f"{key}={value}")]
-    if subprocess.run(["dvc", "exp", "run", "--name", name, *settings]).returncode:
-        raise MeaError(f"dvc exp run ended with an error, above. params.yaml holds the preset {name}.")
+    return YAML(typ="safe").load(shown.stdout.decode())
 
 
-def describe_overrides(name: str, overrides: dict[str, str]) -> str:
+def describe_overrides(name: str, overrides: dict[str, str], committed: dict[str, dict]) -> str:
     """What the preset is and which committed values it replaces, one line each."""
-    committed = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
     lines = [f"{name}: {PRESETS[name][0]}"]
     for key, value in overrides.items():
         section, _, parameter = key.partition(".")
-        lines.append(f"  {key}: {committed.get(section, {}).get(parameter)} -> {value}")
+        before, after = committed.get(section, {}).get(parameter), YAML(typ="safe").load(value)
+        lines.append(f"  {key}: {after} (as committed)" if before == after else f"  {key}: {before} -> {after}")
     return "\n".join(lines)
+
+
+def restore_params() -> None:
+    """Put the committed ``params.yaml`` back, unless that would lose values which stand nowhere else.
+
+    Raises
+    ------
+    MeaError
+        If ``params.yaml`` is neither the committed one nor that of an experiment.
+    """
+    listed = subprocess.run(["git", "for-each-ref", "--format=%(objectname)", "refs/exps"], capture_output=True)
+    for revision in ("HEAD", *listed.stdout.decode().split()):
+        if not subprocess.run(["git", "diff", "--quiet", revision, "--", "params.yaml"]).returncode:
+            subprocess.run(["git", "checkout", "--quiet", "HEAD", "--", "params.yaml"], check=True)
+            return
+    raise MeaError(
+        "params.yaml holds values that are in no commit and no experiment. A preset starts from the committed params: "
+        "keep yours with git commit params.yaml, or drop them with git checkout HEAD -- params.yaml."
+    )
+
+
+def run_preset(name: str, overrides: dict[str, str]) -> None:
+    """Run the overrides on top of the committed params as the experiment ``name``, and leave its results there.
+
+    An earlier experiment of that name is replaced. When the run fails, ``params.yaml`` is as committed again.
+
+    Raises
+    ------
+    MeaError
+        If ``params.yaml`` holds values that would be lost, or DVC fails.
+    """
+    restore_params()
+    _run_dvc("exp", "remove", "--quiet", name)  # fails, in silence, where there is none
+    settings = [part for key, value in overrides.items() for part in ("-S", f"{key}={value}")]
+    done = False
+    try:
+        done = _run_dvc("exp", "run", "--name", name, *settings)
+    finally:
+        if not done:
+            subprocess.run(["git", "checkout", "--quiet", "HEAD", "--", "params.yaml"], check=True)
+    if not done:
+        raise MeaError("dvc exp run ended with an error, above. params.yaml is as committed again.")
+
+
+def _run_dvc(*arguments: str) -> bool:
+    # The stages' `python` is to be this one, also where the environment is not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return not subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -137,10 +181,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         overrides = list_overrides(arguments.name, arguments.source, arguments.set)
-        print(describe_overrides(arguments.name, overrides), flush=True)
+        print(describe_overrides(arguments.name, overrides, read_committed()), flush=True)
         run_preset(arguments.name, overrides)
     except MeaError as error:
         sys.exit(f"preset: {error}")
+    except KeyboardInterrupt:
+        sys.exit("preset: interrupted. params.yaml is as committed again; the same command goes on from here.")
     print(f"Results of {arguments.name} are in the workspace. Compare: dvc metrics diff {arguments.name} OTHER")
 
 

@@ -1,8 +1,10 @@
 """What several tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab import Lab, build_lab
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -13,3 +15,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings not found at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def built_lab(tmp_path_factory) -> Lab:
+    """A clone of the repository in which the whole pipeline has run on a tiny sample; built once, for all tests."""
+    return build_lab(tmp_path_factory.mktemp("lab") / "project")
+
+
+@pytest.fixture
+def lab(built_lab) -> Iterator[Lab]:
+    """The same, put back to its commit after the test."""
+    yield built_lab
+    built_lab.restore()
