@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from mea.errors import MeaError
 from mea.files import read_json
 from mea.tables import read_table
 
@@ -16,7 +17,15 @@ def describe_results(metrics: Path, classified: Path) -> str:
         What the evaluate stage wrote; the predictions and pictures are named after it.
     classified
         What the classify stage wrote.
+
+    Raises
+    ------
+    MeaError
+        If one of them is missing.
     """
+    for path in (metrics, classified):
+        if not path.is_file():
+            raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
     figures = read_json(metrics)
     recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
     lines = [
@@ -39,6 +48,19 @@ def _show_share(scores: dict) -> str:
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
 
 
+def main(argv: list[str]) -> None:
+    """The command line: the two files, and what else is to be named as a place with results."""
+    if len(argv) < 2:
+        sys.exit(
+            "headline: name the metrics and the table of new recordings, for instance "
+            "python -m mea.headline metrics/evaluate.json metrics/classify.csv"
+        )
+    try:
+        print(describe_results(Path(argv[0]), Path(argv[1])))
+    except MeaError as error:
+        sys.exit(f"headline: {error}")
+    print("Results:", ", ".join(argv))
+
+
 if __name__ == "__main__":
-    print(describe_results(Path(sys.argv[1]), Path(sys.argv[2])))
-    print("Results:", ", ".join(sys.argv[1:]))
+    main(sys.argv[1:])

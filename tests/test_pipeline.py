@@ -1,0 +1,293 @@
+"""The whole pipeline under the real ``dvc``, in a clone of this repository with a tiny sample."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import vl_convert
+from lab import ROOT, Lab, clone_lab, share_cache
+from ruamel.yaml import YAML
+
+from mea.plots_page import VEGA_LITE
+
+STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify")
+RESULTS = ("data", "metrics", "models", "plots")
+PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
+
+
+def list_outputs() -> list[str]:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    entries = [entry for stage in stages for key in ("outs", "metrics", "plots") for entry in stage.get(key, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def wait_until(reached, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+# One repro
+
+
+def test_repro_runs_every_stage_and_every_output_is_there(built_lab):
+    for stage in STAGES:
+        assert f"Running stage '{stage}'" in built_lab.first_output or f"Stage '{stage}' is cached" in (
+            built_lab.first_output
+        )
+    for output in list_outputs():
+        path = built_lab.folder / output
+        assert path.is_file() or any(path.iterdir()), output
+
+
+def test_repro_changes_no_committed_file_and_leaves_only_results(built_lab):
+    for line in built_lab.first_status.splitlines():
+        path = line[3:].strip('"')
+        assert path == "dvc.lock" or path.startswith(("metrics/", "plots/")), line
+        assert not path.endswith(".gitignore"), f"the committed {path} is not complete: {line}"
+
+
+def test_second_repro_does_nothing(lab):
+    before = lab.list_files(*RESULTS)
+    said = lab.run("dvc", "repro")
+    assert "Data and pipelines are up to date." in said and "Running stage" not in said
+    assert lab.list_files(*RESULTS) == before
+    assert "Data and pipelines are up to date." in lab.run("dvc", "status")
+    assert lab.run("git", "status", "--porcelain") == ""
+
+
+def test_headline_names_figures_and_places(lab):
+    said = lab.run("python", "-m", "mea.headline", "metrics/evaluate.json", "metrics/classify.csv", "plots")
+    assert "8 recordings, each called by a model that never saw its group" in said
+    assert f"{lab.read_json('metrics/evaluate.json')['recording']['accuracy']:.1%}" in said
+    assert "Results: metrics/evaluate.json, metrics/classify.csv, plots" in said
+
+
+# One experiment, compared with the commit it started from
+
+
+@pytest.fixture(scope="module")
+def chunky(built_lab) -> str:
+    built_lab.run("dvc", "exp", "run", "--name", "chunky", "-S", "split.by=chunk", "-S", "train.model=cnn_lstm")
+    assert built_lab.read_json("metrics/evaluate.json")["leaky"] == 1
+    assert built_lab.read_json("metrics/split.json")["level"] == "chunk"
+    built_lab.restore()
+    return "chunky"
+
+
+def test_a_split_by_chunk_is_marked_leaky_and_compared_with_the_honest_one(lab, chunky):
+    assert lab.read_json("metrics/evaluate.json")["leaky"] == 0
+    changes = json.loads(lab.run("dvc", "metrics", "diff", "--json", "HEAD", chunky))["metrics/evaluate.json"]
+    assert (changes["leaky"]["old"], changes["leaky"]["new"]) == (0, 1)
+    assert "leaky: split by chunk" in changes["warning"]["new"] and changes["warning"]["old"] == ""
+    shown = lab.run("dvc", "metrics", "diff", "HEAD", chunky)
+    assert "chunk.accuracy" in shown and "leaky" in shown
+
+
+def test_params_diff_shows_what_was_changed_and_nothing_else(lab, chunky):
+    changes = json.loads(lab.run("dvc", "params", "diff", "--json", "HEAD", chunky))
+    assert list(changes["params.yaml"]) == ["split.by"]  # train.model is cnn_lstm already
+    assert changes["params.yaml"]["split.by"]["new"] == "chunk"
+
+
+def test_exp_show_lists_params_and_metrics(lab, chunky):
+    table = list(csv.DictReader(lab.run("dvc", "exp", "show", "--csv").splitlines()))
+    rows = {row["Experiment"] or row["rev"]: row for row in table}
+    assert rows[chunky]["split.by"] == "chunk" and rows["workspace"]["split.by"] == "auto"
+    assert [rows[name]["metrics/evaluate.json:leaky"] for name in ("workspace", chunky)] == ["0", "1"]
+
+
+def test_plots_diff_draws_both_without_internet(lab, chunky):
+    lab.run("python", "-m", "mea.plots_page")
+    said = lab.run("dvc", "plots", "diff", "HEAD", chunky)
+    assert "failed" not in said.lower()
+    page = (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "<script src" not in page and "cdn." not in page
+    assert "confusion_recording.png" in page and "window.vegaEmbed" in page
+    plots = dict(re.findall(r"<div id = \"(\w+)\">.*?var spec = ([^\n]*);\n", page, re.DOTALL))
+    for name in ("confusion_of_recordings", "confusion_of_chunks", "ROC_of_recordings", "loss__mean_over_folds"):
+        picture = vl_convert.vegalite_to_svg(json.loads(plots[name]), vl_version=VEGA_LITE)
+        assert chunky in picture and "HEAD" in picture, f"{name} does not show both"
+    assert lab.run("git", "status", "--porcelain") == ""  # neither the page nor its template is Git's business
+
+
+def test_plots_work_where_the_page_was_not_made(lab, chunky):
+    (lab.folder / ".dvc" / "config.local").unlink(missing_ok=True)
+    (lab.folder / ".dvc" / "plots.html").unlink(missing_ok=True)
+    lab.run("dvc", "plots", "diff", "HEAD", chunky)
+    assert "confusion_of_recordings" in (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+
+
+def test_nothing_to_classify_gives_a_table_without_lines(lab):
+    before = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
+    assert len(before) == 1 + 6  # the simulated new recordings, two of them in an archive
+    said = lab.run("dvc", "exp", "run", "-S", "classify.source=none")
+    assert "Running stage 'classify'" in said and "Running stage 'evaluate'" not in said
+    table = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
+    assert table == before[:1]
+
+
+# Workspaces of their own
+
+
+def test_a_temporary_experiment_takes_cleaned_recordings_from_the_cache(lab):
+    before = lab.list_files(".dvc/cache/mea", *RESULTS)
+    said = lab.run("dvc", "exp", "run", "--temp", "--name", "elsewhere", "-S", "h5.on_bad_recording=skip", "array")
+    assert "Running stage 'h5'" in said and "Running stage 'array'" in said
+    assert lab.list_files(".dvc/cache/mea", *RESULTS) == before
+    assert lab.run("git", "status", "--porcelain") == ""
+    assert "on_bad_recording: skip" in lab.run("git", "show", f"{find_revision(lab, 'elsewhere')}:params.yaml")
+
+
+def test_two_queue_workers_finish_two_experiments(lab):
+    for bins in ("4", "5"):
+        lab.run("dvc", "exp", "run", "--queue", "--name", f"bins_{bins}", "-S", f"evaluate.bins={bins}")
+    lab.run("dvc", "queue", "start", "--jobs", "2")
+    wait_until(lambda: not re.search("Queued|Running|[1-9] active", lab.run("dvc", "queue", "status")), "the queue")
+    status = lab.run("dvc", "queue", "status")
+    assert len(re.findall(r"bins_\d .*Success", status)) == 2, status
+    for bins in (4, 5):
+        revision = find_revision(lab, f"bins_{bins}")
+        rows = csv.DictReader(lab.run("git", "show", f"{revision}:plots/evaluate/reliability_chunk.csv").splitlines())
+        widths = [float(row["high"]) - float(row["low"]) for row in rows]
+        assert widths == pytest.approx([1 / bins] * len(widths)) and widths
+    lab.run("dvc", "queue", "stop")
+
+
+def find_revision(lab: Lab, experiment: str) -> str:
+    listed = lab.run("git", "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    return next(line.split()[0] for line in listed if line.endswith(f"/{experiment}"))
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("setting", "texts"),
+    [
+        ("split.by=moon", ["split.by = 'moon'", "'batch', 'culture', 'recording' or 'chunk'"]),
+        ("split.folds=9", ["9", "split.folds"]),
+        ("unzip.source=nowhere", ["failed to reproduce 'unzip'", "nowhere"]),
+        ("split.nope=1", ["Could not override 'split.nope'"]),
+    ],
+)
+def test_a_bad_parameter_ends_with_its_message(lab, setting, texts):
+    said = lab.run("dvc", "exp", "run", "-S", setting, status=None)
+    for text in texts:
+        assert text in said
+
+
+@pytest.mark.parametrize(
+    ("stage", "sign"),
+    [
+        pytest.param("array", "data/.array.partial/*.npz"),
+        pytest.param("simulate", "data/.simulate.partial/train/*", marks=pytest.mark.slow),
+        pytest.param("train", "models/.classifier.partial", marks=pytest.mark.slow),
+        pytest.param("train", "fresh_cache/checkpoints/*/last.ckpt", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_stage_started_again_ends_with_the_same_bytes(lab, stage, sign):
+    cache = {"MEA_CACHE": str(lab.folder / "fresh_cache")}  # else the stage takes its results from the cache
+    arguments = lab.describe_call(cache) | {"stderr": subprocess.STDOUT}
+    command = ["dvc", "repro", "--force", "--single-item", stage]
+    try:
+        with subprocess.Popen(command, text=True, **arguments) as repro:
+            wait_until(lambda: repro.poll() is not None or any(lab.folder.glob(sign)), sign)
+            kill_stage(repro.pid, stage)
+            said, _ = repro.communicate(timeout=PATIENCE_S)
+        assert repro.returncode != 0 and f"failed to reproduce '{stage}'" in said, said
+        assert f"Running stage '{stage}'" in lab.run("dvc", "repro", "--no-run-cache", "--force", "-s", stage, **cache)
+        assert "up to date" in lab.run("dvc", "repro", **cache)
+        assert lab.run("git", "diff", "HEAD", "--", "dvc.lock") == ""  # the lock holds every output's hash
+        assert not list(lab.folder.glob("*/.*.partial"))
+    finally:
+        shutil.rmtree(lab.folder / "fresh_cache", ignore_errors=True)
+
+
+def kill_stage(repro: int, stage: str) -> None:
+    ours = psutil.Process(repro).children(recursive=True)
+    stages = [process for process in ours if process.cmdline()[1:3] == ["-m", f"stages.{stage}"]]
+    assert stages, f"{stage} was over before it could be killed"
+    for process in stages:
+        process.kill()
+
+
+# A lab's own recordings
+
+
+def fill_raw(lab: Lab, *archives: int) -> None:
+    """Put some of the sample's archives into ``data/raw``, as a lab would its own, and the recordings' table."""
+    source, raw = lab.folder / "data" / "simulate" / "train", lab.folder / "data" / "raw"
+    raw.mkdir(exist_ok=True)
+    names = sorted(path.name for path in source.glob("*.zip"))
+    chosen = {names[number] for number in archives}
+    for name in chosen:
+        shutil.copyfile(source / name, raw / name)
+    with (source / "recordings.csv").open(encoding="utf-8") as table:
+        head, *lines = table.read().splitlines()
+    kept = [line for line in lines if any(name == f"batch_{line.rpartition(',')[2]}.zip" for name in chosen)]
+    (raw / "recordings.csv").write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+
+
+def test_adding_an_archive_processes_only_its_recordings(built_lab, tmp_path):
+    lab = share_cache(built_lab, tmp_path / "project")
+    cache = {"MEA_CACHE": str(tmp_path / "cache")}
+    fill_raw(lab, 0, 1)
+    lab.change_params({"unzip": {"source": "data/raw"}})
+    lab.run("dvc", "repro", "array", **cache)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    assert len(before) == 4
+    fill_raw(lab, 0, 1, 2)
+    lab.run("dvc", "repro", "array", **cache)
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    assert len(after) == 6 and after.items() >= before.items()
+    assert lab.read_json("metrics/array.json")["recordings"] == 6
+
+
+@pytest.mark.slow
+def test_a_colleague_pulls_everything_and_has_nothing_to_do(built_lab, tmp_path):
+    lab = share_cache(built_lab, tmp_path / "project")
+    fill_raw(lab, 0, 1, 2, 3)
+    lab.run("dvc", "add", "data/raw")
+    lab.change_params({"unzip": {"source": "data/raw"}, "classify": {"source": "none"}})
+    lab.run("dvc", "repro")
+    lab.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    lab.commit("our recordings")
+    assert lab.run("git", "status", "--porcelain") == ""
+    lab.run("dvc", "push")
+
+    colleague = clone_lab(lab.folder, tmp_path / "colleague")
+    colleague.run("dvc", "pull")
+    assert {path.name for path in (colleague.folder / "data" / "raw").iterdir()} == {
+        path.name for path in (lab.folder / "data" / "raw").iterdir()
+    }
+    before = colleague.list_files(*RESULTS)
+    said = colleague.run("dvc", "repro")
+    assert "up to date" in said and "Running stage" not in said
+    assert colleague.list_files(*RESULTS) == before
+    assert colleague.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_temporary_experiments_run_every_stage(lab):
+    said = lab.run("dvc", "exp", "run", "--temp", "--name", "all_again", "-S", "simulate.class_effect=0")
+    assert [stage for stage in STAGES if f"Running stage '{stage}'" in said] == list(STAGES)
+    assert lab.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_elsewhere_computes_the_same_bytes(built_lab, tmp_path):
+    other = clone_lab(built_lab.folder, tmp_path / "project")
+    other.run("dvc", "repro", "--force")
+    assert other.run("git", "status", "--porcelain") == ""  # dvc.lock holds every output's hash, metrics and plots too
+
+
+def test_the_interpreter_is_the_one_under_test(lab):
+    assert lab.run("python", "-c", "import sys; print(sys.prefix)").strip() == sys.prefix
