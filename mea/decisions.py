@@ -1,5 +1,6 @@
 """New recordings: called, or refused with the reason in words."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class _Decide:
         try:
             events = read_events(self.folder / found.file, found, cleaning)
         except BadRecording as error:
-            return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {error}"}
+            reason = str(error).replace(f"{self.folder}{os.sep}", "")  # a temporary folder: another one every time
+            return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {reason}"}
         odd_rate = cleaning.explain_refusal(found.source)
         return {"recording": found.recording} | decide(self.classifier, events, odd_rate)
 
