@@ -1,6 +1,7 @@
 """Run the same work for many recordings or folds on all cores."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,4 +33,6 @@ def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, wor
     items = list(items)
     workers = min(workers or count_workers(), max(1, len(items)))
     results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
+    # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     return list(tqdm(results, total=len(items), desc=title, disable=bool(os.environ.get("MEA_QUIET"))))
