@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mea.classifier import save_classifier
 from mea.command import report, run_command
+from mea.errors import MeaError
 from mea.files import fresh_folder, read_json, write_json
 from mea.folds import count_trainers, describe_training, fit_fold, plan_folds, summarise_curves
 from mea.parallel import run_parallel
@@ -48,7 +49,11 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
     with fresh_folder(out) as folder:
         jobs = plan_folds(chunks, decided, array, folder, plots / "live")
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
-        curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
+        try:
+            curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
+        except MeaError:
+            shutil.rmtree(plots, ignore_errors=True)
+            raise
         table, best = summarise_curves(decided["score"], curves)
         save_classifier(describe_training(folder, jobs, decided))
     counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
