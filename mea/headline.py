@@ -45,6 +45,8 @@ def describe_results(metrics: Path, classified: Path) -> str:
 
 
 def _show_share(scores: dict) -> str:
+    if scores["accuracy_low"] == "undefined":
+        return f"{scores['accuracy']:.1%} (a single group: no interval)"
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
 
 

@@ -12,6 +12,11 @@ from mea.models.cnn_lstm import CnnLstm
 from mea.models.rate import fit_rate, load_rate, predict_rate, save_rate
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
 def make_twins(seed=0):
     """Ours and the literal predecessor with the same weights."""
     torch.manual_seed(seed)

@@ -20,6 +20,7 @@ import stages.train
 from mea.command import run_command
 from mea.events import save_events
 from mea.files import read_json
+from mea.headline import describe_results
 from mea.models.rate import load_rate
 from mea.tables import read_table
 
@@ -285,6 +286,9 @@ def test_scored_validation_marks_every_figure(array, tmp_path, capsys):
     predictions = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
     assert figures["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
+    run_stage("classify", tmp_path, array, argv=["--source", "none"])
+    lines = describe_results(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
+    assert "NOT AN HONEST FIGURE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
     assert {path.name for path in (tmp_path / "models/classifier").glob("*.safetensors")} == {"fold_1.safetensors"}
 
 
