@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench preset clean
+.PHONY: install repro test test-all check bench preset
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
@@ -25,7 +25,7 @@ check: $(INSTALLED)  ## style, types, tests
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side
 	python -m benchmarks.bench
 
-preset: $(INSTALLED)  ## NAME=predecessor_base | predecessor_second | charlesworth2015 (with SOURCE=folder)
+preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, null_second or charlesworth2015 (SOURCE=folder)
 	python -m mea.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
 
 install: $(INSTALLED)

@@ -26,6 +26,13 @@ NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it f
 }
 SPLIT = {"split.folds": "5", "split.score": "[0]", "split.chunk_s": "1.2", "split.first_s": "null", "split.seed": "42"}
 EXACT = "Time bins of 1 ms, so that it finishes on a laptop. The exact network: --set train.input=full"
+SMALL_LAB = {  # 8 recordings of 20 chunks whose classes differ in nothing but chance, and that are easily told apart
+    "simulate.class_effect": "0",
+    "simulate.fingerprint": "2",
+    "simulate.batches": "4",
+    "simulate.cultures_per_label": "1",
+    "simulate.duration_s": "24",
+}
 SOURCE = "{source}"  # stands for the folder the user names
 PRESETS: dict[str, tuple[str, dict[str, str]]] = {
     "predecessor_base": (
@@ -35,6 +42,14 @@ PRESETS: dict[str, tuple[str, dict[str, str]]] = {
     "predecessor_second": (
         f"The predecessor's second version: a fifth of the chunks held out, from the same recordings. {EXACT}",
         {**SPLIT, "split.by": "chunk", **NETWORK},
+    ),
+    "null_base": (
+        "Control: no class effect, small lab, predecessor_base with all folds scored. Should be at chance.",
+        {**SPLIT, "split.by": "recording", **NETWORK, **SMALL_LAB, "split.folds": "4", "split.score": "all"},
+    ),
+    "null_second": (
+        "Control: no class effect, small lab, predecessor_second. Whatever it scores above chance is leakage.",
+        {**SPLIT, "split.by": "chunk", **NETWORK, **SMALL_LAB, "split.folds": "4", "split.score": "all"},
     ),
     "charlesworth2015": (
         "370 recordings of cortical and hippocampal cultures (Charlesworth and others, 2015): spike times, 8 × 8 grid.",
@@ -49,12 +64,12 @@ PRESETS: dict[str, tuple[str, dict[str, str]]] = {
             "train.model": "cnn_lstm",
             "train.sequence": "transpose",
             "train.input": "binned",
-            "train.bin_ms": "100",
+            "train.bin_ms": "250",
             "train.bin": "count",
             "train.scale": "1",
             "train.validation": "inner",
-            "train.epochs": "8",
-            "train.patience": "3",
+            "train.epochs": "6",
+            "train.patience": "2",
             "train.batch_size": "16",
         },
     ),

@@ -162,25 +162,26 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
         trace_uv = make_noise(samples, plan.rate_hz, traits.noise_uv[electrode], generator)
         trace_uv += np.float32(hum_uv[electrode]) * hum
         own = slice(borders[electrode], borders[electrode + 1])
-        first, shape = make_waveform(plan.rate_hz, traits.width[electrode])
+        first, shape = make_waveform(plan.rate_hz, traits.width[electrode], traits.hump)
         trough = np.rint(spikes.time_s[own] * plan.rate_hz).astype(np.int64) + first
         place = trough[:, None] + np.arange(len(shape))
         inside = place < samples
-        np.add.at(trace_uv, place[inside], (spikes.amplitude_uv[own, None] * shape)[inside])
+        spike_uv = traits.polarity[electrode] * spikes.amplitude_uv[own, None] * shape
+        np.add.at(trace_uv, place[inside], spike_uv[inside])
         counts[electrode] = np.rint(trace_uv / np.float32(factor[electrode] * 1e-6) + zero[electrode])
     return counts, zero, factor
 
 
-def make_waveform(rate_hz: int, width: float) -> tuple[int, np.ndarray]:
-    """A biphasic spike: trough of depth 1 at sample 0, then a lower, longer hump; about 1 ms in all.
+def make_waveform(rate_hz: int, width: float, hump: float) -> tuple[int, np.ndarray]:
+    """A biphasic spike: trough of depth 1 at sample 0, then a longer hump of height ``hump``; about 1 ms in all.
 
     Returns the first sample, relative to the trough, and the (k,) float32 values from there on.
     """
     first, last = round(-0.0005 * width * rate_hz), round(0.0014 * width * rate_hz)
     time_ms = np.arange(first, last + 1) / rate_hz * 1000 / width
     trough = np.exp(-0.5 * (time_ms / 0.12) ** 2)
-    hump = np.exp(-0.5 * ((time_ms - 0.5) / 0.22) ** 2) * (time_ms > 0)
-    return first, (0.3 * hump - (1 + 0.3 * hump[-first]) * trough).astype(np.float32)
+    second = hump * np.exp(-0.5 * ((time_ms - 0.5) / 0.22) ** 2) * (time_ms > 0)
+    return first, (second - (1 + second[-first]) * trough).astype(np.float32)
 
 
 def make_noise(samples: int, rate_hz: int, noise_uv: float, generator: np.random.Generator) -> np.ndarray:

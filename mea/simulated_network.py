@@ -7,7 +7,7 @@ import numpy as np
 REFRACTORY_S = 0.002
 MARGIN_S = 0.002
 Generators = tuple[np.random.Generator, np.random.Generator, np.random.Generator]
-SMALLEST_UV, LARGEST_UV = 30.0, 120.0
+SMALLEST_UV, LARGEST_UV = 30.0, 200.0
 CULTURE_SHARE, RECORDING_SHARE = 0.8, 0.6
 
 
@@ -21,6 +21,10 @@ class Traits:
         (n,) depth of a typical spike.
     width
         (n,) length of the waveform, relative to the usual one.
+    polarity
+        (n,) 1 where spikes go down, as most do, and -1 where they go up, as near axons.
+    hump
+        Height of the waveform's second phase, relative to the depth of its trough.
     noise_uv
         (n,) standard deviation of the noise.
     background_hz
@@ -39,6 +43,8 @@ class Traits:
 
     amplitude_uv: np.ndarray
     width: np.ndarray
+    polarity: np.ndarray
+    hump: float
     noise_uv: np.ndarray
     background_hz: np.ndarray
     delay_s: np.ndarray
@@ -99,11 +105,13 @@ def draw_traits(
     distance = np.hypot(row - focus_row, col - focus_col)
     active = mixed["place"] > -0.25 + 0.2 * own["active"]
     liveliness = np.where(active, np.exp(0.6 * mixed["rate"]) * (0.5 + np.exp(-((distance / 4) ** 2))), 0.0)
-    amplitude = 60 * np.exp(0.3 * mixed["amplitude"] + 0.15 * own["gain"])
+    amplitude = 60 * np.exp(0.2 * mixed["amplitude"] + 0.4 * own["gain"])
     odds = np.exp(0.6 + 0.8 * class_shift + 0.35 * own["participation"])
     return Traits(
         amplitude_uv=np.clip(amplitude, SMALLEST_UV, LARGEST_UV),
-        width=np.exp(0.15 * mixed["width"]),
+        width=np.exp(0.1 * mixed["width"] + 0.2 * own["width"]),
+        polarity=np.where(mixed["polarity"] < own["polarity"] - 1, -1.0, 1.0),
+        hump=min(0.8, 0.3 * np.exp(0.6 * own["hump"])),
         noise_uv=np.clip(4.6 * np.exp(0.05 * mixed["noise"] + 0.08 * own["noise"]), 4.0, 6.0),
         background_hz=liveliness * np.exp(-0.1 - 0.35 * class_shift + 0.3 * own["background"]),
         delay_s=0.003 * distance,
@@ -116,7 +124,7 @@ def draw_traits(
 
 def _draw_fields(n: int, fingerprint: float, generators: Generators) -> dict[str, np.ndarray]:
     """One standard normal value per electrode and trait, alike in all recordings in so far as fingerprint is small."""
-    names = ("place", "rate", "amplitude", "width", "noise")
+    names = ("place", "rate", "amplitude", "width", "polarity", "noise")
     lab, culture, recording = (generator.standard_normal((len(names), n)) for generator in generators)
     own = CULTURE_SHARE * culture + RECORDING_SHARE * recording
     return dict(zip(names, (lab + fingerprint * own) / np.hypot(1, fingerprint)))
@@ -124,7 +132,7 @@ def _draw_fields(n: int, fingerprint: float, generators: Generators) -> dict[str
 
 def _draw_offsets(fingerprint: float, generators: Generators) -> dict[str, float]:
     """One normal value per trait of the whole recording, of standard deviation ``fingerprint``."""
-    rig = ("focus_row", "focus_col", "active", "gain", "noise")
+    rig = ("focus_row", "focus_col", "active", "gain", "width", "polarity", "hump", "noise")
     names = (*rig, "background", "burst_rate", "burst_length", "burst_firing", "participation")
     _, culture, recording = (generator.standard_normal(len(names)) for generator in generators)
     return dict(zip(names, fingerprint * (CULTURE_SHARE * culture + RECORDING_SHARE * recording)))

@@ -68,7 +68,7 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, cleaning: Cleaning) -> None:
-    """Draw a recording: traces before and after cleaning, two together, raster, maps of noise and rate, the electrodes' names."""
+    """Draw a recording: traces before and after cleaning, two together, raster, maps, the electrodes' names."""
     recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
     noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
     names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)

@@ -198,7 +198,7 @@ def test_with_class_effect_the_honest_split_finds_it():
 
 
 def test_waveform_is_biphasic_and_about_a_millisecond_long():
-    first, shape = make_waveform(25_000, 1.0)
+    first, shape = make_waveform(25_000, 1.0, 0.3)
     time_ms = (first + np.arange(len(shape))) / 25
     assert shape.min() == shape[-first] == -1
     assert 0.2 < shape.max() < 0.4
@@ -210,7 +210,7 @@ def test_planted_spikes_are_found_at_their_times(measured):
     _, traits, spikes, voltage_uv = measured
     assert len(spikes.time_s) > 300
     near = np.rint(spikes.time_s * 25_000).astype(int)[:, None] + np.arange(-4, 5)
-    seen = voltage_uv[spikes.electrode[:, None], near]
+    seen = voltage_uv[spikes.electrode[:, None], near] * traits.polarity[spikes.electrode, None]
     noise_uv = traits.noise_uv[spikes.electrode]
     assert np.all(seen.min(axis=1) < -4 * noise_uv)
     # The trough is as deep as planted, up to noise and the small foot of a spike just before it.
