@@ -34,7 +34,7 @@ CODE = (
     mea.recording,
     mea.spikes,
 )
-SHOWN_S = 0.5
+SHOWN_S = 0.25
 COLUMNS = [
     "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "events", "spikes_per_s",
     "noise_uv", "bytes", "status", "reason",
@@ -166,7 +166,7 @@ def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
 
 
 def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Cleaning) -> dict[str, Any]:
-    """The two busiest electrodes in their busiest half second, before and after cleaning.
+    """The two busiest electrodes in their busiest quarter of a second, before and after cleaning.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +22,14 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f".{path.name}.partial"
-    shutil.rmtree(work, ignore_errors=True)
+    remove_folder(work)
     work.mkdir()
     try:
         yield work
-        if path.exists():
-            shutil.rmtree(path)
+        remove_folder(path)
         work.replace(path)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_folder(work)
 
 
 @contextmanager
@@ -42,6 +42,19 @@ def fresh_file(path: Path) -> Iterator[Path]:
         work.replace(path)
     finally:
         work.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all it holds, if it is there; also files that DVC has linked to its cache, read-only."""
+
+    def unlock(remove, name, _error):
+        if not os.path.lexists(name):
+            return
+        Path(name).chmod(stat.S_IWRITE)  # Windows does not remove a read-only file
+        remove(name)
+
+    if path.exists():
+        shutil.rmtree(path, onerror=unlock)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
