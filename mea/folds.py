@@ -1,6 +1,5 @@
 """Fit the model of one fold: choose the inner validation, train, keep."""
 
-import os
 import shutil
 import sys
 import warnings
@@ -29,7 +28,7 @@ from mea.files import hash_file
 from mea.models.rate import fit_rate, save_rate
 from mea.parallel import count_workers
 from mea.splits import choose_validation
-from mea.training import Schedule, tabulate_curves, train_network, write_live
+from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
 
 CODE = (
     sys.modules[__name__],
@@ -126,8 +125,7 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
 
 def count_trainers() -> int:
     """Folds that train at once: one on a graphics card, else as many as there are workers."""
-    on_card = torch.cuda.is_available() or torch.backends.mps.is_available()
-    return 1 if on_card and os.environ.get("MEA_DEVICE") != "cpu" else count_workers()
+    return count_workers() if choose_device() == "cpu" else 1
 
 
 def fit_fold(job: FoldJob) -> pd.DataFrame:
@@ -160,6 +158,7 @@ def _describe_job(job: FoldJob) -> dict[str, Any]:
         "level": job.level,
         "train": job.train,
         "threads": job.threads,
+        "device": choose_device(),
         "torch": torch.__version__,
     }
 
@@ -232,6 +231,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
             "chunks": len(job.chunks),
             "processes": 1,
             "threads": job.threads,
+            "device": choose_device(),
             "torch": torch.__version__,
         },
     )

@@ -135,6 +135,24 @@ class _Patience(EarlyStopping):
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
+def choose_device() -> str:
+    """Where networks train: ``MEA_DEVICE``, else ``cuda`` or ``mps`` where there is one, else ``cpu``.
+
+    Raises
+    ------
+    MeaError
+        If ``MEA_DEVICE`` names none of these, or one that is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    wanted = os.environ.get("MEA_DEVICE")
+    if not wanted:
+        return next(name for name, available in there.items() if available)
+    if not there.get(wanted):
+        names = ", ".join(name for name, available in there.items() if available)
+        raise MeaError(f"MEA_DEVICE={wanted}: there is no such device here; there is {names}. Unset it to choose.")
+    return wanted
+
+
 def train_network(
     network: nn.Module,
     training: ChunkDataset,
@@ -187,7 +205,7 @@ def train_network(
     if checkpoint_folder:
         callbacks.append(_keep_checkpoint(checkpoint_folder))
     trainer = lightning.Trainer(
-        accelerator=os.environ.get("MEA_DEVICE", "auto"),
+        accelerator=choose_device(),
         devices=1,
         max_epochs=schedule.epochs,
         callbacks=callbacks,
@@ -196,7 +214,7 @@ def train_network(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        deterministic=True,
+        deterministic="warn",  # all there is on a processor; on a graphics card the 3D pooling is not
     )
     trainer.fit(
         _Loop(network, schedule.learning_rate),

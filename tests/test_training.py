@@ -19,7 +19,7 @@ from mea.events import save_events
 from mea.folds import CODE, describe_training, fit_fold, plan_folds, summarise_curves
 from mea.models.cnn_lstm import CnnLstm
 from mea.splits import assign_folds, choose_validation, cut_chunks
-from mea.training import CURVES, Schedule, train_network
+from mea.training import CURVES, Schedule, choose_device, train_network
 
 LABELS = ["a", "b"]
 VIEW = View("binned", 25, "peak", 20)
@@ -426,3 +426,11 @@ def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     imported = {path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea" / "folds.py")}
     keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in CODE}
     assert imported - harmless - baseline == keyed
+
+
+def test_device_is_named_and_checked(monkeypatch):
+    monkeypatch.setenv("MEA_DEVICE", "cpu")
+    assert choose_device() == "cpu"
+    monkeypatch.setenv("MEA_DEVICE", "abacus")
+    with pytest.raises(MeaError, match=r"MEA_DEVICE=abacus: there is no such device here; there is .*cpu"):
+        choose_device()
