@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from mea.classifier import Classifier, average_chunks
+from mea.errors import MeaError
 from mea.events import Events
 from mea.scores import bound_accuracy, score_predictions
-from mea.splits import IDENTITY, group_recordings
+from mea.splits import IDENTITY, group_recordings, hash_split
 
 Predict = Callable[[pd.DataFrame, dict[str, Events], int], np.ndarray]
 
@@ -40,6 +41,21 @@ def predict_held_out(
         for fold, part in chunks[chunks["fold"].isin(classifier.folds)].groupby("fold")
     ]
     return pd.concat(parts).sort_index(ignore_index=True)
+
+
+def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
+    """The chunks must be those the classifier was trained with, fold by fold; else it would score what it has seen.
+
+    Raises
+    ------
+    MeaError
+        If they are not.
+    """
+    if classifier.facts.get("split_sha256") != hash_split(chunks):
+        raise MeaError(
+            f"{classifier.folder}: was trained with another split than this one, so it may have seen what it would be "
+            "scored on. Train it with this split (dvc repro train), or name the split it was trained with (--split)."
+        )
 
 
 def add_predictions(table: pd.DataFrame, probabilities: np.ndarray, labels: list[str]) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from mea.events import Events, load_events
 from mea.files import hash_file
 from mea.models.rate import fit_rate, save_rate
 from mea.parallel import count_workers
-from mea.splits import choose_validation
+from mea.splits import choose_validation, hash_split
 from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
 
 CODE = (
@@ -229,6 +229,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
         facts={
             "recordings": job.chunks["recording"].nunique(),
             "chunks": len(job.chunks),
+            "split_sha256": hash_split(job.chunks),
             "processes": 1,
             "threads": job.threads,
             "device": choose_device(),

@@ -1,5 +1,6 @@
 """Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -267,3 +268,8 @@ def list_contents(recordings: Iterable[Events]) -> Iterator[tuple[str, str]]:
         yield events.recording, events.samples_sha256
         if len(events):
             yield events.recording, events.content_sha256
+
+
+def hash_split(chunks: pd.DataFrame) -> str:
+    """SHA-256 of the chunks and their folds: a model is scored on the split it was trained on, or not at all."""
+    return hashlib.sha256(chunks.to_csv(index=False).encode()).hexdigest()

@@ -13,6 +13,7 @@ from mea.chunks import load_recordings
 from mea.classifier import load_classifier
 from mea.command import report, run_command
 from mea.evaluation import (
+    check_split,
     get_probabilities,
     list_fold_scores,
     predict_held_out,
@@ -42,6 +43,7 @@ def evaluate(params: Params, model: Path, array: Path, split: Path, out: Path, m
         warnings.warn(classifier.warning, stacklevel=1)
     labels = classifier.labels
     chunks = read_table(split / "chunks.csv")
+    check_split(classifier, chunks)
     events = load_recordings(array, chunks["recording"].unique())
     by_chunk = predict_held_out(classifier, chunks, events, classifier.predict)
     by_recording = vote_recordings(by_chunk, labels)

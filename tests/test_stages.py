@@ -446,3 +446,10 @@ def test_a_killed_training_ends_with_the_same_bytes(array, tmp_path):
     assert set(killed) == set(whole) and [name for name in whole if killed[name] != whole[name]] == []
     assert not list((tmp_path / "killed/cache").glob("checkpoints/*"))
     assert read_json(tmp_path / "whole/metrics/train.json")["fold_0"]["epochs"] == 10
+
+
+def test_another_split_than_the_one_trained_with_is_refused(array, tmp_path):
+    run_stage("split", tmp_path, array)
+    run_stage("train", tmp_path, array, "train.model=rate")
+    run_stage("split", tmp_path, array, "split.seed=1")
+    assert "was trained with another split than this one" in refuse("evaluate", tmp_path, array)
