@@ -23,6 +23,7 @@ from mea.errors import MeaError
 from mea.files import fresh_folder
 from mea.naming import LONGEST_NAME_BYTES, assign_ids, make_safe_name
 from mea.parallel import run_parallel
+from mea.tables import write_table
 
 RECORDING_SUFFIXES = (".h5", ".hdf5")
 MANIFEST = "manifest.csv"
@@ -102,7 +103,7 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
         rows = run_parallel(partial(_unpack_member, out=work), members, "unzip")
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
-        manifest.to_csv(work / MANIFEST, index=False, lineterminator="\n", encoding="utf-8")
+        write_table(work / MANIFEST, manifest)
         if source.is_dir() and (source / RECORDINGS_CSV).is_file():
             shutil.copyfile(source / RECORDINGS_CSV, work / RECORDINGS_CSV)
     return manifest

@@ -228,7 +228,8 @@ def _make_recording(name: str, row: dict[str, str], source: Source | BadRecordin
     if isinstance(source, BadRecording):
         raise source
     who = identify(name, "/".join(filter(None, (row["archive"], row["member"]))))
-    return Recording(name, who.label, who.culture, who.batch, row["file"], row["sha256"], source)
+    size = int(row["bytes"])
+    return Recording(name, who.label, who.culture, who.batch, row["file"], row["sha256"], source, size)
 
 
 def _drop_spikes(recording: Recording) -> Recording:

@@ -36,8 +36,8 @@ CODE = (
 )
 SHOWN_S = 0.25
 COLUMNS = [
-    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "events", "spikes_per_s",
-    "noise_uv", "bytes", "status", "reason",
+    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes",
+    "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
 ]  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
     source = recording.source
     line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     line |= {"rate_hz": source.rate_hz, "duration_s": source.duration_s, "electrodes": source.n_electrodes}
+    line |= {"start": source.start, "file_bytes": recording.file_bytes}
     reason = cleaning.explain_refusal(source)
     if reason:
         return line | {"status": "set aside", "reason": reason}

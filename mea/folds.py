@@ -153,7 +153,7 @@ def _describe_job(job: FoldJob) -> dict[str, Any]:
     recordings = sorted(job.chunks["recording"].unique())
     return {
         "fold": job.fold,
-        "chunks": job.chunks.to_csv(index=False),
+        "chunks": hash_split(job.chunks),
         "events": [hash_file(job.array_folder / f"{name}.npz") for name in recordings],
         "level": job.level,
         "train": job.train,

@@ -8,7 +8,7 @@ import numpy as np
 
 from mea.errors import MeaError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LONG = 1000  # values from which on a dataset is compressed; only spike times are so many
 IDENTITY = ("recording", "label", "culture", "batch", "file", "sha256")
 
@@ -103,6 +103,8 @@ class Recording:
         Of that file.
     source
         What the file holds.
+    file_bytes
+        Size of that file, which can tell recordings of two classes apart.
     """
 
     recording: str
@@ -112,6 +114,7 @@ class Recording:
     file: str
     sha256: str
     source: Source
+    file_bytes: int = 0
 
 
 def write_recording(path: Path, recording: Recording) -> None:
@@ -120,6 +123,7 @@ def write_recording(path: Path, recording: Recording) -> None:
         h5.attrs["format_version"] = FORMAT_VERSION
         for name in IDENTITY:
             h5.attrs[name] = getattr(recording, name)
+        h5.attrs["file_bytes"] = recording.file_bytes
         group = h5.create_group("source")
         for item in fields(Source):
             value = getattr(recording.source, item.name)
@@ -148,7 +152,7 @@ def read_recording(path: Path) -> Recording:
             if version != FORMAT_VERSION:
                 raise MeaError(f"{path}: format version {version}, but {FORMAT_VERSION} is read. Run dvc repro h5.")
             identity = {name: str(h5.attrs[name]) for name in IDENTITY}
-            return Recording(**identity, source=_read_source(h5["source"]))
+            return Recording(**identity, source=_read_source(h5["source"]), file_bytes=int(h5.attrs["file_bytes"]))
     except (OSError, KeyError) as error:
         raise MeaError(f"{path}: not a recording written by the h5 stage ({error}). Run dvc repro h5.") from None
 

@@ -9,6 +9,8 @@ from mea.files import fresh_file
 
 TEXT = ("recording", "label", "culture", "batch", "predicted", "chunk", "status", "reason", "format", "start")
 
+WRITTEN_BY = {"catalogue.csv": "array", "chunks.csv": "split"}
+
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table: floats with 9 digits, lines ended as on Linux."""
@@ -27,7 +29,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), na_filter=True, keep_default_na=False, na_values={})
     except FileNotFoundError:
-        stage = path.parent.name
+        stage = WRITTEN_BY.get(path.name, "evaluate")
         raise MeaError(f"{path}: no such file. It is written by the stage {stage}: dvc repro {stage}.") from None
 
 

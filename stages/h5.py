@@ -25,6 +25,7 @@ from mea.files import fresh_folder, write_json
 from mea.labels import check_group_pattern, choose_identify, read_recordings_csv, warn_of_odd_groups
 from mea.params import StageParams
 from mea.recording import Recording, write_recording
+from mea.tables import write_table
 
 Name = Annotated[str, Field(min_length=1)]
 GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
@@ -55,7 +56,7 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
         recordings = refuse_or_raise(results, params.on_bad_recording)
         check_classes(recordings)
         warn_of_odd_groups(recordings)
-        build_catalogue(results).to_csv(work / "catalogue.csv", index=False, lineterminator="\n", encoding="utf-8")
+        write_table(work / "catalogue.csv", build_catalogue(results))
         write_json(work / "params.json", {"h5": params.model_dump()})
     write_json(metrics, count_recordings(results))
     report(f"h5: {len(recordings)} recordings in {out}, {len(results) - len(recordings)} set aside")

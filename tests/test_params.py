@@ -274,7 +274,7 @@ def test_a_stage_refused_by_the_shell(tmp_path):
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("split: ") and "Traceback" not in result.stderr
-    assert "nosuch/catalogue.csv: no such file. It is written by the stage nosuch" in result.stderr.replace("\\", "/")
+    assert "nosuch/catalogue.csv: no such file. It is written by the stage array" in result.stderr.replace("\\", "/")
     assert list(tmp_path.iterdir()) == []
 
 

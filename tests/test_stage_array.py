@@ -30,7 +30,7 @@ PARAMS = "array: {rate_hz: 25000, other_rate: set_aside, threshold: 5.0}\n"
 
 def add_recording(folder, name, label, file):
     source = read_sources(folder / "unzip" / file, "raw")[0]
-    recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source)
+    recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source, 7)
     write_recording(folder / "h5" / f"{name}.h5", recording)
 
 
@@ -91,8 +91,9 @@ def test_events_equal_the_predecessor(lab, done):
 
 def test_catalogue_and_metrics(done):
     catalogue = pd.read_csv(done / "array" / "catalogue.csv", keep_default_na=False, index_col="recording")
-    columns = "label culture batch rate_hz duration_s electrodes events spikes_per_s noise_uv bytes status reason"
-    assert list(catalogue.columns) == columns.split()
+    known = ["label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
+    assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
+    assert catalogue.file_bytes["a"] in (7, "7") and catalogue.start["a"] != ""
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
     assert list(catalogue.status) == ["used", "used", "set aside", "used"]
     assert catalogue.reason["slow"] == "recorded at 10000 Hz, not at 25000 Hz"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mea.files import fresh_file
+from mea.tables import write_table
 
 DPI = 110
 COLOUR_MAP = "viridis"  # lightness rises evenly, so it reads the same in grey
@@ -135,5 +136,4 @@ def save_figure(figure: Figure, path: Path, table: pd.DataFrame | None = None) -
         image.quantize(256, dither=Image.Dither.NONE).save(work, format="png", optimize=True, dpi=(DPI, DPI))
     table = getattr(figure, "table", None) if table is None else table
     if table is not None:
-        with fresh_file(path.with_suffix(".csv")) as work:
-            table.to_csv(work, index=False, float_format="%.9g", lineterminator="\n")
+        write_table(path.with_suffix(".csv"), table)
