@@ -39,9 +39,10 @@ def group_recordings(recordings: pd.DataFrame, level: str) -> np.ndarray:
     n = len(recordings)
     links = coo_array((n, n), dtype=bool)
     for name in levels:
-        values = recordings[name].to_numpy()
-        known = values != ""
-        links = links + coo_array((values[:, None] == values[None, :]) & known[:, None])
+        number, values = pd.factorize(recordings[name])
+        known = np.flatnonzero((values != "")[number])
+        first = np.unique(number, return_index=True)[1]  # linked to the first of its group, which links all of them
+        links = links + coo_array((np.ones(len(known), bool), (known, first[number[known]])), shape=(n, n))
     if levels:
         unknown = recordings.loc[recordings[levels[0]] == "", "recording"]
         if len(unknown):
