@@ -1,5 +1,6 @@
 """What is kept of a training: one model per fold and all that is needed to classify a new recording."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mea.chunks import ChunkDataset, View, measure_rates
+from mea.chunks import ChunkDataset, View
 from mea.errors import MeaError
+from mea.estimators import load_estimator
 from mea.events import Events
 from mea.files import read_json, write_json
+from mea.models import ESTIMATORS, rate
 from mea.models.cnn_lstm import POOLED, CnnLstm
-from mea.models.rate import load_rate, predict_rate
+from mea.tables import read_table
 
 FORMAT_VERSION = 1
 DESCRIPTION = "classifier.json"
@@ -76,22 +79,42 @@ class Classifier:
 
     def predict(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) probabilities by the model of one fold."""
-        if self.model == "rate":
-            return self.predict_baseline(chunks, events, fold)
-        weights, _ = load_fold(self.folder / fold_file(fold))
-        network = build_network(self.params["train"], self.rows, self.cols, len(self.labels))
-        network.load_state_dict(weights)
-        return predict_network(
-            network, ChunkDataset(chunks.assign(label=self.labels[0]), events, self.view, self.labels)
-        )
+        if self.model in ESTIMATORS:
+            estimator = load_estimator(self.folder / estimator_file(fold))
+            return estimator.predict_proba(ESTIMATORS[self.model].describe_chunks(chunks, events))
+        return run_network(self._load_network(fold), self._show(chunks, events)).softmax(1).numpy()
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
+        """(n_chunks, n_features) what the model of one fold decides by: its last layer's input, or its features."""
+        if self.model in ESTIMATORS:
+            return ESTIMATORS[self.model].describe_chunks(chunks, events)
+        return run_network(self._load_network(fold).describe, self._show(chunks, events)).numpy()
 
     def predict_baseline(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) probabilities by the firing rate alone."""
-        return predict_rate(load_rate(self.folder / baseline_file(fold)), measure_rates(chunks, events))
+        estimator = load_estimator(self.folder / baseline_file(fold))
+        return estimator.predict_proba(rate.describe_chunks(chunks, events))
+
+    def load_inner(self, fold: int) -> pd.DataFrame:
+        """Recordings of one fold's training side with their label, groups and ``p_<label>``.
+
+        Each was predicted by a model that had not seen its group: these choose calibration and thresholds. The table
+        is empty where nothing was held out inside.
+        """
+        return read_table(self.folder / inner_file(fold))
+
+    def _load_network(self, fold: int) -> CnnLstm:
+        weights, _ = load_fold(self.folder / fold_file(fold))
+        network = build_network(self.params["train"], self.rows, self.cols, len(self.labels))
+        network.load_state_dict(weights)
+        return network.eval()
+
+    def _show(self, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
+        return ChunkDataset(chunks.assign(label=self.labels[0]), events, self.view, self.labels)
 
     def find_obstacle(self, events: Events) -> str:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
-        if self.model == "rate":
+        if self.model in ESTIMATORS:
             return ""
         if (events.rows // POOLED, events.cols // POOLED) != (self.rows // POOLED, self.cols // POOLED):
             return f"a grid of {events.rows} × {events.cols} does not fit the network"
@@ -105,6 +128,16 @@ class Classifier:
 def fold_file(fold: int) -> str:
     """Name of the file of one fold's network."""
     return f"fold_{fold}.safetensors"
+
+
+def estimator_file(fold: int) -> str:
+    """Name of the file of one fold's scikit-learn model."""
+    return f"fold_{fold}.skops"
+
+
+def inner_file(fold: int) -> str:
+    """Name of the table of one fold's inner predictions."""
+    return f"fold_{fold}_inner.csv"
 
 
 def baseline_file(fold: int) -> str:
@@ -122,18 +155,10 @@ def build_network(train: dict[str, Any], rows: int, cols: int, n_labels: int) ->
     return CnnLstm(rows, cols, n_labels, train["sequence"])
 
 
-def predict_network(network: torch.nn.Module, dataset: ChunkDataset, batch_size: int = 8) -> np.ndarray:
-    """(n_chunks, n_labels) probabilities, float64."""
-    network.eval()
+def run_network(layers: Callable[[Tensor], Tensor], dataset: ChunkDataset, batch_size: int = 8) -> Tensor:
+    """(n_chunks, n_values) float64: what a network in evaluation mode, or the first part of one, makes of chunks."""
     with torch.inference_mode():
-        logits = [network(chunks).double().softmax(1) for chunks, _ in DataLoader(dataset, batch_size)]
-    return torch.cat(logits).numpy()
-
-
-def average_chunks(chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    """Mean probability of each recording over its chunks: the recording's vote. Indexed by recording."""
-    table = pd.DataFrame(probabilities, index=chunks["recording"].to_numpy())
-    return table.groupby(level=0, sort=True).mean()
+        return torch.cat([layers(chunks).double() for chunks, _ in DataLoader(dataset, batch_size)])
 
 
 def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> None:

@@ -10,13 +10,14 @@ import pandas as pd
 
 from mea.archives import unpack
 from mea.catalogue import Refusal, identify_nobody, read_recordings
-from mea.classifier import Classifier, average_chunks
+from mea.classifier import Classifier
 from mea.cleaning import Cleaning, read_events
 from mea.errors import BadRecording
 from mea.events import Events
 from mea.parallel import run_parallel
 from mea.recording import Recording
 from mea.splits import cut_chunks
+from mea.votes import average_chunks
 
 COLUMNS = ("recording", "predicted", "confidence")
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.classifier import Classifier, average_chunks
+from mea.classifier import Classifier
 from mea.errors import MeaError
 from mea.events import Events
 from mea.scores import bound_accuracy, score_predictions
 from mea.splits import IDENTITY, group_recordings, hash_split
+from mea.votes import add_predictions, get_probabilities
 
 Predict = Callable[[pd.DataFrame, dict[str, Events], int], np.ndarray]
 
@@ -56,34 +57,6 @@ def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
             f"{classifier.folder}: was trained with another split than this one, so it may have seen what it would be "
             "scored on. Train it with this split (dvc repro train), or name the split it was trained with (--split)."
         )
-
-
-def add_predictions(table: pd.DataFrame, probabilities: np.ndarray, labels: list[str]) -> pd.DataFrame:
-    """The table with the columns predicted, confidence (largest probability) and ``p_<label>``."""
-    table = table.copy()
-    table["predicted"] = np.array(labels)[probabilities.argmax(1)]
-    table["confidence"] = probabilities.max(1)
-    for k, label in enumerate(labels):
-        table[f"p_{label}"] = probabilities[:, k]
-    return table
-
-
-def get_probabilities(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
-    """(n, n_labels) from the columns ``p_<label>``."""
-    return table[[f"p_{label}" for label in labels]].to_numpy(float)
-
-
-def vote_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
-    """One row a recording: the mean probability of its scored chunks.
-
-    ``fold`` is ``mixed`` for a recording whose chunks stand in several folds, which only a split by chunk does.
-    """
-    probabilities = average_chunks(chunks, get_probabilities(chunks, labels))
-    table = chunks.drop_duplicates("recording").set_index("recording").loc[probabilities.index, IDENTITY[1:]]
-    folds = chunks.groupby("recording")["fold"].agg(lambda fold: fold.iloc[0] if fold.nunique() == 1 else "mixed")
-    table["fold"] = folds
-    table = table.rename_axis("recording").reset_index()
-    return add_predictions(table, probabilities.to_numpy(), labels)
 
 
 def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 import shutil
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from joblib import cpu_count
+from torch import Tensor
 
 import mea.chunks
 import mea.classifier
@@ -20,15 +23,29 @@ import mea.splits
 import mea.training
 import mea.views
 from mea.cache import fetch_file, find_cache, make_key
-from mea.chunks import ChunkDataset, load_recordings, measure_rates
-from mea.classifier import Classifier, baseline_file, build_network, fold_file, load_fold, make_view, save_fold
+from mea.chunks import ChunkDataset, load_recordings
+from mea.classifier import (
+    Classifier,
+    baseline_file,
+    build_network,
+    estimator_file,
+    fold_file,
+    inner_file,
+    load_fold,
+    make_view,
+    run_network,
+    save_fold,
+)
 from mea.errors import MeaError
+from mea.estimators import save_estimator
 from mea.events import Events, load_events
 from mea.files import hash_file
-from mea.models.rate import fit_rate, save_rate
+from mea.models import ESTIMATORS, rate
 from mea.parallel import count_workers
-from mea.splits import choose_validation, hash_split
+from mea.splits import IDENTITY, assign_inner_folds, choose_validation, hash_split
+from mea.tables import write_table
 from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
+from mea.votes import add_predictions, vote_recordings
 
 CODE = (
     sys.modules[__name__],
@@ -129,24 +146,69 @@ def count_trainers() -> int:
 
 
 def fit_fold(job: FoldJob) -> pd.DataFrame:
-    """Fit one fold's baseline and network, and give the curves; an empty table for a model without epochs."""
+    """Fit one fold's baseline and model, and give the curves; an empty table for a model without epochs."""
     torch.set_num_threads(job.threads)
     training = job.chunks[job.chunks["fold"] != job.fold]
     events = load_recordings(job.array_folder, job.chunks["recording"].unique())
-    _fit_baseline(job, training, events)
-    if job.train["model"] == "rate":
-        return tabulate_curves([])
-    key = make_key(_describe_job(job), CODE)
-    path = job.folder / fold_file(job.fold)
-    fetch_file(key, path, lambda target: _fit_network(job, training, events, key, target))
-    _, rows = load_fold(path)
-    write_live(rows.tolist(), job.live_folder)  # the same curves whether it was trained now, resumed or kept
-    return tabulate_curves(rows.tolist())
+    _fit_estimator(rate, job, training, events, job.folder / baseline_file(job.fold))
+    if job.train["model"] in ESTIMATORS:
+        model = ESTIMATORS[job.train["model"]]
+        _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
+        inner = _predict_inner_folds(model, job, training, events)
+        curves: list[list[float]] = []
+    else:
+        key = make_key(_describe_job(job), CODE)
+        path = job.folder / fold_file(job.fold)
+        fetch_file(key, path, lambda target: _fit_network(job, training, events, key, target))
+        weights, rows = load_fold(path)
+        curves = rows.tolist()
+        write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
+        inner = _predict_validation(job, weights, training, events)
+    write_table(job.folder / inner_file(job.fold), inner)
+    return tabulate_curves(curves)
 
 
-def _fit_baseline(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> None:
-    targets = np.array([job.labels.index(label) for label in training["label"]])
-    save_rate(job.folder / baseline_file(job.fold), fit_rate(measure_rates(training, events), targets))
+def _fit_estimator(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events], path: Path):
+    estimator = model.build_estimator(job.train["seed"])
+    save_estimator(path, estimator.fit(model.describe_chunks(training, events), training["label"]))
+
+
+def _predict_inner_folds(
+    model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]
+) -> pd.DataFrame:
+    """Every recording of the training side, predicted by an estimator fitted without its group."""
+    values, targets = model.describe_chunks(training, events), training["label"].to_numpy()
+    probabilities = np.zeros((len(training), len(job.labels)))
+    inner = _split_inside(assign_inner_folds, job, training)
+    for number in set(inner):
+        held = inner == number
+        estimator = model.build_estimator(job.train["seed"]).fit(values[~held], targets[~held])
+        probabilities[held] = estimator.predict_proba(values[held])
+    return _vote_inside(job, training, probabilities)
+
+
+def _predict_validation(
+    job: FoldJob, weights: dict[str, Tensor], training: pd.DataFrame, events: dict[str, Events]
+) -> pd.DataFrame:
+    """The recordings that chose a network's epoch; none where that was the scored fold."""
+    if job.train["validation"] == "scored":
+        return _vote_inside(job, training[:0], np.zeros((0, len(job.labels))))
+    held = training[_split_inside(choose_validation, job, training)]
+    network = build_network(job.train, job.rows, job.cols, len(job.labels))
+    network.load_state_dict(weights)
+    dataset = ChunkDataset(held, events, make_view(job.train), job.labels)
+    return _vote_inside(job, held, run_network(network.eval(), dataset).softmax(1).numpy())
+
+
+def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    table = vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels)
+    return table[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+
+
+def _split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.DataFrame) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the split stage has said what is unknown
+        return split(training, job.level, job.train["inner_folds"], job.train["seed"])
 
 
 def _describe_job(job: FoldJob) -> dict[str, Any]:
@@ -168,9 +230,7 @@ def _fit_network(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]
     if train["validation"] == "scored":
         validation = job.chunks[job.chunks["fold"] == job.fold]
     else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the split stage has said what is unknown
-            inner = choose_validation(training, job.level, train["inner_folds"], train["seed"])
+        inner = _split_inside(choose_validation, job, training)
         training, validation = training[~inner], training[inner]
     torch.manual_seed(train["seed"])
     network = build_network(train, job.rows, job.cols, len(job.labels))
@@ -210,7 +270,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
     """The classifier that the fitted folds make, with all that is needed to classify a new recording."""
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
-    scored = job.train["validation"] == "scored" and job.train["model"] != "rate"
+    scored = job.train["validation"] == "scored" and job.train["model"] not in ESTIMATORS
     reasons = [split["warning"], "leaky: the epoch was chosen on the fold it is scored on" if scored else ""]
     return Classifier(
         folder=folder,

@@ -14,12 +14,10 @@ from mea.classifier import load_classifier
 from mea.command import report, run_command
 from mea.evaluation import (
     check_split,
-    get_probabilities,
     list_fold_scores,
     predict_held_out,
     score_level,
     score_majority,
-    vote_recordings,
 )
 from mea.files import fresh_folder, write_json
 from mea.params import StageParams
@@ -27,6 +25,7 @@ from mea.plots.scores import figure_confusion, figure_recordings, figure_reliabi
 from mea.plots.style import save_figure
 from mea.scores import count_confusion, measure_calibration, report_classes, trace_roc
 from mea.tables import read_table, write_table
+from mea.votes import get_probabilities, vote_recordings
 
 
 class Params(StageParams):

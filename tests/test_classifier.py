@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from mea.classifier import (
     DESCRIPTION,
     Classifier,
-    average_chunks,
     baseline_file,
     build_network,
+    estimator_file,
     fold_file,
     load_classifier,
     load_fold,
@@ -31,11 +31,13 @@ from mea.classifier import (
 from mea.command import run_command
 from mea.decisions import classify_source, decide, predict_recording
 from mea.errors import MeaError
+from mea.estimators import save_estimator
 from mea.files import read_json
-from mea.models.rate import fit_rate, save_rate
+from mea.models.rate import build_estimator
 from mea.splits import cut_chunks
 from mea.tables import read_table
 from mea.training import CURVES
+from mea.votes import average_chunks
 from stages.classify import Params, classify
 
 COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason"]
@@ -60,7 +62,9 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), t
         with torch.no_grad():
             network.head.weight *= 20  # opinions strong enough to tell one network from another
         save_fold(folder / fold_file(fold), network.state_dict(), curves)
-        save_rate(folder / baseline_file(fold), fit_rate(rates * (1 + fold), np.repeat(np.arange(len(labels)), 9)))
+        values, targets = np.log1p(rates * (1 + fold))[:, None], np.repeat(np.array(labels), 9)
+        for name in [baseline_file(fold)] + [estimator_file(fold)] * (model == "rate"):
+            save_estimator(folder / name, build_estimator(0).fit(values, targets))
     array = {"rate_hz": 25_000, "other_rate": "set_aside", "threshold": 5.0}
     values = {
         "folder": folder, "model": model, "labels": list(labels), "rows": 12, "cols": 12, "rate_hz": 25_000,

@@ -18,10 +18,10 @@ import stages.evaluate
 import stages.split
 import stages.train
 from mea.command import run_command
+from mea.estimators import load_estimator
 from mea.events import save_events
 from mea.files import read_json
 from mea.headline import describe_results
-from mea.models.rate import load_rate
 from mea.tables import read_table
 
 WORK = {
@@ -152,7 +152,7 @@ def test_split_writes_chunks_with_folds(done):
 
 def test_train_keeps_every_fold_and_its_baseline(done):
     names = {path.name for path in (done / "models/classifier").iterdir()}
-    folds = {f"fold_{fold}{suffix}" for fold in range(3) for suffix in (".safetensors", "_rate.skops")}
+    folds = {f"fold_{fold}{suffix}" for fold in range(3) for suffix in (".safetensors", "_rate.skops", "_inner.csv")}
     assert names == folds | {"classifier.json"}
     about = read_json(done / "models/classifier/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["rate_hz"] == 25_000
@@ -249,7 +249,7 @@ def test_firing_rate_alone_end_to_end(array, tmp_path):
     assert figures["leaky"] == 0, "no epoch was chosen"
     assert read_json(tmp_path / "metrics/train.json") == {"model": "rate"}
     assert not list((tmp_path / "models").rglob("*.safetensors"))
-    load_rate(tmp_path / "models/classifier/fold_0_rate.skops")
+    load_estimator(tmp_path / "models/classifier/fold_0_rate.skops")
     assert {path.name for path in (tmp_path / "plots/train").iterdir()} >= {"chunks.png"}
 
 

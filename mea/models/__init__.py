@@ -1,3 +1,12 @@
-"""One file a model. ``train.model`` names one of these."""
+"""One file a model. ``train.model`` names one of these.
 
-NAMES = ("cnn_lstm", "rate")
+A network is trained by :mod:`mea.training`. An estimator is a scikit-learn model on features of chunks; its module has
+``describe_chunks(chunks, events) -> (n_chunks, n_features)`` and ``build_estimator(seed)``.
+"""
+
+from types import ModuleType
+
+from mea.models import rate
+
+NETWORKS = ("cnn_lstm",)
+ESTIMATORS: dict[str, ModuleType] = {"rate": rate}

@@ -41,6 +41,10 @@ class CnnLstm(nn.Module):
 
     def forward(self, chunk: Tensor) -> Tensor:
         """(B, 1, rows, cols, time) → (B, n_labels) logits."""
+        return self.head(self.describe(chunk))
+
+    def describe(self, chunk: Tensor) -> Tensor:
+        """(B, 1, rows, cols, time) → (B, 128): what the head decides by."""
         # Pooling before ReLU gives the same bits, on an eighth of the values.
         x = self.pool(self.conv1(chunk)).relu()
         x = self.pool(self.conv2(x)).relu()
@@ -51,4 +55,4 @@ class CnnLstm(nn.Module):
         else:
             x = x.permute(0, 4, 1, 2, 3).flatten(2)  # (B, time // 8, features)
         _, (hidden, _) = self.lstm(x)
-        return self.head(hidden[-1])
+        return hidden[-1]
