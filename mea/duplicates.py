@@ -113,12 +113,12 @@ def describe_content(events: Events) -> Content:
     not at all: silence is always the same. The same holds for one whose spikes are all at equal intervals, as a
     pacemaker's or a simulator's are, except that its events have a digest too.
     """
-    digests = (events.samples_sha256,) if len(events) or events.has_waveforms else ()
-    digests += (events.content_sha256,) if len(events) else ()
+    digests = [events.samples_sha256] if len(events) or events.has_waveforms else []
+    digests += [events.content_sha256] if len(events) else []
     ceiling, hashes, first_sample, last_sample = _sample_patterns(events)
     return Content(
         recording=events.recording,
-        digests=digests,
+        digests=tuple(digests),
         duration_s=events.duration_s,
         ceiling=ceiling,
         hashes=hashes,
@@ -246,11 +246,11 @@ def _judge_agreement(
         return None
     begin_s, end_s = max(0.0, lag_s), min(first.duration_s, second.duration_s + lag_s)
     ceiling = np.uint64(min(first.ceiling, second.ceiling))
-    comparable = []
+    comparable: list[int] = []
     for content, origin_s in ((first, 0.0), (second, lag_s)):
         start_s = content.start_s + origin_s
         inside = (start_s > begin_s - LAG_S) & (start_s + content.span_s < end_s + LAG_S)
-        comparable.append(np.count_nonzero(inside & (content.hashes <= ceiling)))
+        comparable.append(int(np.count_nonzero(inside & (content.hashes <= ceiling))))
     share = min(1.0, len(starts) / max(1, min(comparable)))
     if share < LEAST_SHARE:
         return None

@@ -1,8 +1,7 @@
 """Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
 
 import hashlib
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from mea.duplicates import Content, check_contents
 from mea.errors import BadRecording, MeaError
-from mea.events import Events
 
 LEVELS = ("batch", "culture", "recording", "chunk")  # from the coarsest to the finest
 IDENTITY = ["recording", "label", "culture", "batch"]
+DRAWINGS = 20
+CHANGE_SEED = "Lower split.folds, or change split.seed."
 
 
 def choose_level(recordings: pd.DataFrame, by: str) -> str:
@@ -28,7 +29,7 @@ def group_recordings(recordings: pd.DataFrame, level: str) -> np.ndarray:
     """Number the groups of recordings that must stay on one side.
 
     At ``batch``, recordings that share a batch or a culture are one group; at ``culture``, those that share a
-    culture. A recording of which neither is known is its own group, with a warning.
+    culture. A recording of which neither is known is its own group; :func:`explain_unknown` says how many there are.
 
     Returns
     -------
@@ -43,16 +44,24 @@ def group_recordings(recordings: pd.DataFrame, level: str) -> np.ndarray:
         known = np.flatnonzero((values != "")[number])
         first = np.unique(number, return_index=True)[1]  # linked to the first of its group, which links all of them
         links = links + coo_array((np.ones(len(known), bool), (known, first[number[known]])), shape=(n, n))
-    if levels:
-        unknown = recordings.loc[recordings[levels[0]] == "", "recording"]
-        if len(unknown):
-            warnings.warn(
-                f"{levels[0]} unknown for {len(unknown)} of {n} recordings ({', '.join(unknown[:3])}…): each of these "
-                f"is its own group unless its culture is known. State it in recordings.csv.",
-                stacklevel=2,
-            )
     _, numbers = connected_components(links, directed=False)
     return pd.factorize(numbers)[0]
+
+
+def explain_unknown(chunks: pd.DataFrame, level: str) -> str:
+    """A warning where the group of some recordings is not known at the level split by; else an empty string."""
+    if level not in ("batch", "culture"):
+        return ""
+    recordings = _list_recordings(chunks)
+    unknown = recordings.loc[recordings[level] == "", "recording"]
+    if unknown.empty:
+        return ""
+    shown = ", ".join(unknown[:3]) + ("…" if len(unknown) > 3 else "")
+    own = "its own group" if level == "culture" else "its own group, or its culture's where that is known"
+    return (
+        f"{level} unknown for {len(unknown)} of {len(recordings)} recordings ({shown}): each of these is {own}, and "
+        "recordings alike may stand on both sides. State it in recordings.csv."
+    )
 
 
 def cut_chunks(
@@ -124,18 +133,14 @@ def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.
     MeaError
         If there is one class only, fewer groups than folds, or a fold that would leave a class out of training.
     """
-    labels = sorted(set(chunks["label"]))
-    if len(labels) < 2:
-        raise MeaError(f"only one class, {labels}: a classifier needs recordings of two or more. Check the labels.")
+    reason, remedy = _find_obstacle(chunks, level, folds)
+    if reason:
+        raise MeaError(f"{reason} {remedy}")
     if level == "chunk":
-        smallest = chunks["label"].value_counts().min()
-        if smallest < folds:
-            raise MeaError(f"{smallest} chunks of one class are fewer than {folds} folds. Lower split.folds.")
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed).split(chunks, chunks["label"])
         return _number_folds(splitter, len(chunks))
-    recordings = chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+    recordings = _list_recordings(chunks)
     groups = group_recordings(recordings, level)
-    _check_groups(recordings, groups, level, folds)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = _number_folds(splitter.split(recordings, recordings["label"], groups), len(recordings))
     _check_sides(recordings["label"].to_numpy(), fold, level)
@@ -143,27 +148,56 @@ def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.
 
 
 def choose_validation(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
-    """Which chunks of a training set choose the epoch: whole groups again, about one in ``folds`` of them.
+    """Which chunks of a training set choose the epoch: the first inner fold; (n_chunks,) bool."""
+    return assign_inner_folds(chunks, level, folds, seed) == 0
+
+
+def assign_inner_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
+    """Folds inside a training set, of whole groups again: at most ``folds``, fewer where there are fewer groups.
+
+    A drawing in which a fold holds every group of a class is drawn again with the next seed.
 
     Returns
     -------
     np.ndarray
-        (n_chunks,) bool.
+        (n_chunks,) int, from 0.
 
     Raises
     ------
     MeaError
-        If a class stands in one group only.
+        If a class stands in one group only, or no drawing leaves every class on both sides.
     """
-    recordings = chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+    reason = _find_obstacle(chunks, level, 2)[0]
     if level == "chunk":
         count = chunks["label"].value_counts().min()
     else:
+        recordings = _list_recordings(chunks)
         count = min(len(set(group_recordings(recordings, level))), recordings["label"].value_counts().max())
-    try:
-        return assign_folds(chunks, level, max(2, min(folds, count)), seed) == 0
-    except MeaError as error:
-        raise MeaError(f"no inner validation is possible on the training side: {error}") from None
+    for drawing in range(0 if reason else DRAWINGS):
+        try:
+            return assign_folds(chunks, level, max(2, min(folds, count)), seed + drawing)
+        except MeaError as error:
+            reason = str(error).removesuffix(f" {CHANGE_SEED}")
+    raise MeaError(f"no inner validation is possible on the training side: {reason} {_advise(level)}")
+
+
+def explain_validation(chunks: pd.DataFrame, level: str, score: list[int]) -> str:
+    """A warning where groups inside the training side of a fold are too few to choose anything; else an empty string.
+
+    Parameters
+    ----------
+    chunks
+        The chunks with their fold.
+    level
+        The level split by.
+    score
+        The folds to be scored.
+    """
+    for fold in score:
+        reason = _find_obstacle(chunks[chunks["fold"] != fold], level, 2)[0]
+        if reason:
+            return f"train.validation: inner will stop at fold {fold}; on its training side, {reason} {_advise(level)}"
+    return ""
 
 
 def _number_folds(splits, n: int) -> np.ndarray:
@@ -173,22 +207,47 @@ def _number_folds(splits, n: int) -> np.ndarray:
     return fold
 
 
-def _check_groups(recordings: pd.DataFrame, groups: np.ndarray, level: str, folds: int) -> None:
+def _list_recordings(chunks: pd.DataFrame) -> pd.DataFrame:
+    return chunks[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
+
+
+def _find_obstacle(chunks: pd.DataFrame, level: str, folds: int) -> tuple[str, str]:
+    """Why these chunks cannot be held out in so many folds, whatever the seed, and what helps; else empty strings."""
+    labels = sorted(set(chunks["label"]))
+    if len(labels) < 2:
+        return f"only one class, {labels}: a classifier needs recordings of two or more.", "Check the labels."
+    if level == "chunk":
+        smallest = chunks["label"].value_counts().min()
+        few = f"{smallest} chunks of one class are fewer than {folds} folds." if smallest < folds else ""
+        return few, "Lower split.folds."
+    recordings = _list_recordings(chunks)
+    groups = group_recordings(recordings, level)
     count = len(set(groups))
     if count < folds:
-        raise MeaError(
-            f"{count} groups by {level} are fewer than {folds} folds. Lower split.folds, record more, or choose a "
-            "finer split.by (culture, recording), knowing that alike recordings may then stand on both sides."
+        return f"{count} groups by {level} are fewer than {folds} folds.", (
+            "Lower split.folds, record more, or choose a finer split.by (culture, recording), knowing that alike "
+            "recordings may then stand on both sides."
         )
     largest = recordings["label"].value_counts().max()
     if largest < folds:
-        raise MeaError(f"{largest} recordings of the largest class are fewer than {folds} folds. Lower split.folds.")
-    for label in sorted(set(recordings["label"])):
+        return f"{largest} recordings of the largest class are fewer than {folds} folds.", "Lower split.folds."
+    for label in labels:
         if len(set(groups[recordings["label"] == label])) < 2:
-            raise MeaError(
-                f"label {label!r} stands in one group by {level} only: held out, nothing is left to learn it from. "
-                "Record it in another, or choose a finer split.by."
+            return (
+                f"label {label!r} stands in one group by {level} only: held out, nothing is left to learn it from.",
+                "Record it in another, or choose a finer split.by.",
             )
+    return "", ""
+
+
+def _advise(level: str) -> str:
+    """What makes an inner validation possible; fewer outer folds do not."""
+    finer = {"batch": " (culture, recording)", "culture": " (recording)"}.get(level)
+    choose = (
+        f", choose a finer split.by{finer}, knowing that alike recordings may then stand on both sides" if finer else ""
+    )
+    record = "Record longer" if level == "chunk" else f"Record every class in three groups by {level} at least"
+    return f"{record}{choose}, or set train.validation: scored, which marks every figure as leaky."
 
 
 def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
@@ -197,11 +256,11 @@ def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
         if missing:
             raise MeaError(
                 f"fold {number} holds every group of {sorted(missing)} by {level}: nothing is left to learn it from. "
-                "Lower split.folds, or change split.seed."
+                f"{CHANGE_SEED}"
             )
 
 
-def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[tuple[str, str]]) -> str:
+def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[Content]) -> str:
     """Check that nothing stands on two sides.
 
     Parameters
@@ -211,7 +270,7 @@ def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[tuple[str, 
     level
         The level split by.
     contents
-        Pairs of a recording and a digest of what it holds: of its samples, and of its events where it has any.
+        What is needed of each recording to find it again under another name.
 
     Returns
     -------
@@ -221,9 +280,10 @@ def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[tuple[str, 
     Raises
     ------
     MeaError
-        If a group of the chosen level stands in two folds, two recordings hold the same, or chunks overlap.
+        If a group of the chosen level stands in two folds, two recordings hold the same measurement or overlapping
+        parts of it, or chunks overlap.
     """
-    _check_contents(contents)
+    check_contents(contents)
     _check_overlaps(chunks)
     if level == "chunk":
         return "leaky: split by chunk; pieces of one recording stand on both sides"
@@ -244,31 +304,12 @@ def _find_spread(chunks: pd.DataFrame, name: str) -> list[str]:
     return list(counts[counts > 1].index)
 
 
-def _check_contents(contents: Iterable[tuple[str, str]]) -> None:
-    seen: dict[str, str] = {}
-    for recording, digest in contents:
-        if seen.get(digest, recording) != recording:
-            raise MeaError(
-                f"{recording} and {seen[digest]} hold the same samples or events: one recording under two names. "
-                "Remove one of them (and its line in recordings.csv)."
-            )
-        seen[digest] = recording
-
-
 def _check_overlaps(chunks: pd.DataFrame) -> None:
     ordered = chunks.sort_values(["recording", "start_s"])
     before = ordered.groupby("recording")["stop_s"].shift()
     overlapping = ordered[ordered["start_s"] < before]
     if len(overlapping):
         raise MeaError(f"chunk {overlapping['chunk'].iloc[0]} overlaps the one before it. Report this.")
-
-
-def list_contents(recordings: Iterable[Events]) -> Iterator[tuple[str, str]]:
-    """Pairs of a recording and a digest of what it holds: of its samples, and of its events where it has any."""
-    for events in recordings:
-        yield events.recording, events.samples_sha256
-        if len(events):
-            yield events.recording, events.content_sha256
 
 
 def hash_split(chunks: pd.DataFrame) -> str:

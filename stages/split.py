@@ -7,15 +7,18 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mea.command import report, run_command
+from mea.duplicates import list_contents
 from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import fresh_folder, read_json, write_json
 from mea.params import StageParams
-from mea.splits import assign_folds, audit_split, choose_level, cut_chunks, list_contents
+from mea.permutation import permute_labels
+from mea.splits import assign_folds, audit_split, choose_level, cut_chunks, explain_unknown, explain_validation
 from mea.tables import list_used, write_table
 
 
@@ -32,16 +35,25 @@ class Params(StageParams):
     seed: int = Field(ge=0, description="decides which groups share a fold")
     on_bad_recording: Literal["error", "skip"] = Field(description="skip sets aside what is shorter than a chunk")
 
-    @model_validator(mode="after")
-    def _check_score(self):
-        if self.score != "all" and (not self.score or not set(self.score) <= set(range(self.folds))):
-            raise ValueError(f"split.score must be all, or numbers from 0 to {self.folds - 1} (split.folds - 1)")
-        return self
+    permute_labels: int | None = Field(
+        ge=0, description="a control: labels permuted between groups with this seed; null: the real ones"
+    )
+
+    @field_validator("score")
+    @classmethod
+    def _check_score(cls, score: str | list[int], given: ValidationInfo) -> str | list[int]:
+        folds = given.data.get("folds", 0)  # 0: refused already
+        if score != "all" and folds and (not score or not set(score) <= set(range(folds))):
+            raise ValueError(f"split.score must be all, or numbers from 0 to {folds - 1} (split.folds - 1)")
+        return score
 
 
 def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     """Write the chunks with their folds, and what the audit says."""
     recordings = list_used(array / "catalogue.csv")
+    seed = params.permute_labels
+    if seed is not None:
+        recordings["label"] = permute_labels(recordings, np.random.default_rng(seed))
     level = choose_level(recordings, params.by)
     chunks, refused = cut_chunks(recordings, params.chunk_s, params.first_s)
     if refused and params.on_bad_recording == "error":
@@ -50,11 +62,13 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
     used = (load_events(array / f"{name}.npz") for name in chunks["recording"].unique())
-    warning = audit_split(chunks, level, list_contents(used))
-    if warning:
-        warnings.warn(warning, stacklevel=1)
+    leak = audit_split(chunks, level, list_contents(used))
+    control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
+    warned = [text for text in (control, leak, explain_unknown(chunks, level)) if text]
     score = list(range(params.folds)) if params.score == "all" else sorted(set(params.score))
-    verdict = {"level": level, "score": score, "leaky": int(bool(warning)), "warning": warning}
+    for text in filter(None, [*warned, explain_validation(chunks, level, score)]):
+        warnings.warn(text, stacklevel=1)
+    verdict = {"level": level, "score": score, "leaky": int(bool(leak)), "warning": "; ".join(warned)}
     with fresh_folder(out) as folder:
         write_table(folder / "chunks.csv", chunks)
         sections = read_json(array / "params.json") | {"split": params.model_dump()}

@@ -2,25 +2,35 @@
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from arrays import make_events
+from arrays import WAVEFORM, make_events, plan_recordings, write_array
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+import mea.splits as splits
+import stages.split
+from mea.command import run_command
+from mea.duplicates import list_contents
 from mea.errors import MeaError
+from mea.files import read_json
 from mea.splits import (
     assign_folds,
+    assign_inner_folds,
     audit_split,
     choose_level,
     choose_validation,
     cut_chunks,
+    explain_unknown,
+    explain_validation,
     group_recordings,
-    list_contents,
 )
+from mea.tables import read_table
 
+ROOT = Path(__file__).parents[1]
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
@@ -102,27 +112,34 @@ def test_a_culture_seen_in_two_batches_links_them():
     assert group_recordings(lab, "culture").tolist() == [0, 0, 1, 2]
 
 
-@pytest.mark.parametrize("level", ["batch", "culture"])
-def test_unknown_groups_are_their_own_with_a_warning(level):
+@pytest.mark.parametrize(
+    ("level", "own"), [("batch", "its own group, or its culture's where that is known"), ("culture", "its own group")]
+)
+def test_unknown_groups_are_their_own_with_a_warning(level, own):
     lab = make_lab([("a", "", ""), ("a", "", ""), ("b", "c1", "b1"), ("b", "c1", "b1")])
-    with pytest.warns(
-        UserWarning, match=rf"{level} unknown for 2 of 4 recordings \(r00, r01…\): each of these"
-    ) as seen:
-        assert group_recordings(lab, level).tolist() == [0, 1, 2, 2]
-    assert "State it in recordings.csv." in str(seen[0].message)
+    assert group_recordings(lab, level).tolist() == [0, 1, 2, 2]
+    assert explain_unknown(cut(lab), level) == (
+        f"{level} unknown for 2 of 4 recordings (r00, r01): each of these is {own}, and recordings alike may stand on "
+        "both sides. State it in recordings.csv."
+    )
 
 
 def test_an_unknown_batch_does_not_part_a_known_culture():
     lab = make_lab([("a", "c1", ""), ("a", "c1", "b1"), ("b", "c2", "b1"), ("b", "c3", "b2")])
-    with pytest.warns(UserWarning, match="batch unknown for 1 of 4"):
-        assert group_recordings(lab, "batch").tolist() == [0, 0, 0, 1]
+    assert explain_unknown(cut(lab), "batch").startswith("batch unknown for 1 of 4 recordings (r00): each")
+    assert group_recordings(lab, "batch").tolist() == [0, 0, 0, 1]
+
+
+def test_three_unknown_are_named_and_the_rest_counted():
+    lab = make_lab([("a", "", "")] * 4 + [("b", "c", "b")])
+    assert "unknown for 4 of 5 recordings (r00, r01, r02…): each" in explain_unknown(cut(lab), "batch")
 
 
 def test_known_groups_give_no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for level in ("batch", "culture", "recording"):
-            group_recordings(make_batches(), level)
+    for level in ("batch", "culture", "recording", "chunk"):
+        assert explain_unknown(cut(make_batches()), level) == ""
+    nothing_known = cut(make_lab([("a", "", ""), ("b", "", "")]))
+    assert explain_unknown(nothing_known, "recording") == explain_unknown(nothing_known, "chunk") == ""
 
 
 @pytest.mark.parametrize(
@@ -323,11 +340,90 @@ def test_inner_validation_with_few_recordings_takes_what_there_is(level):
     assert set(cut(lab)["label"][inner]) == set(cut(lab)["label"][~inner]) == {"a", "b"}
 
 
-def test_inner_validation_that_cannot_be():
-    with pytest.raises(
-        MeaError, match="no inner validation is possible on the training side: 1 groups by batch are fe"
-    ):
-        choose_validation(cut(make_batches(batches=1)), "batch", 4, 0)
+FINER = "choose a finer split.by (culture, recording), knowing that alike recordings may then stand on both sides"
+SCORED = "set train.validation: scored, which marks every figure as leaky."
+
+
+@pytest.mark.parametrize(
+    ("lab", "level", "message"),
+    [
+        (make_batches(batches=1), "batch",
+         f"1 groups by batch are fewer than 2 folds. Record every class in three groups by batch at least, {FINER},"
+         " or"),
+        (make_lab([("a", "c1", ""), ("a", "c2", ""), ("b", "c3", "")]), "culture",
+         "label 'b' stands in one group by culture only: held out, nothing is left to learn it from. Record every "
+         "class in three groups by culture at least, choose a finer split.by (recording), knowing that alike "
+         "recordings may then stand on both sides, or"),
+        (make_lab([("a", "", ""), ("b", "", "")]), "recording",
+         "1 recordings of the largest class are fewer than 2 folds. Record every class in three groups by recording at "
+         "least, or"),
+        (make_lab([("a", "", ""), ("b", "", "")], duration_s=1.2), "chunk",
+         "1 chunks of one class are fewer than 2 folds. Record longer, or"),
+        (make_lab([("a", "", ""), ("a", "", "")]), "recording",
+         "only one class, ['a']: a classifier needs recordings of two or more. Record every class in three groups by "
+         "recording at least, or"),
+    ],
+)  # fmt: skip
+def test_inner_validation_that_cannot_be(lab, level, message):
+    """Fewer outer folds would not help, and the message does not advise them."""
+    with pytest.raises(MeaError) as caught:
+        choose_validation(cut(lab), level, 4, 0)
+    assert str(caught.value) == f"no inner validation is possible on the training side: {message} {SCORED}"
+
+
+def test_an_unlucky_inner_drawing_is_drawn_again():
+    """Evening out the labels can put both groups of b into one fold; nothing the user chose is to blame."""
+    chunks = cut(make_lab([("a", "", "b1")] * 2 + [("b", "", "b1")] + [("a", "", "b2")] * 2 + [("b", "", "b3")]))
+    refused = 0
+    for seed in range(10):
+        try:
+            expected = assign_folds(chunks, "batch", 2, seed)
+        except MeaError:
+            refused += 1
+            expected = None
+        fold = assign_inner_folds(chunks, "batch", 2, seed)
+        assert expected is None or (fold == expected).all(), "a lucky one stays as it is"
+        assert all(set(chunks["label"][fold != number]) == {"a", "b"} for number in (0, 1))
+        assert (choose_validation(chunks, "batch", 2, seed) == (fold == 0)).all()
+    assert 0 < refused < 10
+
+
+def test_an_inner_drawing_that_is_never_lucky():
+    """With a single drawing, one that is refused: said without the advice of the outer folds."""
+    chunks = cut(make_lab([("a", "", "b1")] * 2 + [("b", "", "b1")] + [("a", "", "b2")] * 2 + [("b", "", "b3")]))
+    unlucky = next(seed for seed in range(50) if is_refused(chunks, seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "DRAWINGS", 1)
+        with pytest.raises(
+            MeaError, match=r"holds every group of \['b'\] by batch: nothing is left .* it from\. Record"
+        ):
+            assign_inner_folds(chunks, "batch", 2, unlucky)
+
+
+def is_refused(chunks, seed):
+    try:
+        assign_folds(chunks, "batch", 2, seed)
+    except MeaError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("batches", "level", "text"), [
+    (2, "batch", "train.validation: inner will stop at fold 1; on its training side, 1 groups by batch are fewer"),
+    (3, "batch", ""), (2, "culture", ""), (2, "recording", ""), (2, "chunk", ""),
+])  # fmt: skip
+def test_the_split_foresees_whether_inner_validation_is_possible(batches, level, text):
+    chunks = cut(make_batches(batches))
+    chunks["fold"] = assign_folds(chunks, level, 2, 0)
+    said = explain_validation(chunks, level, [1])
+    assert said.startswith(text) and bool(said) == bool(text)
+    training = chunks[chunks["fold"] != 1]
+    if said:
+        assert said.endswith(f"at least, {FINER}, or {SCORED}")
+        with pytest.raises(MeaError, match="no inner validation is possible"):
+            choose_validation(training, level, 4, 0)
+    else:
+        assert choose_validation(training, level, 4, 0).any()
 
 
 # --- the audit -------------------------------------------------------------------------------------------------------
@@ -340,7 +436,7 @@ def split_by(level, lab=None):
 
 
 def test_an_honest_split_passes():
-    assert audit_split(split_by("batch"), "batch", [("r00", "x"), ("r00", "y"), ("r01", "z")]) == ""
+    assert audit_split(split_by("batch"), "batch", []) == ""
 
 
 @pytest.mark.parametrize(("level", "name"), [("batch", "batch"), ("culture", "culture"), ("recording", "recording")])
@@ -394,6 +490,23 @@ def test_one_recording_under_two_names_fails():
             audit_split(split_by("batch"), "batch", list_contents([*events[:2], planted]))
 
 
+def test_a_cropped_copy_fails_though_its_digests_differ():
+    whole = make_events("r0", duration_s=8.0)
+    first = 25_000
+    inside = whole.peak_sample >= first
+    part = {name: getattr(whole, name)[inside] for name in ("electrode", "first_sample", "peak_sample")}
+    part |= {name: part[name] - first for name in ("first_sample", "peak_sample")}
+    piece = replace(
+        whole, recording="r1", samples_sha256="other", n_samples=whole.n_samples - first, duration_s=7.0, **part,
+        offset=np.arange(inside.sum() + 1) * 41, waveform_counts=np.tile(WAVEFORM, inside.sum()),
+    )  # fmt: skip
+    assert piece.content_sha256 != whole.content_sha256
+    with pytest.raises(
+        MeaError, match=r"r1 and r0 share 100% of the spike patterns in 7 s \(r1 begins 1\.0000 s after"
+    ):
+        audit_split(split_by("batch"), "batch", list_contents([whole, piece]))
+
+
 def test_silent_recordings_are_not_the_same_recording():
     silent = [make_events(f"r{number}", spikes_per_s=0.0, seed=number) for number in range(2)]
     assert len(silent[0]) == 0
@@ -405,3 +518,91 @@ def test_overlapping_chunks_fail():
     chunks.loc[1, "start_s"] -= 0.1
     with pytest.raises(MeaError, match=r"chunk r00@0001 overlaps the one before it\. Report this\."):
         audit_split(chunks.sample(frac=1, random_state=0), "batch", [])
+
+
+# --- the stage -------------------------------------------------------------------------------------------------------
+
+
+def run_split(folder, *settings):
+    """The stage's files on the recordings under ``folder``: chunks, and what is said beside every figure."""
+    flags = [f"--array={folder / 'array'}", f"--out={folder / 'split'}", f"--metrics={folder / 'split.json'}"]
+    values = ["split.folds=2", "split.chunk_s=1.0", *settings]
+    argv = [*flags, f"--params={ROOT / 'params.yaml'}", *(f"--set={setting}" for setting in values)]
+    paths = {"array": "", "out": "", "metrics": ""}
+    run_command(stages.split.split, stages.split.Params, argv, **paths)
+    return read_table(folder / "split" / "chunks.csv"), read_json(folder / "split" / "split.json")
+
+
+def test_an_unknown_batch_stands_beside_every_figure_and_is_no_leak(tmp_path, capsys):
+    lines = [line | {"batch": "" if number < 2 else line["batch"]} for number, line in enumerate(plan_recordings())]
+    write_array(tmp_path / "array", lines, duration_s=2.0)
+    _, said = run_split(tmp_path)
+    assert said["leaky"] == 0 and said["warning"].startswith("batch unknown for 2 of 12 recordings (r00, r01): each of")
+    assert read_json(tmp_path / "split.json")["warning"] == said["warning"]
+    assert f"warning: {said['warning']}\n" in capsys.readouterr().err
+
+
+def test_two_reasons_stand_side_by_side(tmp_path):
+    lines = [line | {"culture": "" if number < 2 else line["culture"]} for number, line in enumerate(plan_recordings())]
+    write_array(tmp_path / "array", lines, duration_s=2.0)
+    _, said = run_split(tmp_path, "split.by=culture")
+    leak, unknown = said["warning"].split("; ")
+    assert said["leaky"] == 1 and leak == "leaky: split by culture, and recordings of one batch stand on both sides"
+    assert unknown.startswith("culture unknown for 2 of 12 recordings")
+
+
+def test_the_stage_says_when_training_will_stop(tmp_path, capsys):
+    write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
+    _, said = run_split(tmp_path)
+    assert (said["leaky"], said["warning"]) == (0, ""), "it is no fault of the figures"
+    assert (
+        "warning: train.validation: inner will stop at fold 0; on its training side, 1 groups"
+        in capsys.readouterr().err
+    )
+
+
+def test_permuted_labels_are_a_control(tmp_path, capsys):
+    """Batches of one class each: whole batches exchange labels, before folds are assigned by them."""
+    lines = [line | {"label": "ab"[int(line["batch"][1]) % 2]} for line in plan_recordings(batches=6)]
+    events = write_array(tmp_path / "array", lines, duration_s=2.0)
+    true = {item.recording: item.label for item in events}
+    plain, said = run_split(tmp_path)
+    assert said["warning"] == "" and said["params"]["split"]["permute_labels"] is None
+    assert (plain["label"] == plain["recording"].map(true)).all()
+    capsys.readouterr()
+    permuted = {}
+    for seed in range(4):
+        chunks, said = run_split(tmp_path, f"split.permute_labels={seed}")
+        assert said["leaky"] == 0
+        assert said["warning"] == f"labels permuted (split.permute_labels = {seed}): a control, not a result"
+        assert f"warning: {said['warning']}\n" in capsys.readouterr().err
+        assert (chunks.groupby("batch")["label"].nunique() == 1).all(), "between groups, never inside one"
+        assert chunks["label"].value_counts().to_dict() == plain["label"].value_counts().to_dict()
+        assert (chunks.groupby("fold")["label"].nunique() == 2).all(), "folds are stratified by the permuted labels"
+        assert chunks.drop(columns=["label", "fold"]).equals(plain.drop(columns=["label", "fold"]))
+        permuted[seed] = chunks["label"].tolist()
+    assert any(labels != plain["label"].tolist() for labels in permuted.values())
+    assert run_split(tmp_path, "split.permute_labels=0")[0]["label"].tolist() == permuted[0], "the seed decides"
+
+
+def test_a_permuted_leak_is_still_a_leak(tmp_path):
+    write_array(tmp_path / "array", duration_s=2.0)
+    _, said = run_split(tmp_path, "split.by=chunk", "split.permute_labels=1")
+    assert said["leaky"] == 1
+    assert said["warning"] == (
+        "labels permuted (split.permute_labels = 1): a control, not a result; "
+        "leaky: split by chunk; pieces of one recording stand on both sides"
+    )
+
+
+def test_a_wrong_fold_to_score_is_named_alone(tmp_path):
+    write_array(tmp_path / "array", duration_s=2.0)
+    with pytest.raises(SystemExit) as end:
+        run_split(tmp_path, "split.score=[3]")
+    assert str(end.value).endswith(
+        "params.yaml: split.score = [3]: split.score must be all, or numbers from 0 to 1 (split.folds - 1)."
+    )
+    with pytest.raises(SystemExit, match=r"split\.folds = 1: Input should be greater than or equal to 2\.$"):
+        run_split(tmp_path, "split.score=[3]", "split.folds=1")
+    with pytest.raises(SystemExit, match=r"split\.permute_labels = -1: Input should be greater than or equal to 0"):
+        run_split(tmp_path, "split.permute_labels=-1")
