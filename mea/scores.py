@@ -67,7 +67,7 @@ def _score_auc(labels: list[str], actual: np.ndarray, probabilities: np.ndarray)
 
 
 def measure_calibration(
-    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, bins: int
+    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, bins: int, level: float = 0.95
 ) -> tuple[pd.DataFrame, float]:
     """Expected calibration error over bins of equal width of the confidence (the largest probability).
 
@@ -76,7 +76,8 @@ def measure_calibration(
     Returns
     -------
     table
-        One row a bin that is not empty: low, high, confidence, accuracy, count.
+        One row a bin that is not empty: low, high (its edges), confidence, accuracy, count, accuracy_low,
+        accuracy_high (:func:`bound_share` at ``level``, as if what is in a bin were independent).
     ece
         Mean of |accuracy - confidence| over the bins, weighted by their counts.
     """
@@ -88,6 +89,8 @@ def measure_calibration(
         for k in sorted(set(number))
     ]
     table = pd.DataFrame(rows, columns=["low", "high", "confidence", "accuracy", "count"])
+    bounds = [bound_share(correct[number == k].sum(), (number == k).sum(), level) for k in sorted(set(number))]
+    table[["accuracy_low", "accuracy_high"]] = bounds
     gaps = (table["accuracy"] - table["confidence"]).abs()
     return table, float((gaps * table["count"]).sum() / len(actual))
 
@@ -128,7 +131,16 @@ def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95)
         tail = (1 + level) / 2
         size = share * (1 - share) / max(variance, 1e-12) * (t.ppf(tail, n - 1) / t.ppf(tail, k - 1)) ** 2
         size = min(size, float(n))
-    hits, misses, tail = share * size, (1 - share) * size, (1 - level) / 2
+    return bound_share(share * size, size, level)
+
+
+def bound_share(hits: float, size: float, level: float = 0.95) -> tuple[float, float]:
+    """Exact (Clopper-Pearson) interval of a share of ``hits`` in ``size`` independent trials; neither need be whole.
+
+    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika
+    26 (1934), doi 10.1093/biomet/26.4.404.
+    """
+    misses, tail = size - hits, (1 - level) / 2
     low = beta.ppf(tail, hits, misses + 1) if hits > 0 else 0.0
     high = beta.ppf(1 - tail, hits + 1, misses) if misses > 0 else 1.0
     return float(low), float(high)

@@ -125,6 +125,18 @@ def test_calibration_error_by_hand():
     assert ece == pytest.approx((2 * 0.1 + 3 * (0.9 - 1 / 3)) / 5)
 
 
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_calibration_bins_have_the_exact_interval_of_their_accuracy(level):
+    """A bin of one recording, of none right and of all right among them."""
+    confidence = np.array([0.55] + [0.65] * 4 + [0.75] * 7 + [0.95] * 9)
+    hits = np.array([1] + [0] * 4 + [1, 1, 0, 0, 0, 0, 0] + [1] * 9, bool)
+    stated = np.column_stack([confidence, 1 - confidence])
+    table, _ = measure_calibration(AB, np.where(hits, "a", "b"), stated, 10, level)
+    exact = [binomtest(k, n).proportion_ci(level, method="exact") for k, n in ((1, 1), (0, 4), (2, 7), (9, 9))]
+    np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], exact, atol=1e-12)
+    assert list(table)[:5] == ["low", "high", "confidence", "accuracy", "count"]
+
+
 def test_calibration_bins_take_the_ends():
     probabilities = np.array([[1.0, 0.0], [0.5, 0.5]])
     table, _ = measure_calibration(AB, np.array(["a", "a"]), probabilities, 2)

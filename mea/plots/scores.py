@@ -158,32 +158,35 @@ def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], title
 
 @styled
 def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
-    """Draw the share that was right against the confidence stated, one point per bin, with its count beside it.
+    """Draw the share that was right against the confidence stated, one point per bin, with its interval and count.
 
     Parameters
     ----------
     ax
         Panel.
     bins
-        Columns ``confidence`` (mean in the bin, 0 to 1), ``accuracy`` (share right, 0 to 1), ``count``; empty bins
-        are left out.
+        Columns ``confidence`` (mean in the bin, 0 to 1), ``accuracy`` (share right, 0 to 1) with its interval
+        ``accuracy_low`` and ``accuracy_high``, ``count``; empty bins are left out.
     title
         Above the panel.
     """
     bins = bins[bins["count"] > 0]
     ax.plot([0, 100], [0, 100], color=NEUTRAL, linestyle=":", linewidth=1.0, label="perfectly calibrated")
     style: dict[str, Any] = {"color": COLOURS[0], "marker": "o", "clip_on": False, "zorder": 3}
+    ends = 100 * bins[["accuracy_low", "accuracy_high"]].to_numpy()
+    ax.vlines(100 * bins["confidence"], *ends.T, color=COLOURS[0], linewidth=1.0, label="interval of each bin")
     ax.plot(100 * bins["confidence"], 100 * bins["accuracy"], label="this classifier", **style)
     boxed = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     for confidence, accuracy, count in zip(bins["confidence"], bins["accuracy"], bins["count"], strict=True):
-        above = accuracy < 0.9
-        place: dict[str, Any] = {"xytext": (0, 6 if above else -6), "va": "bottom" if above else "top", "ha": "center"}
+        left, below = confidence > 0.95, accuracy > 0.93  # inside the panel, and beside the interval
+        place: dict[str, Any] = {"xytext": (-5 if left else 5, -5 if below else 5), "ha": "right" if left else "left"}
+        place["va"] = "top" if below else "bottom"
         place |= {"textcoords": "offset points", "fontsize": 8, "bbox": boxed}
         ax.annotate(f"{count:.0f}", (100 * confidence, 100 * accuracy), **place)
     lowest = 0.0 if bins["confidence"].min() < 0.5 else 50.0
     ax.set(xlim=(lowest, 100), ylim=(0, 100))
     ax.grid(visible=True)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     label_axes(ax, "confidence (%)", "right (%)", title)
 
 
