@@ -32,6 +32,7 @@ from mea.plots.scores import (
     figure_report,
     figure_roc,
 )
+from mea.plots.selective import figure_conformal, figure_risk_coverage
 from mea.plots.style import COLOURS, Picture, new_picture, save_figure, series_style
 from mea.plots.training import draw_chunk_bars, draw_learning_curves, draw_pie, figure_chunks, figure_curves
 
@@ -89,6 +90,7 @@ def make_pictures():
     raw, cleaned, peaks = make_traces()
     curve = (np.array([0, 0, 1.0]), np.array([0, 0.8, 1.0]), 0.9)
     bins = pd.DataFrame({"confidence": [0.6, 0.9], "accuracy": [0.5, 0.8], "count": [4, 7]})
+    bins = bins.assign(accuracy_low=[0.1, 0.4], accuracy_high=[0.9, 1.0])
     report = pd.DataFrame({"label": ["a", "b"], "f1": [0.5, np.nan], "recordings": [3, 4]})
     grid = make_grid()
     return {
@@ -104,7 +106,19 @@ def make_pictures():
         "figure_roc": figure_roc({"a": curve}),
         "figure_reliability": figure_reliability(bins),
         "figure_recordings": figure_recordings(make_predictions(9)),
+        "figure_risk_coverage": figure_risk_coverage(make_risk_curve(), 0.8, 0.05, 0.1),
+        "figure_conformal": figure_conformal(make_coverage(), 0.9),
     }
+
+
+def make_risk_curve():
+    return pd.DataFrame({"coverage": [0.25, 0.5, 1.0], "risk": [0.0, 0.0, 0.25], "threshold": [0.9, 0.8, 0.6]})
+
+
+def make_coverage():
+    rows = [("a", 20, 0.9, 0.7, 0.98, 0.0, 0.7), ("b", 40, 0.95, 0.85, 0.99, 0.1, 0.6)]
+    names = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_share", "single_share"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def shown_texts(ax):
@@ -140,6 +154,11 @@ def test_every_picture_names_its_axes_with_units():
         "figure_roc": [("false positive rate (%)", "true positive rate (%)")],
         "figure_reliability": [("", "right (%)"), ("confidence (%)", "count (number)")],
         "figure_recordings": [("probability of its own label (%)", "recording")],
+        "figure_risk_coverage": [("called, surest first (%)", "wrong among those called (%)")],
+        "figure_conformal": [
+            ("sets that hold the actual label (%)", "actual label (recordings)"),
+            ("sets that name so many (%)", ""),
+        ],
     }
     shown = {name: [(ax.get_xlabel(), ax.get_ylabel()) for ax in made.axes] for name, made in make_pictures().items()}
     assert shown == expected
@@ -482,11 +501,14 @@ def test_roc_draws_every_label_and_chance(ax):
     assert figure_roc(curves).table["label"].tolist() == ["a"] * 3 + ["b"] * 3
 
 
-def test_reliability_shows_counts_and_leaves_empty_bins_out(ax):
+def test_reliability_shows_counts_and_intervals_and_leaves_empty_bins_out(ax):
     columns = {"confidence": [0.55, np.nan, 0.95], "accuracy": [0.5, np.nan, 0.9], "count": [4, 0, 30]}
+    columns |= {"accuracy_low": [0.07, np.nan, 0.73], "accuracy_high": [0.93, np.nan, 0.98]}
     draw_reliability(ax, pd.DataFrame(columns))
     np.testing.assert_allclose(ax.lines[1].get_xdata(), [55, 95])
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [50, 90])
+    (intervals,) = ax.collections
+    np.testing.assert_allclose(intervals.get_segments(), [[[55, 7], [55, 93]], [[95, 73], [95, 98]]])
     assert shown_texts(ax) == ["4", "30"]
     bars = figure_reliability(pd.DataFrame(columns)).axes[1].patches
     assert [bar.get_height() for bar in bars] == [4, 30]
