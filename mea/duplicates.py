@@ -18,7 +18,7 @@ from mea.events import Events
 
 INTERVALS = 4
 STEP_S = 0.0002  # intervals are compared in steps of this: spikes may move by a sample when counts are rounded anew
-KEPT = 2048  # patterns of a recording: 40 kB, and an overlap of 1 % of the longer recording still shares about 20
+KEPT = 2048  # patterns of a recording: 40 kB, and an overlap of 2 % of the longer recording still shares about 40
 LAG_S = 0.0005  # two agreeing patterns have the same shift when they differ by less
 LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 2 in common at one shift
 LEAST_STRETCHES = 3  # one stretch of equal heartbeats is seen on all electrodes at once, and is one coincidence
@@ -172,7 +172,7 @@ def find_duplicates(contents: Sequence[Content]) -> list[Duplicate]:
     """Pairs of recordings that hold the same measurement, or overlapping parts of it.
 
     The cost is that of one sort of all sampled patterns, not of all pairs of recordings. Not found are overlaps with
-    fewer than ``LEAST_PATTERNS`` sampled patterns (less than about 1 % of the longer recording), and what
+    fewer than ``LEAST_PATTERNS`` sampled patterns (on real recordings less than 2 % of the longer one), and what
     :func:`describe_content` says cannot be compared.
     """
     found: dict[tuple[int, int], Duplicate] = {}
