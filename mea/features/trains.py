@@ -1,0 +1,169 @@
+"""The spikes of one stretch of a recording, in the orders the features need."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+
+from mea.events import Events
+
+BASE_MS = 5  # every bin is a whole number of these
+
+
+@dataclass(frozen=True)
+class Trains:
+    """Spikes of a stretch: ``n`` electrodes, silent ones included, ``m`` spikes.
+
+    Attributes
+    ----------
+    rate_hz
+        Samples per second.
+    n_samples
+        Length of the stretch.
+    row, col
+        (n,) int64 place of each electrode on the grid.
+    sample
+        (m,) int64 samples since the beginning of the stretch, in order of time.
+    electrode
+        (m,) int64 electrode of each, in the same order.
+    event
+        (m,) int64 number of each among the recording's events, in the same order.
+    """
+
+    rate_hz: int
+    n_samples: int
+    row: np.ndarray
+    col: np.ndarray
+    sample: np.ndarray
+    electrode: np.ndarray
+    event: np.ndarray
+
+    @property
+    def n_electrodes(self) -> int:
+        return len(self.row)
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.rate_hz
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(n,) int64 spikes of each electrode."""
+        return np.bincount(self.electrode, minlength=self.n_electrodes)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(n + 1,) int64: the train of electrode i is ``train[first[i]:first[i + 1]]``."""
+        return np.concatenate([[0], np.cumsum(self.counts)])
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """(m,) int64 samples, one electrode after the other, each in order of time."""
+        return _split_trains(self.sample, self.electrode, self.first)
+
+    @cached_property
+    def train_bin(self) -> np.ndarray:
+        """(m,) int64 base bin of each spike, in the order of ``train``."""
+        return self.train * 1000 // (BASE_MS * self.rate_hz)
+
+    def count_bins(self, bin_ms: int) -> int:
+        """Whole bins of the stretch; the remainder is dropped."""
+        return self.n_samples * 1000 // (bin_ms * self.rate_hz)
+
+    @cached_property
+    def _kept(self) -> dict[int, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _base_counts(self) -> np.ndarray:
+        n_bins = self.count_bins(BASE_MS)
+        return np.bincount(self.train_bin, minlength=n_bins)[:n_bins]
+
+    def count_population(self, bin_ms: int) -> np.ndarray:
+        """(bins,) int64 spikes of all electrodes in each bin."""
+        n_bins, many = self.count_bins(bin_ms), bin_ms // BASE_MS
+        return self._base_counts[: n_bins * many].reshape(n_bins, many).sum(axis=1)
+
+    def count_active(self, bin_ms: int) -> np.ndarray:
+        """(bins,) int64 electrodes with a spike in each bin."""
+        return _count_active(self.train_bin, self.first, bin_ms // BASE_MS, self.count_bins(bin_ms))
+
+    def count_electrodes(self, bin_ms: int) -> np.ndarray:
+        """(n, bins) float64 spikes of each electrode in each bin; kept, for several families ask."""
+        if bin_ms not in self._kept:
+            many, n_bins = bin_ms // BASE_MS, self.count_bins(bin_ms)
+            self._kept[bin_ms] = _count_electrodes(self.train_bin, self.first, many, n_bins)
+        return self._kept[bin_ms]
+
+
+def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
+    """The events whose peak lies in [start_s, stop_s), each rounded to a sample.
+
+    Raises
+    ------
+    MeaError
+        If the window is empty or leaves the recording.
+    """
+    events.count_events(start_s, stop_s)  # refuses a window that is not in the recording
+    peak = events.peak_sample
+    # Events are in the order of their first sample; the peaks of two electrodes may follow the other way round.
+    order = np.arange(len(peak)) if (peak[1:] >= peak[:-1]).all() else np.argsort(peak, kind="stable")
+    whole = Trains(
+        events.rate_hz, events.n_samples, events.row, events.col, peak[order], events.electrode[order], order
+    )
+    return slice_trains(whole, round(start_s * events.rate_hz), round(stop_s * events.rate_hz))
+
+
+def slice_trains(trains: Trains, first: int, last: int) -> Trains:
+    """The samples first to last (excluded) of a stretch as a stretch of its own."""
+    low, high = np.searchsorted(trains.sample, (first, last))
+    return Trains(
+        rate_hz=trains.rate_hz,
+        n_samples=last - first,
+        row=trains.row,
+        col=trains.col,
+        sample=trains.sample[low:high] - first,
+        electrode=trains.electrode[low:high],
+        event=trains.event[low:high],
+    )
+
+
+def empty_trains() -> Trains:
+    """A second of silence on four electrodes: what the features' names are read from."""
+    none = np.zeros(0, np.int64)
+    return Trains(1000, 1000, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), none, none, none)
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_trains(sample, electrode, first):
+    place = first[:-1].copy()
+    train = np.empty_like(sample)
+    for spike in range(len(sample)):
+        train[place[electrode[spike]]] = sample[spike]
+        place[electrode[spike]] += 1
+    return train
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_active(train_bin, first, many, n_bins):
+    active = np.zeros(n_bins, np.int64)
+    for electrode in range(len(first) - 1):
+        before = -1
+        for spike in range(first[electrode], first[electrode + 1]):
+            place = train_bin[spike] // many
+            if place != before and place < n_bins:
+                active[place] += 1
+                before = place
+    return active
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_electrodes(train_bin, first, many, n_bins):
+    counts = np.zeros((len(first) - 1, n_bins), np.float64)
+    for electrode in range(len(first) - 1):
+        for spike in range(first[electrode], first[electrode + 1]):
+            place = train_bin[spike] // many
+            if place < n_bins:
+                counts[electrode, place] += 1.0
+    return counts

@@ -1,0 +1,96 @@
+"""Amplitude and shape of the spikes, where voltages were recorded."""
+
+import numba
+import numpy as np
+
+from mea.events import Events
+from mea.features.statistics import divide, take_mean, take_median, take_quantiles, take_skew, take_spread
+from mea.features.trains import Trains
+
+SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+
+
+def describe_waveforms(trains: Trains, events: Events | None) -> dict[str, float]:
+    """Amplitude, sign and width of the spikes of a stretch; None for the events of a stretch without spikes.
+
+    - ``amplitude_log10_<quantile>_uv``: log10 of the height of a spike's peak, in µV, whatever its sign; quantiles over
+      all spikes. ``amplitude_log10_spread`` and ``amplitude_skew`` (of the µV): over all spikes.
+    - ``amplitude_electrode_log10_uv``, ``amplitude_electrode_log10_spread``: mean and standard deviation over the
+      electrodes of the mean log10.
+    - ``peak_positive_share``: share of the spikes whose peak is positive; ``peak_positive_share_electrode``: averaged
+      over the electrodes, each counting alike.
+    - ``width_<quantile>_ms``, ``width_spread_ms``: time around the peak spent above half its height, interpolated
+      linearly; of the kept waveform only.
+    - ``rebound_median_ratio``, ``rebound_median_ms``: largest excursion of the other sign after the peak, over the
+      peak's height, and its time after the peak (not counted where there is none). Shape measures as in Barthó, Hirase,
+      Monconduit, Zugaro, Harris and Buzsáki, Journal of Neurophysiology 92:600 (2004), doi:10.1152/jn.01170.2003.
+    """
+    peak_uv, width, ratio, delay = _measure_all(trains, events)
+    electrode = trains.electrode[peak_uv != 0]  # a peak of zero height has no sign and no width
+    height_uv, positive = np.abs(peak_uv[peak_uv != 0]), peak_uv[peak_uv != 0] > 0
+    logs = np.log10(height_uv)
+    means = _average_electrodes(logs, electrode, trains.n_electrodes)
+    quantiles = zip(SHARES, take_quantiles(logs, SHARES.values()))
+    features = {f"amplitude_log10_{name}_uv": value for name, value in quantiles}
+    features |= {"amplitude_log10_spread": take_spread(logs), "amplitude_skew": take_skew(height_uv)}
+    features |= {"amplitude_electrode_log10_uv": take_mean(means)}
+    features |= {"amplitude_electrode_log10_spread": take_spread(means)}
+    features["peak_positive_share"] = take_mean(positive.astype(np.float64))
+    features["peak_positive_share_electrode"] = take_mean(_average_electrodes(positive, electrode, trains.n_electrodes))
+    width_ms = width * (1000 / trains.rate_hz)
+    features |= {f"width_{name}_ms": value for name, value in zip(SHARES, take_quantiles(width_ms, SHARES.values()))}
+    features |= {"width_spread_ms": take_spread(width_ms), "rebound_median_ratio": take_median(ratio)}
+    return features | {"rebound_median_ms": take_median(delay * (1000 / trains.rate_hz))}
+
+
+def _measure_all(trains: Trains, events: Events | None) -> tuple[np.ndarray, ...]:
+    if events is None:
+        return tuple(np.zeros(0) for _ in range(4))
+    return measure_shapes(
+        trains.event,
+        events.electrode,
+        events.peak_sample - events.first_sample,
+        events.offset,
+        events.waveform_counts,
+        np.nan_to_num(events.volts_per_count),
+    )
+
+
+def _average_electrodes(values: np.ndarray, electrode: np.ndarray, n_electrodes: int) -> np.ndarray:
+    return divide(np.bincount(electrode, values, n_electrodes), np.bincount(electrode, minlength=n_electrodes))
+
+
+@numba.njit(cache=True, nogil=True)
+def measure_shapes(event, electrode, peak_offset, offset, counts, volts):
+    """Peak (µV, signed), width at half height (samples), rebound ratio and its delay (samples) of some events.
+
+    Each (m,) float64; the peak is 0 and the rest NaN where there is no voltage, the delay NaN without a rebound.
+    """
+    peak_uv, width = np.zeros(len(event)), np.full(len(event), np.nan)
+    ratio, delay = np.full(len(event), np.nan), np.full(len(event), np.nan)
+    for place in range(len(event)):
+        number = event[place]
+        scale = volts[electrode[number]] * 1e6
+        shape = counts[offset[number] : offset[number + 1]] * scale
+        peak = peak_offset[number]
+        if not 0 <= peak < len(shape) or shape[peak] == 0:
+            continue
+        peak_uv[place] = shape[peak]
+        shape /= shape[peak]
+        width[place] = _walk_down(shape, peak, 1) + _walk_down(shape, peak, -1)
+        lowest = peak + np.argmin(shape[peak:])
+        ratio[place] = max(0.0, -shape[lowest])
+        if shape[lowest] < 0:
+            delay[place] = lowest - peak
+    return peak_uv, width, ratio, delay
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk_down(shape, peak, step):
+    """Samples from the peak to where the shape, 1 at the peak, falls below a half; to its end if it never does."""
+    place = peak
+    while 0 <= place + step < len(shape):
+        if shape[place + step] < 0.5:
+            return abs(place - peak) + (shape[place] - 0.5) / (shape[place] - shape[place + step])
+        place += step
+    return float(abs(place - peak))
