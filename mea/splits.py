@@ -1,7 +1,6 @@
 """Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
 
 import hashlib
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from mea.duplicates import Content, check_contents
 from mea.errors import BadRecording, MeaError
 
 LEVELS = ("batch", "culture", "recording", "chunk")  # from the coarsest to the finest
@@ -260,8 +258,10 @@ def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
             )
 
 
-def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[Content]) -> str:
-    """Check that nothing stands on two sides.
+def audit_split(chunks: pd.DataFrame, level: str) -> str:
+    """Check that no group and no second of a recording stands on two sides.
+
+    Whether two recordings hold the same is for :func:`mea.duplicates.check_contents`.
 
     Parameters
     ----------
@@ -269,8 +269,6 @@ def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[Content]) -
         The chunks with their fold.
     level
         The level split by.
-    contents
-        What is needed of each recording to find it again under another name.
 
     Returns
     -------
@@ -280,10 +278,8 @@ def audit_split(chunks: pd.DataFrame, level: str, contents: Iterable[Content]) -
     Raises
     ------
     MeaError
-        If a group of the chosen level stands in two folds, two recordings hold the same measurement or overlapping
-        parts of it, or chunks overlap.
+        If a group of the chosen level stands in two folds, or chunks overlap.
     """
-    check_contents(contents)
     _check_overlaps(chunks)
     if level == "chunk":
         return "leaky: split by chunk; pieces of one recording stand on both sides"
