@@ -90,7 +90,7 @@ def compare_predictions(
     """
     names = np.array(labels)
     calls_a, calls_b = names[a.argmax(1)], names[b.argmax(1)]
-    change = (calls_b == actual).astype(int) - (calls_a == actual)
+    change = find_changes(labels, actual, a, b)
     low, high = bound_difference(change, groups, level)
     reach = (change.mean() - low, high - change.mean())
     few = _count_changed(calls_a != calls_b, groups) < FEWEST_GROUPS
@@ -117,6 +117,12 @@ def _surround(value: float, sides, share: bool, same: bool) -> tuple[float, floa
         return float("nan"), float("nan")
     low, high = value - sides[0], value + sides[1]
     return (float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1))) if share else (float(low), float(high))
+
+
+def find_changes(labels: list[str], actual: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n,) int: 1 where only ``b`` calls a recording rightly, -1 where only ``a`` does, else 0."""
+    right_a, right_b = (np.array(labels)[version.argmax(1)] == actual for version in (a, b))
+    return right_b.astype(int) - right_a.astype(int)
 
 
 def judge_interval(low: float, high: float, same: bool) -> str:
