@@ -1,5 +1,6 @@
 """What is kept of a training: one model per fold and all that is needed to classify a new recording."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,16 @@ class Classifier:
     def view(self) -> View:
         """How chunks are shown to the network."""
         return make_view(self.params["train"])
+
+    @property
+    def used_s(self) -> float:
+        """How much of a recording is used, at most."""
+        return self.first_s or float("inf")
+
+    @property
+    def threshold(self) -> float:
+        """Of the spike detection, in robust standard deviations of the noise."""
+        return self.params["array"]["threshold"]
 
     def predict(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) probabilities by the model of one fold."""
@@ -190,6 +201,14 @@ def save_classifier(classifier: Classifier) -> None:
     """Write the description beside the fold files."""
     values = {name: value for name, value in vars(classifier).items() if name != "folder"}
     write_json(classifier.folder / DESCRIPTION, {"format_version": FORMAT_VERSION, **values})
+
+
+def copy_models(classifier: Classifier, folder: Path) -> None:
+    """Copy the description and what classifies new recordings, the folds' models, into another folder."""
+    named = (fold_file, estimator_file, baseline_file)
+    for name in [DESCRIPTION, *(name(fold) for name in named for fold in classifier.folds)]:
+        if (classifier.folder / name).exists():
+            shutil.copyfile(classifier.folder / name, folder / name)
 
 
 def load_classifier(folder: Path) -> Classifier:

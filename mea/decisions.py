@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from mea.classifier import Classifier
 from mea.cleaning import Cleaning, read_events
 from mea.errors import BadRecording
 from mea.events import Events
+from mea.novelty import list_strange, load_experience, measure_recording
 from mea.parallel import run_parallel
 from mea.recording import Recording
+from mea.rules import Rules, load_rules
 from mea.splits import cut_chunks
-from mea.votes import average_chunks
 
 COLUMNS = ("recording", "predicted", "confidence")
+LAST_COLUMNS = ("decision", "reason", "flags", "labels_possible")
 
 
 def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame:
@@ -36,9 +39,16 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
     -------
     pd.DataFrame
         One row a recording, sorted: recording, predicted, confidence, ``p_<label>``, decision (``called`` or
-        ``refused``), reason. ``predicted`` and ``confidence`` stay empty for a refused recording; its probabilities
-        are there whenever they can be computed.
+        ``refused``), reason, flags (in which ways a recording that was called is unlike those learned from),
+        labels_possible (those that cannot be ruled out). ``predicted`` and ``confidence`` stay empty for a refused
+        recording; its probabilities are there whenever they can be computed.
     """
+    if load_rules(classifier.folder) is None:
+        warnings.warn(
+            f"{classifier.folder}: trained, but not evaluated: its confidence is not calibrated, and none is refused "
+            "for being unlike the training data. Run dvc repro evaluate, and name the classifier it writes.",
+            stacklevel=2,
+        )
     rows: list[dict[str, Any]] = []
     if source is not None:
         with tempfile.TemporaryDirectory(prefix="mea-classify-") as temporary:
@@ -46,7 +56,7 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
             manifest = unpack(source, folder)
             found = read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
             rows = run_parallel(_Decide(classifier, folder), found, "recordings")
-    columns = [*COLUMNS, *(f"p_{label}" for label in classifier.labels), "decision", "reason"]
+    columns = [*COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
     return pd.DataFrame(rows, columns=columns).sort_values("recording", ignore_index=True)
 
 
@@ -84,21 +94,40 @@ def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[s
     Returns
     -------
     dict
-        predicted, confidence, ``p_<label>``, decision, reason.
+        predicted, confidence, ``p_<label>``, decision, reason, flags, labels_possible.
     """
+    rules = load_rules(classifier.folder)
     reasons = [f"rate: {odd_rate}"] if odd_rate else []
     reasons += list_differences(classifier, events)
-    probabilities, obstacle = predict_recording(classifier, events)
+    flags: list[str] = []
+    if not reasons:
+        strange, flags = _look(classifier, events)
+        reasons += strange
+    probabilities, obstacle = predict_recording(classifier, events, rules)
     if obstacle:
         reasons.append(obstacle)
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"flags": "; ".join(flags)}
     if probabilities is not None:
-        row = {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
+        row |= {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
+        best = int(probabilities.argmax())
+        if rules:
+            row["labels_possible"] = rules.name_sets(probabilities[None])[0]
+            unsure = rules.explain_refusal(probabilities[best])
+            reasons += [unsure] if unsure else []
     if reasons or probabilities is None:
         return row | {"decision": "refused", "reason": "; ".join(reasons)}
-    best = int(probabilities.argmax())
     call = {"predicted": classifier.labels[best], "confidence": probabilities[best]}
     return row | call | {"decision": "called", "reason": ""}
+
+
+def _look(classifier: Classifier, events: Events) -> tuple[list[str], list[str]]:
+    """Why a recording cannot be called, and what else is strange about it, by what the classifier has experienced."""
+    if not len(events):
+        return ["silent: not one spike"], []
+    experience = load_experience(classifier.folder)
+    if experience is None:
+        return [], []
+    return list_strange(experience, measure_recording(events, classifier.used_s, classifier.threshold))
 
 
 def list_differences(classifier: Classifier, events: Events) -> list[str]:
@@ -114,8 +143,10 @@ def list_differences(classifier: Classifier, events: Events) -> list[str]:
     return reasons
 
 
-def predict_recording(classifier: Classifier, events: Events) -> tuple[np.ndarray | None, str]:
-    """Mean of the fold models' probabilities over the recording's chunks, (n_labels,); or None and why not."""
+def predict_recording(
+    classifier: Classifier, events: Events, rules: Rules | None = None
+) -> tuple[np.ndarray | None, str]:
+    """Mean of the fold models' probabilities, calibrated where there are rules, (n_labels,); or None and why not."""
     obstacle = classifier.find_obstacle(events)
     if obstacle:
         return None, obstacle
@@ -124,5 +155,6 @@ def predict_recording(classifier: Classifier, events: Events) -> tuple[np.ndarra
     chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     if refused:
         return None, f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
-    by_fold = [classifier.predict(chunks, {events.recording: events}, fold) for fold in classifier.folds]
-    return average_chunks(chunks, np.mean(by_fold, axis=0)).to_numpy()[0], ""
+    by_fold = [classifier.predict(chunks, {events.recording: events}, fold).mean(0) for fold in classifier.folds]
+    stated = np.array(by_fold)
+    return (rules.calibrator.calibrate(stated) if rules else stated).mean(0), ""

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from mea.errors import MeaError
 
-TRUSTED: list[str] = []  # nothing beyond the numpy and scikit-learn types that skops trusts by itself
+TRUSTED = ["numpy.dtype"]  # beyond the numpy and scikit-learn types that skops trusts by itself
 
 
 def save_estimator(path: Path, model: Pipeline) -> None:

@@ -9,7 +9,9 @@ import pandas as pd
 from mea.classifier import Classifier
 from mea.errors import MeaError
 from mea.events import Events
+from mea.rules import Rules, learn_rules
 from mea.scores import bound_accuracy, score_predictions
+from mea.selective import measure_aurc, score_selective
 from mea.splits import IDENTITY, group_recordings, hash_split
 from mea.votes import add_predictions, get_probabilities
 
@@ -57,6 +59,64 @@ def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
             f"{classifier.folder}: was trained with another split than this one, so it may have seen what it would be "
             "scored on. Train it with this split (dvc repro train), or name the split it was trained with (--split)."
         )
+
+
+def apply_inner_rules(
+    classifier: Classifier, recordings: pd.DataFrame, target_error: float, level: float, seed: int
+) -> tuple[pd.DataFrame, list[Rules]]:
+    """Calibrate each fold's recordings, and decide which to call, by rules learned inside that fold's training side.
+
+    Parameters
+    ----------
+    classifier
+        Holds each fold's inner predictions.
+    recordings
+        As :func:`mea.votes.vote_recordings` gives them, probabilities as stated.
+    target_error, level, seed
+        As for :func:`mea.rules.learn_rules`.
+
+    Returns
+    -------
+    recordings
+        With calibrated probabilities, and the columns threshold (least confidence of a call) and labels_possible
+        (those that cannot be ruled out, joined by ``|``).
+    rules
+        Of each fold.
+    """
+    parts, learned = [], []
+    for fold, part in recordings.groupby("fold", sort=False):
+        # Chunks of one recording in several folds have no training side that has not seen it: nothing is learned.
+        inner = classifier.load_inner(fold) if fold != "mixed" else recordings[:0]
+        rules = learn_rules(inner, classifier.labels, target_error, level, seed)
+        probabilities = rules.calibrator.calibrate(get_probabilities(part, classifier.labels))
+        part = add_predictions(part, probabilities, classifier.labels)
+        part["threshold"] = rules.threshold
+        part["labels_possible"] = rules.name_sets(probabilities)
+        parts.append(part)
+        learned.append(rules)
+    return pd.concat(parts).sort_index(), learned
+
+
+def score_selection(recordings: pd.DataFrame, shipped: Rules, level: float) -> dict[str, Any]:
+    """Risk against coverage on held-out recordings: area under the curve, and what the inner thresholds were worth."""
+    correct = (recordings["label"] == recordings["predicted"]).to_numpy()
+    groups = group_recordings(recordings, "batch")
+    scores = score_selective(recordings, recordings["threshold"].to_numpy(float), groups, level)
+    aurc = measure_aurc(recordings["confidence"].to_numpy(), correct)
+    return {"aurc": aurc, "threshold": shipped.threshold} | {
+        name: scores[name] for name in ("coverage", "error", "error_low", "error_high")
+    }
+
+
+def score_sets(recordings: pd.DataFrame, inner: list[Rules]) -> dict[str, Any]:
+    """How often the inner rules' prediction sets held the actual label, and the fewest recordings behind one."""
+    possible = recordings["labels_possible"].str.split("|")
+    sizes = np.array([len(labels) if labels != [""] else 0 for labels in possible])
+    return {
+        "coverage": float(np.mean([label in labels for label, labels in zip(recordings["label"], possible)])),
+        "mean_size": float(sizes.mean()),
+        "calibration_recordings": min(rules.recordings for rules in inner),
+    }
 
 
 def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Score every recording and chunk by the model of the fold that held it out.
+"""Score every recording and chunk by the model of the fold that held it out, and ask what the figures are worth.
 
-Reads models/classifier, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/
-and the pictures to plots/evaluate/.
+Reads models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/, the
+pictures to plots/evaluate/, and models/classifier/: the folds' models with all that was learned about them here, ready
+to classify new recordings.
 """
 
 import warnings
@@ -9,89 +10,111 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mea.card import write_card
 from mea.chunks import load_recordings
-from mea.classifier import load_classifier
+from mea.classifier import copy_models, load_classifier
 from mea.command import report, run_command
+from mea.confounds import audit_confounds, describe_audit, explain_confounds, tabulate_metadata
 from mea.evaluation import (
+    apply_inner_rules,
     check_split,
     list_fold_scores,
     predict_held_out,
     score_level,
     score_majority,
+    score_selection,
+    score_sets,
 )
 from mea.files import fresh_folder, write_json
+from mea.novelty import count_false_alarms, gain_experience, measure_recordings, save_experience
 from mea.params import StageParams
-from mea.plots.scores import figure_confusion, figure_recordings, figure_reliability, figure_report, figure_roc
-from mea.plots.style import save_figure
-from mea.scores import count_confusion, measure_calibration, report_classes, trace_roc
+from mea.permutation import run_permutation_test
+from mea.plots.evaluation import draw_honesty, draw_level, draw_recordings
+from mea.probes import describe_identity, describe_optimism, probe_classifier
+from mea.rules import learn_rules, save_rules
 from mea.tables import read_table, write_table
-from mea.votes import get_probabilities, vote_recordings
+from mea.votes import vote_recordings
 
 
 class Params(StageParams):
     """How the figures are computed."""
 
-    bins: int = Field(ge=2, description="bins of the calibration error and its diagram")
-    confidence_level: float = Field(gt=0.5, lt=1, description="of the intervals")
+    bins: int = Field(ge=2, description="bins of equal width of the calibration error and its diagram")
+    confidence_level: float = Field(gt=0.5, lt=1, description="of the intervals and of the prediction sets")
+    target_error: float = Field(gt=0, lt=0.5, description="share of wrong calls that is acceptable; others are refused")
+    permutations: int = Field(ge=19, description="of the labels between groups, for the p-values")
+    seed: int = Field(ge=0, description="of permutations and probes")
 
 
-def evaluate(params: Params, model: Path, array: Path, split: Path, out: Path, metrics: Path, plots: Path) -> None:
-    """Predict, vote, score and draw."""
-    classifier = load_classifier(model)
-    if classifier.leaky:
-        warnings.warn(classifier.warning, stacklevel=1)
-    labels = classifier.labels
+def evaluate(
+    params: Params, model: Path, array: Path, split: Path, classifier: Path, out: Path, metrics: Path, plots: Path
+) -> None:
+    """Predict, vote, calibrate, score, doubt and draw."""
+    trained = load_classifier(model)
+    labels, settings = trained.labels, (trained.labels, params.bins, params.confidence_level)
     chunks = read_table(split / "chunks.csv")
-    check_split(classifier, chunks)
+    check_split(trained, chunks)
     events = load_recordings(array, chunks["recording"].unique())
-    by_chunk = predict_held_out(classifier, chunks, events, classifier.predict)
-    by_recording = vote_recordings(by_chunk, labels)
-    by_rate = vote_recordings(predict_held_out(classifier, chunks, events, classifier.predict_baseline), labels)
-    settings = (labels, params.bins, params.confidence_level)
+    by_chunk = predict_held_out(trained, chunks, events, trained.predict)
+    by_rate = vote_recordings(predict_held_out(trained, chunks, events, trained.predict_baseline), labels)
+    stated = vote_recordings(by_chunk, labels)
+    choices = (params.target_error, params.confidence_level, params.seed)
+    by_recording, inner = apply_inner_rules(trained, stated, *choices)
+    rules = learn_rules(stated, labels, *choices)
+    test = run_permutation_test(by_recording, by_recording["predicted"], params.permutations, params.seed)
+    metadata = tabulate_metadata(read_table(array / "catalogue.csv"), by_recording)
+    audit = audit_confounds(metadata, by_recording, params.permutations, params.seed)
+    probes = probe_classifier(trained, chunks, events, params.seed)
+    measured = measure_recordings(
+        [events[name] for name in by_recording["recording"]], trained.used_s, trained.threshold
+    )
+    doubts = "; ".join([trained.warning] * bool(trained.warning) + explain_confounds(audit, by_recording))
     figures = {
         "recording": score_level(by_recording, *settings),
         "chunk": score_level(by_chunk, *settings),
+        "uncalibrated": score_level(stated, *settings),
         "baseline": {
             "majority": {"accuracy": score_majority(chunks, by_recording)},
             "rate": score_level(by_rate, *settings),
+            "metadata": describe_audit(audit),
         },
-        "leaky": classifier.leaky,
-        "warning": classifier.warning,
+        "permutation": {"p_value": test.p_value, "smallest_p": test.smallest_p},
+        "optimism": describe_optimism(probes),
+        "identity": describe_identity(probes),
+        "selective": score_selection(by_recording, rules, params.confidence_level),
+        "conformal": score_sets(by_recording, inner),
+        "novelty": count_false_alarms(measured, by_recording["fold"].to_numpy()),
+        "leaky": trained.leaky,
+        "warning": doubts,
     }
+    if doubts:
+        warnings.warn(doubts, stacklevel=1)
     with fresh_folder(out) as folder:
         write_table(folder / "predictions.csv", by_recording)
         write_table(folder / "chunks.csv", by_chunk)
         write_table(folder / "folds.csv", list_fold_scores(by_recording, by_chunk))
     with fresh_folder(plots) as folder:
-        for name, table in (("recording", by_recording), ("chunk", by_chunk)):
-            _draw(folder, name, table, labels, params.bins)
-        save_figure(figure_recordings(by_recording, "every recording, held out"), folder / "recordings.png")
+        draw_level(folder, "recording", by_recording, *settings, doubts)
+        draw_level(folder, "chunk", by_chunk, *settings, doubts)
+        draw_recordings(folder, by_recording, doubts)
+        draw_honesty(folder, by_recording, test, audit, probes, rules, figures["selective"])
+    with fresh_folder(classifier) as folder:
+        copy_models(trained, folder)
+        save_rules(folder, rules)
+        save_experience(folder, gain_experience(measured))
+        write_card(folder, trained, figures, chunks, rules, params.model_dump())
     write_json(metrics, figures)
     report(f"{len(by_recording)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
-
-
-def _draw(folder: Path, name: str, table, labels: list[str], bins: int) -> None:
-    actual, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
-    probabilities = get_probabilities(table, labels)
-    matrix = count_confusion(labels, actual, predicted)
-    # The actual and predicted labels, one line each, are what DVC's confusion template draws.
-    pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    save_figure(figure_confusion(matrix, labels, f"{name}s"), folder / f"confusion_{name}.png", pairs)
-    save_figure(figure_report(report_classes(labels, actual, predicted), f"{name}s"), folder / f"report_{name}.png")
-    calibration, _ = measure_calibration(labels, actual, probabilities, bins)
-    save_figure(figure_reliability(calibration, f"{name}s"), folder / f"reliability_{name}.png")
-    curves = trace_roc(labels, actual, probabilities)
-    if curves:
-        save_figure(figure_roc(curves, f"{name}s"), folder / f"roc_{name}.png")
 
 
 if __name__ == "__main__":
     run_command(
         evaluate,
         Params,
-        model="models/classifier",
+        model="models/folds",
         array="data/array",
         split="data/split",
+        classifier="models/classifier",
         out="metrics/evaluate",
         metrics="metrics/evaluate.json",
         plots="plots/evaluate",

@@ -1,6 +1,6 @@
 """Train one model per fold, each on what the fold does not hold, and the firing-rate baseline beside it.
 
-Reads data/array and data/split. Writes models/classifier/, metrics/train.json and the learning curves to plots/train/.
+Reads data/array and data/split. Writes models/folds/, metrics/train.json and the learning curves to plots/train/.
 A training that was interrupted goes on from its last epoch when the same command is given again.
 """
 
@@ -14,7 +14,8 @@ from mea.classifier import save_classifier
 from mea.command import report, run_command
 from mea.errors import MeaError
 from mea.files import fresh_folder, read_json, write_json
-from mea.folds import count_trainers, describe_training, fit_fold, plan_folds, summarise_curves
+from mea.fitting import count_trainers, describe_first, fit_fold
+from mea.folds import describe_training, plan_folds, summarise_curves
 from mea.parallel import run_parallel
 from mea.params import StageParams
 from mea.plots.style import save_figure
@@ -25,7 +26,9 @@ from mea.tables import read_table, write_table
 class Params(StageParams):
     """The model, what it sees, and how it learns."""
 
-    model: Literal["cnn_lstm", "rate"] = Field(description="cnn_lstm, or rate: the firing-rate baseline alone")
+    model: Literal["cnn_lstm", "features", "rate"] = Field(
+        description="cnn_lstm; features: summary features and a linear classifier; rate: the baseline alone"
+    )
     sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
     input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
     bin_ms: float = Field(gt=0, description="length of a bin in ms")
@@ -47,6 +50,7 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
     decided = read_json(split / "split.json")
     decided["params"]["train"] = params.model_dump()
     with fresh_folder(out) as folder:
+        describe_first(params.model, chunks, array)
         jobs = plan_folds(chunks, decided, array, folder, plots / "live")
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         try:
@@ -71,7 +75,7 @@ if __name__ == "__main__":
         Params,
         array="data/array",
         split="data/split",
-        out="models/classifier",
+        out="models/folds",
         metrics="metrics/train.json",
         plots="plots/train",
     )

@@ -99,4 +99,6 @@ def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **co
 def describe_events(events: Events) -> dict[str, Any]:
     """A line of the catalogue, or of the recordings that :mod:`mea.splits` takes."""
     names = ("recording", "label", "culture", "batch", "rate_hz", "duration_s")
-    return {name: getattr(events, name) for name in names} | {"status": "used", "reason": ""}
+    noise_uv = float(np.median(events.threshold_uv / 5))
+    known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}
+    return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}

@@ -15,7 +15,7 @@ from mea.params import load_params, read_section
 SCRIPTS = sorted((ROOT / "stages").glob("[a-z]*.py"))
 STAGES = [path.stem for path in SCRIPTS]
 MODULES = sorted((ROOT / "mea").rglob("*.py"))
-OUTPUT_FLAGS = ("out", "metrics", "plots")
+OUTPUT_FLAGS = ("out", "metrics", "plots", "classifier")
 OUTPUT_FOLDERS = ("data/", "models/", "metrics/", "plots/")
 
 
@@ -188,7 +188,7 @@ def test_outputs_bear_the_stages_name(pipeline):
         for path in list_paths(stage, "outs", "metrics", "plots"):
             folder, *below = PurePosixPath(path).parts
             assert f"{folder}/" in OUTPUT_FOLDERS, f"{name}: {path}"
-            expected = "classifier" if folder == "models" else name
+            expected = {"train": "folds", "evaluate": "classifier"}[name] if folder == "models" else name
             assert PurePosixPath(below[0]).stem == expected, f"{name}: {path}"
         for path in list_paths(stage, "metrics"):
             assert path == f"metrics/{name}.json"

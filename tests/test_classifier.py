@@ -40,7 +40,7 @@ from mea.training import CURVES
 from mea.votes import average_chunks
 from stages.classify import Params, classify
 
-COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason"]
+COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
 TRAIN = {"sequence": "transpose", "input": "binned", "bin_ms": 20.0, "bin": "peak", "scale": 20.0}
 
 
@@ -196,7 +196,7 @@ def test_a_call_is_the_mean_of_the_folds_probabilities(tmp_path, model):
     by_fold = [classifier.predict(chunks, {"new": events}, fold) for fold in (0, 1)]
     expected = np.mean(by_fold, axis=(0, 1))
     row = decide(classifier, events)
-    assert list(row) == ["p_a", "p_b", "predicted", "confidence", "decision", "reason"]
+    assert set(row) == {"p_a", "p_b", "predicted", "confidence", "decision", "reason", "flags"}
     np.testing.assert_allclose([row["p_a"], row["p_b"]], expected)
     assert row["predicted"] == "ab"[expected.argmax()] and row["confidence"] == max(row["p_a"], row["p_b"])
     assert (row["decision"], row["reason"]) == ("called", "")
@@ -213,7 +213,7 @@ def test_refusals_keep_their_probabilities_where_there_are_any(tmp_path):
         row = decide(classifier, make_events("odd", rows=rows, cols=cols))
         assert "p_a" not in row and row["reason"].endswith(f"a grid of {rows} × {cols} does not fit the network")
     short = decide(classifier, make_events("short", duration_s=0.3))
-    assert short == {"decision": "refused", "reason": "length: 0.3 s are shorter than one chunk of 0.4 s"}
+    assert short == {"decision": "refused", "reason": "length: 0.3 s are shorter than one chunk of 0.4 s", "flags": ""}
     times = decide(classifier, make_events("times", waveforms=False))
     assert "p_a" not in times and times["decision"] == "refused"
     assert times["reason"].startswith("format: spike_times, but the classifier learned from mcs; times: holds spike ti")

@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from mea.plots.electrodes import draw_electrode_map, figure_electrode_maps, figure_electrode_names
+from mea.plots.honesty import figure_confounds, figure_optimism, figure_permutation
 from mea.plots.recordings import (
     draw_raster,
     draw_trace,
@@ -108,7 +109,15 @@ def make_pictures():
         "figure_recordings": figure_recordings(make_predictions(9)),
         "figure_risk_coverage": figure_risk_coverage(make_risk_curve(), 0.8, 0.05, 0.1),
         "figure_conformal": figure_conformal(make_coverage(), 0.9),
+        "figure_permutation": figure_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
+        "figure_confounds": figure_confounds(make_audit(), {"duration_s": "recording length"}),
+        "figure_optimism": figure_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
+
+
+def make_audit():
+    rows = [("all together", 0.7, 0.75, 0.001, True, None), ("duration_s", 0.5, 0.5, 0.4, False, None)]
+    return pd.DataFrame(rows, columns=["metadata", "accuracy", "balanced_accuracy", "p_value", "alarm", "predicted"])
 
 
 def make_risk_curve():
@@ -159,6 +168,9 @@ def test_every_picture_names_its_axes_with_units():
             ("sets that hold the actual label (%)", "actual label (recordings)"),
             ("sets that name so many (%)", ""),
         ],
+        "figure_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
+        "figure_confounds": [("balanced accuracy from metadata alone (%)", "")],
+        "figure_optimism": [("held-out chunks named rightly (%)", "")],
     }
     shown = {name: [(ax.get_xlabel(), ax.get_ylabel()) for ax in made.axes] for name, made in make_pictures().items()}
     assert shown == expected

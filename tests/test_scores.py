@@ -8,13 +8,10 @@ from sklearn import metrics as reference
 
 from mea.classifier import Classifier
 from mea.evaluation import (
-    add_predictions,
-    get_probabilities,
     list_fold_scores,
     predict_held_out,
     score_level,
     score_majority,
-    vote_recordings,
 )
 from mea.scores import (
     bound_accuracy,
@@ -24,6 +21,7 @@ from mea.scores import (
     score_predictions,
     trace_roc,
 )
+from mea.votes import add_predictions, get_probabilities, vote_recordings
 
 AB = ["a", "b"]
 ABC = ["a", "b", "c"]

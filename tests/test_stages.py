@@ -22,6 +22,7 @@ from mea.estimators import load_estimator
 from mea.events import save_events
 from mea.files import read_json
 from mea.headline import describe_results
+from mea.rules import learn_rules
 from mea.tables import read_table
 
 WORK = {
@@ -55,15 +56,15 @@ INTERVALS = ["accuracy", "accuracy_low", "accuracy_high", "accuracy_low_naive", 
 
 def list_paths(folder, stage, array):
     """Every flag of a stage with its place in the folder."""
-    data, made = {"array": array}, {"split": folder / "data/split", "model": folder / "models/classifier"}
+    data, made = {"array": array}, {"split": folder / "data/split", "model": folder / "models/folds"}
     written = {"out": folder / f"data/{stage}", "metrics": folder / f"metrics/{stage}.json"}
     written["plots"] = folder / f"plots/{stage}"
     chosen = {
         "split": data | {"out": made["split"], "metrics": written["metrics"]},
         "train": data | {"split": made["split"], **written, "out": made["model"]},
         "evaluate": {"model": made["model"], **data, "split": made["split"], **written}
-        | {"out": folder / "metrics/evaluate"},
-        "classify": {"model": made["model"], "out": folder / "metrics/classify.csv"},
+        | {"out": folder / "metrics/evaluate", "classifier": folder / "models/classifier"},
+        "classify": {"model": folder / "models/classifier", "out": folder / "metrics/classify.csv"},
     }
     return {name: str(path) for name, path in chosen[stage].items()}
 
@@ -151,10 +152,10 @@ def test_split_writes_chunks_with_folds(done):
 
 
 def test_train_keeps_every_fold_and_its_baseline(done):
-    names = {path.name for path in (done / "models/classifier").iterdir()}
+    names = {path.name for path in (done / "models/folds").iterdir()}
     folds = {f"fold_{fold}{suffix}" for fold in range(3) for suffix in (".safetensors", "_rate.skops", "_inner.csv")}
     assert names == folds | {"classifier.json"}
-    about = read_json(done / "models/classifier/classifier.json")
+    about = read_json(done / "models/folds/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
     metrics = read_json(done / "metrics/train.json")
@@ -169,7 +170,7 @@ def test_train_keeps_every_fold_and_its_baseline(done):
 def test_every_prediction_is_written(done):
     table = read_table(done / "metrics/evaluate/predictions.csv")
     columns = ["recording", "label", "culture", "batch", "fold", "predicted", "confidence", "p_a", "p_b"]
-    assert list(table.columns) == columns
+    assert list(table.columns) == [*columns, "threshold", "labels_possible"]
     assert table["recording"].tolist() == [f"r{number:02d}" for number in range(12)]
     np.testing.assert_allclose(table["p_a"] + table["p_b"], 1, atol=1e-8)
     np.testing.assert_allclose(table["confidence"], table[["p_a", "p_b"]].max(axis=1))
@@ -178,16 +179,30 @@ def test_every_prediction_is_written(done):
     assert (
         len(chunks) == 24 and chunks["chunk"].tolist() == read_table(done / "data/split/chunks.csv")["chunk"].tolist()
     )
-    np.testing.assert_allclose(chunks.groupby("recording")["p_a"].mean(), table["p_a"], rtol=1e-7)
+    for fold, part in table.groupby("fold"):
+        inner = read_table(done / f"models/folds/fold_{fold}_inner.csv")
+        assert not set(inner["batch"]) & set(part["batch"]) and len(inner) == 4
+        rules = learn_rules(inner, ["a", "b"], 0.05, 0.95, 0)
+        votes = chunks.groupby("recording")[["p_a", "p_b"]].mean().loc[part["recording"]].to_numpy()
+        np.testing.assert_allclose(rules.calibrator.calibrate(votes), part[["p_a", "p_b"]], rtol=1e-6)
     folds = read_table(done / "metrics/evaluate/folds.csv")
     assert folds["fold"].tolist() == [0, 1, 2] and folds["recordings"].tolist() == [4, 4, 4]
 
 
 def test_figures_are_those_of_the_predictions(done):
     figures = read_json(done / "metrics/evaluate.json")
-    assert list(figures) == ["recording", "chunk", "baseline", "leaky", "warning"]
-    assert list(figures["baseline"]) == ["majority", "rate"]
-    for level in (figures["recording"], figures["chunk"], figures["baseline"]["rate"]):
+    wanted = {
+        "baseline": ["majority", "rate", "metadata"],
+        "permutation": ["p_value", "smallest_p"],
+        "optimism": ["chunk_split_accuracy", "honest_accuracy", "gap"],
+        "identity": ["recording_accuracy", "chance", "label_accuracy"],
+        "selective": ["aurc", "threshold", "coverage", "error", "error_low", "error_high"],
+        "conformal": ["coverage", "mean_size", "calibration_recordings"],
+        "novelty": ["refused_share", "flagged_share"],
+    }
+    assert list(figures) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
+    assert {name: list(figures[name]) for name in wanted} == wanted
+    for level in (figures["recording"], figures["chunk"], figures["uncalibrated"], figures["baseline"]["rate"]):
         assert list(level) == [*INTERVALS, *SCORES, "count"]
         assert level["accuracy_low"] <= level["accuracy"] <= level["accuracy_high"]
     for level, name in (("recording", "predictions"), ("chunk", "chunks")):
@@ -217,13 +232,15 @@ def test_plots_hold_what_dvc_draws(done):
     assert confusion["predicted"].tolist() == predictions["predicted"].tolist()
     pictures = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
     kinds = ("confusion", "report", "reliability", "roc")
-    assert pictures == {f"{kind}_{level}" for kind in kinds for level in ("recording", "chunk")} | {"recordings"}
+    both = {f"{kind}_{level}" for kind in kinds for level in ("recording", "chunk")}
+    assert pictures == both | {"recordings", "permutation", "optimism", "risk_coverage", "conformal"}
     assert {path.name for path in (done / "plots/train").glob("*.png")} == {"chunks.png", "curves.png"}
 
 
 def test_new_recordings_are_classified(done):
     table = read_table(done / "metrics/classify.csv")
-    assert list(table.columns) == ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason"]
+    columns = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
+    assert list(table.columns) == columns
     assert table["recording"].tolist() == ["x", "y"] and table["decision"].tolist() == ["called", "called"]
 
 
@@ -245,7 +262,7 @@ def test_the_same_bytes_again(done, tmp_path, array, new):
 
 def test_firing_rate_alone_end_to_end(array, tmp_path):
     figures = run_lab(tmp_path, array, "train.model=rate", "train.validation=scored")
-    assert figures["recording"] == figures["baseline"]["rate"] and figures["recording"]["accuracy"] == 1.0
+    assert figures["uncalibrated"] == figures["baseline"]["rate"] and figures["recording"]["accuracy"] == 1.0
     assert figures["leaky"] == 0, "no epoch was chosen"
     assert read_json(tmp_path / "metrics/train.json") == {"model": "rate"}
     assert not list((tmp_path / "models").rglob("*.safetensors"))
@@ -259,7 +276,7 @@ def test_three_classes_end_to_end(tmp_path, new):
     assert figures["recording"]["count"] == 9 and 0 <= figures["recording"]["roc_auc"] <= 1
     assert figures["baseline"]["rate"]["accuracy"] > 0.8
     table = read_table(tmp_path / "metrics/evaluate/predictions.csv")
-    assert list(table.columns)[-3:] == ["p_a", "p_b", "p_c"]
+    assert [name for name in table.columns if name.startswith("p_")] == ["p_a", "p_b", "p_c"]
     np.testing.assert_allclose(table[["p_a", "p_b", "p_c"]].sum(axis=1), 1, atol=1e-8)
     chunks = read_table(tmp_path / "metrics/evaluate/chunks.csv")
     expected = log_loss(chunks["label"], chunks[["p_a", "p_b", "p_c"]])
@@ -384,7 +401,7 @@ def test_what_is_missing_is_named(array, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "setting", "message"),
     [
-        ("train", "train.model=oracle", "train.model = 'oracle': Input should be 'cnn_lstm' or 'rate'"),
+        ("train", "train.model=oracle", "train.model = 'oracle': Input should be 'cnn_lstm', 'features' or 'rate'"),
         ("train", "train.learning_rate=0", "train.learning_rate = 0: Input should be greater than 0"),
         ("train", "train.bin_ms=5000", "bins of 5000.0 ms in a window of 1 s"),
         ("train", "train.learning_rate=1e30", "no epoch gave a finite validation loss. Lower train.learning_rate"),

@@ -6,7 +6,7 @@ A network is trained by :mod:`mea.training`. An estimator is a scikit-learn mode
 
 from types import ModuleType
 
-from mea.models import rate
+from mea.models import features, rate
 
 NETWORKS = ("cnn_lstm",)
-ESTIMATORS: dict[str, ModuleType] = {"rate": rate}
+ESTIMATORS: dict[str, ModuleType] = {"features": features, "rate": rate}

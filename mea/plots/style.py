@@ -19,6 +19,7 @@ from mea.tables import write_table
 DPI = 110
 COLOUR_MAP = "viridis"  # lightness rises evenly, so it reads the same in grey
 NEUTRAL = "0.45"
+ALARM = "#A30000"
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color), without its yellow, which is lost on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))

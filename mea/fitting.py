@@ -1,0 +1,185 @@
+"""Fit the model of one fold: choose the inner validation, train, keep."""
+
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+import mea.chunks
+import mea.classifier
+import mea.events
+import mea.models.cnn_lstm
+import mea.splits
+import mea.training
+import mea.views
+from mea.cache import fetch_file, find_cache, make_key
+from mea.chunks import ChunkDataset, load_recordings
+from mea.classifier import (
+    baseline_file,
+    build_network,
+    estimator_file,
+    fold_file,
+    inner_file,
+    load_fold,
+    make_view,
+    run_network,
+    save_fold,
+)
+from mea.errors import MeaError
+from mea.estimators import save_estimator
+from mea.events import Events
+from mea.files import hash_file
+from mea.folds import FoldJob
+from mea.models import ESTIMATORS, rate
+from mea.parallel import count_workers, run_parallel
+from mea.splits import IDENTITY, assign_inner_folds, choose_validation, hash_split
+from mea.tables import write_table
+from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
+from mea.votes import add_predictions, vote_recordings
+
+CODE = (
+    sys.modules[__name__],
+    mea.chunks,
+    mea.classifier,
+    mea.events,
+    mea.models.cnn_lstm,
+    mea.splits,
+    mea.training,
+    mea.views,
+)
+
+
+def count_trainers() -> int:
+    """Folds that train at once: one on a graphics card, else as many as there are workers."""
+    return count_workers() if choose_device() == "cpu" else 1
+
+
+def fit_fold(job: FoldJob) -> pd.DataFrame:
+    """Fit one fold's baseline and model, and give the curves; an empty table for a model without epochs."""
+    torch.set_num_threads(job.threads)
+    training = job.chunks[job.chunks["fold"] != job.fold]
+    events = load_recordings(job.array_folder, job.chunks["recording"].unique())
+    _fit_estimator(rate, job, training, events, job.folder / baseline_file(job.fold))
+    if job.train["model"] in ESTIMATORS:
+        model = ESTIMATORS[job.train["model"]]
+        _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
+        inner = _predict_inner_folds(model, job, training, events)
+        curves: list[list[float]] = []
+    else:
+        key = make_key(_describe_job(job), CODE)
+        path = job.folder / fold_file(job.fold)
+        fetch_file(key, path, lambda target: _fit_network(job, training, events, key, target))
+        weights, rows = load_fold(path)
+        curves = rows.tolist()
+        write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
+        inner = _predict_validation(job, weights, training, events)
+    write_table(job.folder / inner_file(job.fold), inner)
+    return tabulate_curves(curves)
+
+
+def describe_first(model: str, chunks: pd.DataFrame, array: Path) -> None:
+    """Measure what an estimator sees of every recording, on all cores, so that the folds find it in the cache."""
+    if model in ESTIMATORS:
+        parts = [(model, part, array) for _, part in chunks.groupby("recording")]
+        run_parallel(_describe_one, parts, "recordings described")
+
+
+def _describe_one(part: tuple[str, pd.DataFrame, Path]) -> None:
+    model, chunks, array = part
+    ESTIMATORS[model].describe_chunks(chunks, load_recordings(array, chunks["recording"].unique()))
+
+
+def _fit_estimator(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events], path: Path):
+    estimator = model.build_estimator(job.train["seed"])
+    save_estimator(path, estimator.fit(model.describe_chunks(training, events), training["label"]))
+
+
+def _predict_inner_folds(
+    model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]
+) -> pd.DataFrame:
+    """Every recording of the training side, predicted by an estimator fitted without its group."""
+    try:
+        inner = _split_inside(assign_inner_folds, job, training)
+    except MeaError as error:
+        warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+        return _vote_inside(job, training[:0], np.zeros((0, len(job.labels))))
+    values, targets = model.describe_chunks(training, events), training["label"].to_numpy()
+    probabilities = np.zeros((len(training), len(job.labels)))
+    for number in set(inner):
+        held = inner == number
+        estimator = model.build_estimator(job.train["seed"]).fit(values[~held], targets[~held])
+        probabilities[held] = estimator.predict_proba(values[held])
+    return _vote_inside(job, training, probabilities)
+
+
+def _predict_validation(
+    job: FoldJob, weights: dict[str, Tensor], training: pd.DataFrame, events: dict[str, Events]
+) -> pd.DataFrame:
+    """The recordings that chose a network's epoch; none where that was the scored fold."""
+    if job.train["validation"] == "scored":
+        return _vote_inside(job, training[:0], np.zeros((0, len(job.labels))))
+    held = training[_split_inside(choose_validation, job, training)]
+    network = build_network(job.train, job.rows, job.cols, len(job.labels))
+    network.load_state_dict(weights)
+    dataset = ChunkDataset(held, events, make_view(job.train), job.labels)
+    return _vote_inside(job, held, run_network(network.eval(), dataset).softmax(1).numpy())
+
+
+def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    table = vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels)
+    return table[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+
+
+def _split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.DataFrame) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the split stage has said what is unknown
+        return split(training, job.level, job.train["inner_folds"], job.train["seed"])
+
+
+def _describe_job(job: FoldJob) -> dict[str, Any]:
+    recordings = sorted(job.chunks["recording"].unique())
+    return {
+        "fold": job.fold,
+        "chunks": hash_split(job.chunks),
+        "events": [hash_file(job.array_folder / f"{name}.npz") for name in recordings],
+        "level": job.level,
+        "train": job.train,
+        "threads": job.threads,
+        "device": choose_device(),
+        "torch": torch.__version__,
+    }
+
+
+def _fit_network(job: FoldJob, training: pd.DataFrame, events: dict[str, Events], key: str, target: Path) -> None:
+    train = job.train
+    if train["validation"] == "scored":
+        validation = job.chunks[job.chunks["fold"] == job.fold]
+    else:
+        inner = _split_inside(choose_validation, job, training)
+        training, validation = training[~inner], training[inner]
+    torch.manual_seed(train["seed"])
+    network = build_network(train, job.rows, job.cols, len(job.labels))
+    schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+    cache = find_cache()
+    checkpoints = cache / "checkpoints" / key if cache else None
+    weights, curves = train_network(
+        network,
+        ChunkDataset(training, events, make_view(train), job.labels),
+        ChunkDataset(validation, events, make_view(train), job.labels),
+        schedule,
+        checkpoint_folder=checkpoints,
+        live_folder=job.live_folder,
+        title=f"fold {job.fold}",
+        position=job.fold,
+    )
+    save_fold(target, weights, curves)
+    if checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
