@@ -33,7 +33,9 @@ class PermutationTest:
     count: float  # number of different permutations
 
 
-def run_permutation_test(recordings: pd.DataFrame, predicted: np.ndarray, n: int, seed: int) -> PermutationTest:
+def run_permutation_test(
+    recordings: pd.DataFrame, predicted: np.ndarray, n: int, seed: int, widening: float = WIDENING
+) -> PermutationTest:
     """Balanced accuracy of held-out predictions against labels permuted between groups; nothing is trained again.
 
     The null's deviations from its mean are widened by the square root of 2. A prediction depends on the real labels of
@@ -58,6 +60,8 @@ def run_permutation_test(recordings: pd.DataFrame, predicted: np.ndarray, n: int
         Number of permutations.
     seed
         Of the permutations.
+    widening
+        Of the null; 1 leaves it as it is, for an audit that had better alarm too often.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def run_permutation_test(recordings: pd.DataFrame, predicted: np.ndarray, n: int
     for k in range(n):
         drawn = design.draw(rng)
         null[k], best[k] = _balance(hits, drawn), _balance(truth, drawn)
-    null, best = _widen_null(null), _widen_null(best)
+    null, best = _widen_null(null, widening), _widen_null(best, widening)
     return PermutationTest(observed, null, _find_p(observed, null), _find_p(1.0, best), _count_outcomes(design))
 
 
@@ -83,8 +87,8 @@ def _balance(hits: np.ndarray, label: np.ndarray) -> float:
     return float((np.bincount(label, weights=right) / np.bincount(label)).mean())
 
 
-def _widen_null(null: np.ndarray) -> np.ndarray:
-    return np.clip(null.mean() + WIDENING * (null - null.mean()), 0.0, 1.0)
+def _widen_null(null: np.ndarray, widening: float) -> np.ndarray:
+    return np.clip(null.mean() + widening * (null - null.mean()), 0.0, 1.0)
 
 
 def _find_p(observed: float, null: np.ndarray) -> float:
