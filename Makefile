@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench preset
+.PHONY: install repro test test-all check bench controls preset
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
@@ -24,6 +24,9 @@ check: $(INSTALLED)  ## style, types, tests
 
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side
 	python -m benchmarks.bench
+
+controls: $(INSTALLED)  ## does it find what is there, and nothing where there is nothing; SEEDS=20
+	python -m benchmarks.controls $(if $(SEEDS),--seeds $(SEEDS)) $(foreach set,$(SET),--set "$(set)")
 
 preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, null_second or charlesworth2015 (SOURCE=folder)
 	python -m mea.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")

@@ -30,11 +30,18 @@ def describe_results(metrics: Path, classified: Path) -> str:
     recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
     lines = [
         f"{recording['count']} recordings, each called by a model that never saw its group:",
-        f"  accuracy            {_show_share(recording)}, area under the ROC curve {recording['roc_auc']}",
+        f"  accuracy            {_show_share(recording)}, AUC {_show_number(recording['roc_auc'])}",
         f"  by chunk            {_show_share(chunk)}",
         f"  firing rate alone   {_show_share(baseline['rate'])}",
-        f"  majority class      {baseline['majority']['accuracy']:.1%}",
+        f"  metadata alone      {_show(baseline['metadata']['accuracy'])}",
+        f"  majority class      {_show(baseline['majority']['accuracy'])}",
+        f"  chance              p = {_show_number(figures['permutation']['p_value'])}, labels permuted between groups "
+        f"(smallest possible {_show_number(figures['permutation']['smallest_p'])})",
+        f"  split by chunk      would have shown {_show(figures['optimism']['chunk_split_accuracy'])} of chunks, not "
+        f"{_show(figures['optimism']['honest_accuracy'])} (linear probe on the same features)",
     ]
+    if figures["warning"] and not figures["leaky"]:
+        lines.append(f"  WARNING: {figures['warning']}")
     if figures["leaky"]:
         lines[0] = f"{recording['count']} recordings. NOT AN HONEST FIGURE: {figures['warning']}"
     table = read_table(classified)
@@ -42,6 +49,14 @@ def describe_results(metrics: Path, classified: Path) -> str:
         counts = table["decision"].value_counts()
         lines.append(f"{counts.get('called', 0)} new recordings called, {counts.get('refused', 0)} refused.")
     return "\n".join(lines)
+
+
+def _show_number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def _show(share: float | str) -> str:
+    return share if isinstance(share, str) else f"{share:.1%}"
 
 
 def _show_share(scores: dict) -> str:

@@ -15,6 +15,9 @@ def write_results(folder, leaky=0, warning="", lines=""):
     chunk = SCORES | {"accuracy": 0.625, "count": 192}
     rate = SCORES | {"accuracy": 2 / 3}
     figures = {"recording": SCORES, "chunk": chunk, "baseline": {"majority": {"accuracy": 0.5}, "rate": rate}}
+    figures["baseline"]["metadata"] = {"accuracy": 0.55}
+    figures["permutation"] = {"p_value": 0.0123456, "smallest_p": 0.001}
+    figures["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
     metrics.write_text(json.dumps({**figures, "leaky": leaky, "warning": warning}), encoding="utf-8")
     classified.write_text(COLUMNS + lines, encoding="utf-8")
     return metrics, classified
@@ -23,9 +26,18 @@ def write_results(folder, leaky=0, warning="", lines=""):
 def test_every_figure_stands_beside_its_name(tmp_path):
     text = describe_results(*write_results(tmp_path)).splitlines()
     assert text[0] == "24 recordings, each called by a model that never saw its group:"
-    assert text[1].split(maxsplit=1) == ["accuracy", "75.0% (50.0% to 90.0%), area under the ROC curve 0.8"]
-    assert "62.5%" in text[2] and "66.7%" in text[3] and text[4].endswith("50.0%")
-    assert len(text) == 5  # nothing was classified, so nothing is said of it
+    assert text[1].split(maxsplit=1) == ["accuracy", "75.0% (50.0% to 90.0%), AUC 0.8"]
+    assert "62.5%" in text[2] and "66.7%" in text[3] and text[4].endswith("55.0%")
+    assert (
+        text[5].endswith("50.0%") and "p = 0.0123, labels permuted between groups (smallest possible 0.001)" in text[6]
+    )
+    assert "97.0% of chunks, not undefined" in text[7]
+    assert len(text) == 8  # nothing was classified, so nothing is said of it
+
+
+def test_a_warning_is_the_last_word(tmp_path):
+    text = describe_results(*write_results(tmp_path, 0, "confounded: by recording length")).splitlines()
+    assert text[-1] == "  WARNING: confounded: by recording length"
 
 
 def test_a_leaky_figure_says_so_first(tmp_path):

@@ -76,5 +76,5 @@ def build_estimator(seed: int) -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         StandardScaler(),
-        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000, random_state=seed),
+        LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000, random_state=seed),
     )
