@@ -1,6 +1,7 @@
 """Named sets of parameters, run as DVC experiments: ``python -m mea.presets NAME [--source FOLDER] [--set K=V]``."""
 
 import argparse
+import difflib
 import os
 import subprocess
 import sys
@@ -129,6 +130,22 @@ def read_committed() -> dict[str, dict]:
     return YAML(typ="safe").load(shown.stdout.decode())
 
 
+def check_names(overrides: dict[str, str], committed: dict[str, dict]) -> None:
+    """Every parameter must be one that ``params.yaml`` has.
+
+    Raises
+    ------
+    MeaError
+        If one is not, with the name that was probably meant.
+    """
+    known = [f"{section}.{name}" for section, values in committed.items() for name in values]
+    for key in overrides:
+        if ".".join(key.split(".")[:2]) not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            meant = f" Do you mean {near[0]}?" if near else ""
+            raise MeaError(f"{key}: params.yaml has no such parameter.{meant}")
+
+
 def describe_overrides(name: str, overrides: dict[str, str], committed: dict[str, dict]) -> str:
     """What the preset is and which committed values it replaces, one line each."""
     lines = [f"{name}: {PRESETS[name][0]}"]
@@ -196,13 +213,15 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         overrides = list_overrides(arguments.name, arguments.source, arguments.set)
-        print(describe_overrides(arguments.name, overrides, read_committed()), flush=True)
+        committed = read_committed()
+        check_names(overrides, committed)
+        print(describe_overrides(arguments.name, overrides, committed), flush=True)
         run_preset(arguments.name, overrides)
     except MeaError as error:
         sys.exit(f"preset: {error}")
     except KeyboardInterrupt:
         sys.exit("preset: interrupted. params.yaml is as committed again; the same command goes on from here.")
-    print(f"Results of {arguments.name} are in the workspace. Compare: dvc metrics diff {arguments.name} OTHER")
+    print(f"Results of {arguments.name} are in the workspace. Compare: python -m mea.compare OTHER {arguments.name}")
 
 
 if __name__ == "__main__":

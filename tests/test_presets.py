@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from mea import presets
 from mea.errors import MeaError
 from mea.params import load_params, read_section
-from mea.presets import PRESETS, describe_overrides, list_overrides
+from mea.presets import PRESETS, check_names, describe_overrides, list_overrides
 
 QUICK = ("train.epochs=1", "train.bin_ms=20", "split.folds=2")
 QUICK_FLAGS = [part for setting in QUICK for part in ("--set", setting)]
@@ -31,6 +31,17 @@ def test_every_value_passes_the_stages_own_check(name, tmp_path):
     params = load_params(ROOT / "params.yaml", [f"{key}={value}" for key, value in overrides.items()])
     for section, values in params.items():
         read_section(importlib.import_module(f"stages.{section}").Params, section, values, name)
+
+
+def test_a_mistyped_key_is_named():
+    committed = load_params(ROOT / "params.yaml")
+    check_names({"h5.labels.w_oMNPs": "[x]", "train.epochs": "3"}, committed)
+    with pytest.raises(
+        MeaError, match=r"train\.epoch: params\.yaml has no such parameter\. Do you mean train\.epochs\?"
+    ):
+        check_names({"train.epoch": "3"}, committed)
+    with pytest.raises(MeaError, match=r"zzz: params\.yaml has no such parameter\.$"):
+        check_names({"zzz": "3"}, committed)
 
 
 @pytest.mark.parametrize("name", PRESETS)
