@@ -30,6 +30,15 @@ HIGH_PASS_HZ = 100.0
 SLOW_HZ, SLOW_WEIGHT = 300.0, 3.0
 FAST_HZ, FAST_WEIGHT = 2000.0, 1.0
 HUM_HZ, HUM_UV = 50.0, 0.4
+ODD: dict[str, dict[str, Any]] = {  # what is unlike the rest in new recordings
+    "slow": {"rate_hz": 10_000},
+    "small": {"layout": "60MEA200/30iR-Ti"},
+    "truncated": {},
+    "noise": {"lifeless": True},
+    "half": {"gain": 0.5},
+    "dead": {"dead_share": 1 / 3},
+    "silent": {"dead_share": 1.0},
+}
 AUXILIARY_LABEL = "Data Acquisition (1) Auxiliary Data"
 
 
@@ -51,8 +60,12 @@ class Plan:
         As in :func:`mea.simulated_network.draw_traits`.
     rate_hz, layout
         What the rig writes.
-    silent
-        No neuron is alive.
+    lifeless
+        No neuron is alive: the rig's noise is all there is.
+    gain
+        What the amplifier does to all voltages, unknown to the file; 1 where it is set as the file says.
+    dead_share
+        Share of the electrodes, chosen by chance, that measure nothing: every count is that of 0 V.
     """
 
     recording: str
@@ -66,7 +79,9 @@ class Plan:
     fingerprint: float
     rate_hz: int = 25_000
     layout: str = "120MEA200/30iR-Ti"
-    silent: bool = False
+    lifeless: bool = False
+    gain: float = 1.0
+    dead_share: float = 0.0
 
 
 def plan_training(
@@ -78,20 +93,13 @@ def plan_training(
 
 
 def plan_new(seed: int, batch: int, class_effect: float, fingerprint: float) -> dict[str, Plan]:
-    """Recordings the model has not met, from batch number ``batch``: one of each class, and four unlike the rest.
+    """Recordings the model has not met, from batch number ``batch``: one of each class, and one of each :data:`ODD`.
 
     ``truncated`` is to be cut short after it was written. Those unlike the rest say so in their names.
     """
-    plain = _plan_recording(seed, (batch, 0, 0, 0), class_effect, fingerprint)
-    exposed = _plan_recording(seed, (batch, 1, 0, 0), class_effect, fingerprint)
-    odd: dict[str, dict[str, Any]] = {
-        "slow": {"rate_hz": 10_000},
-        "small": {"layout": "60MEA200/30iR-Ti"},
-        "truncated": {},
-        "silent": {"silent": True},
-    }
-    plans = {"plain": plain, "exposed": exposed}
-    for number, (name, what) in enumerate(odd.items(), start=1):
+    keys = {"plain": (batch, 0, 0, 0), "exposed": (batch, 1, 0, 0)}
+    plans = {name: _plan_recording(seed, key, class_effect, fingerprint) for name, key in keys.items()}
+    for number, (name, what) in enumerate(ODD.items(), start=1):
         plan = _plan_recording(seed, (batch, number % 2, number, 0), class_effect, fingerprint)
         plans[name] = replace(plan, recording=f"{plan.recording}_{name}", **what)
     return plans
@@ -120,7 +128,7 @@ def _plan_recording(seed: int, key: tuple[int, ...], class_effect: float, finger
 def simulate_spikes(plan: Plan, duration_s: float) -> tuple[Traits, Spikes]:
     """The truth behind a recording, without its voltages: fast enough for hundreds of recordings.
 
-    Electrodes are numbered in the order of :func:`list_channels`.
+    Electrodes are numbered in the order of :func:`list_channels`; dead ones keep their neurons, which nobody hears.
     """
     places = electrode_labels(plan.layout)
     row, col = np.array([places[label] for label in list_channels(plan.layout)]).T
@@ -128,7 +136,7 @@ def simulate_spikes(plan: Plan, duration_s: float) -> tuple[Traits, Spikes]:
     traits = draw_traits(
         row, col, plan.class_shift, plan.fingerprint, (lab, culture, _open_stream(plan.seed, 2, *plan.key))
     )
-    traits = silence_traits(traits) if plan.silent else traits
+    traits = silence_traits(traits) if plan.lifeless else traits
     return traits, draw_spikes(traits, duration_s, _open_stream(plan.seed, 3, *plan.key))
 
 
@@ -158,7 +166,9 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
     hum_uv = HUM_UV * np.exp(0.3 * generator.standard_normal(n))
     counts = np.empty((n, samples), np.int32)
     borders = np.searchsorted(spikes.electrode, np.arange(n + 1))
-    for electrode in range(n):
+    dead = _choose_dead(plan, n)
+    counts[dead] = zero[dead, None]
+    for electrode in np.flatnonzero(~dead):
         trace_uv = make_noise(samples, plan.rate_hz, traits.noise_uv[electrode], generator)
         trace_uv += np.float32(hum_uv[electrode]) * hum
         own = slice(borders[electrode], borders[electrode + 1])
@@ -168,8 +178,14 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
         inside = place < samples
         spike_uv = traits.polarity[electrode] * spikes.amplitude_uv[own, None] * shape
         np.add.at(trace_uv, place[inside], spike_uv[inside])
+        trace_uv *= np.float32(plan.gain)
         counts[electrode] = np.rint(trace_uv / np.float32(factor[electrode] * 1e-6) + zero[electrode])
     return counts, zero, factor
+
+
+def _choose_dead(plan: Plan, n: int) -> np.ndarray:
+    order = _open_stream(plan.seed, 7, *plan.key).permutation(n)
+    return order < round(plan.dead_share * n)
 
 
 def make_waveform(rate_hz: int, width: float, hump: float) -> tuple[int, np.ndarray]:

@@ -1,7 +1,8 @@
 """Write a lab's recordings in miniature: archives to learn from, and a few new recordings, some unlike the rest.
 
 OUT/train/ holds one zip per batch and recordings.csv; OUT/new/ a zip with one recording of each class, and loose files:
-one at 10 kHz, one of a 60-electrode array, one of a dead culture, and one cut short.
+one at 10 kHz, one of a 60-electrode array, one cut short, one of a dead culture (noise only), one at half the gain, one
+with a third of its electrodes dead, and one without any signal.
 """
 
 import csv

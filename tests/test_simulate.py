@@ -26,6 +26,7 @@ from mea.layouts import electrode_labels
 from mea.params import read_section
 from mea.simulate import (
     LABELS,
+    ODD,
     list_channels,
     make_noise,
     make_waveform,
@@ -252,7 +253,7 @@ def test_noise_falls_towards_both_ends():
 
 
 def test_mains_hum_is_there_and_faint():
-    counts, zero, _ = simulate_counts(plan_one(silent=True), 4.0)
+    counts, zero, _ = simulate_counts(plan_one(lifeless=True), 4.0)
     frequency_hz, density = welch((counts - zero[:, None]) * 0.76294, 25_000, nperseg=25_000)
     power = density.mean(axis=0)
     assert power[frequency_hz == 50] > 3 * power[frequency_hz == 40]
@@ -342,18 +343,18 @@ def test_archives_hold_what_the_table_lists(output):
     assert {file.suffix for file in (output / "train").iterdir()} == {".zip", ".csv"}
 
 
-def test_new_recordings_are_two_plain_ones_and_four_unlike_the_rest(output, tmp_path):
+def test_new_recordings_are_two_plain_ones_and_one_of_each_oddity(output, tmp_path):
     new = output / "new"
     (archive,) = new.glob("*.zip")
     with zipfile.ZipFile(archive) as content:
         assert sorted(label for name in content.namelist() for label in LABELS if label in name) == sorted(LABELS)
     odd = {file.stem.rsplit("_", 1)[1]: file for file in new.glob("*.h5")}
-    assert sorted(odd) == ["silent", "slow", "small", "truncated"]
+    assert sorted(odd) == sorted(ODD) == ["dead", "half", "noise", "silent", "slow", "small", "truncated"]
     with pytest.raises(OSError, match="truncated"):
-        h5py.File(odd["truncated"])
-    assert read_electrodes(odd["slow"]) == (120, 4000, 100)
-    assert read_electrodes(odd["small"]) == (60, 10_000, 40)
-    assert read_electrodes(odd["silent"]) == (120, 10_000, 40)
+        h5py.File(odd.pop("truncated"))
+    usual = (120, 10_000, 40)
+    expected = dict.fromkeys(odd, usual) | {"slow": (120, 4000, 100), "small": (60, 10_000, 40)}
+    assert {name: read_electrodes(file) for name, file in odd.items()} == expected
 
 
 def read_electrodes(path: Path) -> tuple[int, int, int]:
@@ -363,16 +364,33 @@ def read_electrodes(path: Path) -> tuple[int, int, int]:
         return *stream["ChannelData"].shape, int(stream["InfoChannel"]["Tick"][0])
 
 
-def test_a_silent_culture_fires_nothing():
-    plan = plan_new(3, 2, class_effect=1.0, fingerprint=1.0)["silent"]
+def test_a_dead_culture_fires_nothing():
+    plan = plan_new(3, 2, class_effect=1.0, fingerprint=1.0)["noise"]
     assert len(simulate_spikes(plan, 10.0)[1].time_s) == 0
+
+
+def test_at_half_the_gain_all_voltages_are_half_and_the_file_does_not_know():
+    (counts, zero, factor), (half, same_zero, same_factor) = (
+        simulate_counts(plan_one(gain=gain), 0.4) for gain in (1.0, 0.5)
+    )
+    np.testing.assert_array_equal(zero, same_zero)
+    np.testing.assert_array_equal(factor, same_factor)
+    assert np.abs((counts - zero[:, None]) / 2 - (half - zero[:, None])).max() <= 0.75  # each is rounded to a count
+
+
+@pytest.mark.parametrize(("share", "many"), [(0.0, 0), (1 / 3, 40), (1.0, 120)])
+def test_dead_electrodes_measure_nothing_and_the_others_go_on(share, many):
+    counts, zero, _ = simulate_counts(plan_one(dead_share=share), 0.2)
+    flat = (counts == zero[:, None]).all(axis=1)
+    assert flat.sum() == many
+    assert (counts[~flat].std(axis=1) > 3).all()
 
 
 def test_new_recordings_are_of_no_training_batch():
     training = {plan.batch for plan in plan_training(3, 2, 1, 1, class_effect=1.0, fingerprint=1.0)}
     new = plan_new(3, 2, class_effect=1.0, fingerprint=1.0)
     assert not training & {plan.batch for plan in new.values()}
-    assert len({plan.recording for plan in new.values()}) == len({plan.culture for plan in new.values()}) == 6
+    assert len({plan.recording for plan in new.values()}) == len({plan.culture for plan in new.values()}) == 9
 
 
 @pytest.mark.parametrize(
