@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.scores import bound_share
+from mea.intervals import bound_share
 from mea.selective import count_needed
 
 ALWAYS = 1.0  # the threshold of a class that has too few recordings to be ruled out

@@ -9,8 +9,9 @@ import pandas as pd
 from mea.classifier import Classifier
 from mea.errors import MeaError
 from mea.events import Events
+from mea.intervals import bound_accuracy
 from mea.rules import Rules, learn_rules
-from mea.scores import bound_accuracy, score_predictions
+from mea.scores import score_predictions
 from mea.selective import measure_aurc, score_selective
 from mea.splits import IDENTITY, group_recordings, hash_split
 from mea.votes import add_predictions, get_probabilities

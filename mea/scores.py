@@ -1,11 +1,10 @@
-"""How good the predictions are: metrics for two or more classes, each headline with its interval."""
+"""How good the predictions are: metrics for two or more classes (their intervals: `mea.intervals`)."""
 
 import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta, t
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import (
     accuracy_score,
@@ -19,6 +18,8 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
+
+from mea.intervals import bound_share
 
 
 def score_predictions(labels: list[str], actual: np.ndarray, probabilities: np.ndarray, bins: int) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def measure_calibration(
     -------
     table
         One row a bin that is not empty: low, high (its edges), confidence, accuracy, count, accuracy_low,
-        accuracy_high (:func:`bound_share` at ``level``, as if what is in a bin were independent).
+        accuracy_high (:func:`mea.intervals.bound_share` at ``level``, as if what is in a bin were independent).
     ece
         Mean of |accuracy - confidence| over the bins, weighted by their counts.
     """
@@ -93,57 +94,6 @@ def measure_calibration(
     table[["accuracy_low", "accuracy_high"]] = bounds
     gaps = (table["accuracy"] - table["confidence"]).abs()
     return table, float((gaps * table["count"]).sum() / len(actual))
-
-
-def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Interval of an accuracy that stays true when the recordings of one group are alike.
-
-    The exact binomial interval at the effective sample size: Korn and Graubard, "Confidence intervals for
-    proportions with small expected number of positive counts estimated from survey data", Survey Methodology 24
-    (1998). Where all or none are correct the variance between groups cannot be seen; each group then counts once.
-
-    Parameters
-    ----------
-    correct
-        (n,) bool.
-    groups
-        (n,) group of each; all different for the naive (Clopper-Pearson) interval.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    low, high
-        Both NaN for fewer than two groups.
-    """
-    n, share = len(correct), float(np.mean(correct))
-    _, number = np.unique(groups, return_inverse=True)
-    k = number.max() + 1
-    if k < 2:
-        return float("nan"), float("nan")
-    if k == n:
-        size = float(n)
-    elif share in (0.0, 1.0):
-        size = float(k)
-    else:
-        residuals = np.bincount(number, weights=correct - share)
-        variance = k / (k - 1) * (residuals**2).sum() / n**2
-        tail = (1 + level) / 2
-        size = share * (1 - share) / max(variance, 1e-12) * (t.ppf(tail, n - 1) / t.ppf(tail, k - 1)) ** 2
-        size = min(size, float(n))
-    return bound_share(share * size, size, level)
-
-
-def bound_share(hits: float, size: float, level: float = 0.95) -> tuple[float, float]:
-    """Exact (Clopper-Pearson) interval of a share of ``hits`` in ``size`` independent trials; neither need be whole.
-
-    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika
-    26 (1934), doi 10.1093/biomet/26.4.404.
-    """
-    misses, tail = size - hits, (1 - level) / 2
-    low = beta.ppf(tail, hits, misses + 1) if hits > 0 else 0.0
-    high = beta.ppf(1 - tail, hits + 1, misses) if misses > 0 else 1.0
-    return float(low), float(high)
 
 
 def count_confusion(labels: list[str], actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:

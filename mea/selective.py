@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.scores import bound_accuracy
+from mea.intervals import bound_accuracy
 
 
 def trace_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def score_selective(
     groups
         (n,) group of each recording, for the interval.
     level
-        Of the interval of the error (:func:`mea.scores.bound_accuracy`).
+        Of the interval of the error (:func:`mea.intervals.bound_accuracy`).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Metrics against answers worked out by hand, scikit-learn and SciPy; intervals against simulated labs."""
+"""Metrics against answers worked out by hand, scikit-learn and SciPy."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from mea.evaluation import (
     score_majority,
 )
 from mea.scores import (
-    bound_accuracy,
     count_confusion,
     measure_calibration,
     report_classes,
@@ -148,71 +147,6 @@ def test_calibration_error_of_honest_confidences_is_small():
     honest = measure_calibration(AB, actual, np.column_stack([1 - p, p]), 10)[1]
     bold = np.clip(1.6 * (p - 0.5) + 0.5, 0, 1)
     assert honest < 0.01 < 0.05 < measure_calibration(AB, actual, np.column_stack([1 - bold, bold]), 10)[1]
-
-
-# --- the accuracy's interval -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("level", [0.9, 0.95])
-@pytest.mark.parametrize(("hits", "n"), [(0, 12), (1, 12), (7, 12), (12, 12), (93, 120)])
-def test_all_different_groups_give_the_exact_binomial_interval(hits, n, level):
-    correct = np.arange(n) < hits
-    exact = binomtest(hits, n).proportion_ci(level, method="exact")
-    np.testing.assert_allclose(bound_accuracy(correct, np.arange(n), level), (exact.low, exact.high), atol=1e-12)
-
-
-def test_alike_recordings_widen_the_interval():
-    correct = np.repeat([True, True, True, True, True, True, False, False], 5)
-    groups = np.repeat(np.arange(8), 5)
-    low, high = bound_accuracy(correct, groups)
-    naive_low, naive_high = bound_accuracy(correct, np.arange(40))
-    by_group = binomtest(6, 8).proportion_ci(0.95, method="exact")
-    assert low < naive_low < 0.75 < naive_high < high
-    # Recordings that are wholly alike tell no more than their groups do: 8 things were seen, not 40.
-    assert low <= by_group.low and high >= by_group.high
-
-
-def test_unlike_recordings_do_not_narrow_the_interval():
-    """Groups more even than chance would make them are no reason to claim more than the recordings give."""
-    correct = np.tile([True, True, True, False], 10)
-    naive = bound_accuracy(correct, np.arange(40))
-    np.testing.assert_allclose(bound_accuracy(correct, np.repeat(np.arange(10), 4)), naive, atol=1e-9)
-
-
-@pytest.mark.parametrize("value", [True, False])
-def test_all_or_none_correct_counts_groups(value):
-    correct, groups = np.full(30, value), np.repeat(np.arange(10), 3)
-    exact = binomtest(10 * value, 10).proportion_ci(0.95, method="exact")
-    np.testing.assert_allclose(bound_accuracy(correct, groups), (exact.low, exact.high), atol=1e-12)
-
-
-def test_one_group_gives_no_interval():
-    assert np.isnan(bound_accuracy(np.array([True, False, True]), np.zeros(3, int))).all()
-
-
-def measure_coverage(groups, each, accuracy, alike, uneven=False, draws=1500):
-    """How often the two intervals hold the true accuracy; recordings of one group correlate by ``alike`` (beta)."""
-    random = np.random.default_rng(0)
-    spread = (1 - alike) / alike
-    held = np.zeros(2)
-    for chance in random.beta(accuracy * spread, (1 - accuracy) * spread, (draws, groups)):
-        sizes = random.integers(1, 2 * each, groups) if uneven else np.full(groups, each)
-        group = np.repeat(np.arange(groups), sizes)
-        correct = random.random(len(group)) < chance[group]
-        for which, numbers in enumerate((group, np.arange(len(group)))):
-            low, high = bound_accuracy(correct, numbers)
-            held[which] += low <= accuracy <= high
-    return held / draws
-
-
-@pytest.mark.parametrize(
-    ("groups", "accuracy", "alike", "uneven"),
-    [(10, 0.5, 0.3, False), (10, 0.8, 0.3, False), (12, 0.8, 0.2, True), (20, 0.8, 0.1, True), (20, 0.9, 0.3, False)],
-)
-def test_the_interval_holds_the_truth_where_the_naive_one_does_not(groups, accuracy, alike, uneven):
-    honest, naive = measure_coverage(groups, 6, accuracy, alike, uneven)
-    assert honest >= 0.93
-    assert naive < 0.93 and naive < honest - 0.03
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score
 
-from mea.scores import bound_accuracy
+from mea.intervals import bound_accuracy
 from mea.selective import (
     choose_threshold,
     count_needed,
