@@ -18,7 +18,8 @@ intraclass correlation up to .3.
 """
 
 import numpy as np
-from scipy.stats import beta, rankdata, t
+from scipy.special import betaincinv, stdtrit
+from scipy.stats import rankdata
 
 Interval = tuple[float, float]
 NOTHING = (float("nan"), float("nan"))
@@ -31,8 +32,8 @@ def bound_share(hits: float, size: float, level: float = 0.95) -> Interval:
     26 (1934), doi 10.1093/biomet/26.4.404.
     """
     misses, tail = size - hits, (1 - level) / 2
-    low = beta.ppf(tail, hits, misses + 1) if hits > 0 else 0.0
-    high = beta.ppf(1 - tail, hits + 1, misses) if misses > 0 else 1.0
+    low = betaincinv(hits, misses + 1, tail) if hits > 0 else 0.0
+    high = betaincinv(hits + 1, misses, 1 - tail) if misses > 0 else 1.0
     return float(low), float(high)
 
 
@@ -197,6 +198,6 @@ def _bound_mean(
     inverse, tail = least, (1 - level) / 2
     if 0 < share < 1:
         alone = _count_freedom(classes, np.arange(len(classes)))
-        factor = (t.ppf(1 - tail, freedom) / t.ppf(1 - tail, max(alone, freedom))) ** 2
+        factor = (stdtrit(freedom, 1 - tail) / stdtrit(max(alone, freedom), 1 - tail)) ** 2
         inverse = factor * max(least, variance / (share * (1 - share)))
     return bound_share(share / inverse, 1 / inverse, level)
