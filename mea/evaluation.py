@@ -79,8 +79,8 @@ def apply_inner_rules(
     Returns
     -------
     recordings
-        With calibrated probabilities, and the columns threshold (least confidence of a call) and labels_possible
-        (those that cannot be ruled out, joined by ``|``).
+        With calibrated probabilities, and the columns threshold (least confidence of a call; NaN where none is called)
+        and labels_possible (those that cannot be ruled out, joined by ``|``).
     rules
         Of each fold.
     """
@@ -91,7 +91,7 @@ def apply_inner_rules(
         rules = learn_rules(inner, classifier.labels, target_error, level, seed)
         probabilities = rules.calibrator.calibrate(get_probabilities(part, classifier.labels))
         part = add_predictions(part, probabilities, classifier.labels)
-        part["threshold"] = rules.threshold
+        part["threshold"] = rules.least_confidence
         part["labels_possible"] = rules.name_sets(probabilities)
         parts.append(part)
         learned.append(rules)

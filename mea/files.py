@@ -57,10 +57,14 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, onerror=unlock)
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a metrics or description file: keys in the given order, floats with 9 digits, ``undefined`` for NaN."""
+def write_json(path: Path, values: dict[str, Any], digits: int = 9) -> None:
+    """Write a metrics or description file: keys in the given order, ``undefined`` for NaN.
+
+    Floats have 9 digits; 17 give each back to the bit.
+    """
+    text = json.dumps(_tidy(values, digits), indent=2, ensure_ascii=False) + "\n"
     with fresh_file(path) as work:
-        work.write_text(json.dumps(_tidy(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+        work.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -80,15 +84,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _tidy(value: Any) -> Any:
+def _tidy(value: Any, digits: int) -> Any:
     if isinstance(value, dict):
-        return {str(key): _tidy(item) for key, item in value.items()}
+        return {str(key): _tidy(item, digits) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_tidy(item) for item in value]
+        return [_tidy(item, digits) for item in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else "undefined"
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else "undefined"
     return value
 
 

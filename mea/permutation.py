@@ -131,6 +131,12 @@ def permute_labels(recordings: pd.DataFrame, rng: np.random.Generator) -> np.nda
     return design.labels[design.draw(rng)]
 
 
+def draw_permutations(recordings: pd.DataFrame, n: int, seed: int) -> np.ndarray:
+    """(n, n_recordings) labels: what :func:`permute_labels` gives, n times, the design read once."""
+    design, rng = _read_design(recordings), np.random.default_rng(seed)
+    return design.labels[np.array([design.draw(rng) for _ in range(n)])]
+
+
 @dataclass(frozen=True)
 class _Level:
     """Groups and their members, each of a kind; a group's profile is how many of its members are of which kind."""

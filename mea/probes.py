@@ -3,6 +3,8 @@
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", arXiv:1610.01644.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
@@ -38,7 +40,7 @@ def probe_classifier(
     Returns
     -------
     dict
-        Shares of held-out chunks, NaN where recordings have but one chunk:
+        Shares of held-out chunks; NaN, but for the last, where every recording has but one chunk:
         ``recording``: named the recording they came from, by a probe that saw other chunks of the same recordings;
         ``chance``: the same by guessing;
         ``chunk_split``: named the class, by a probe that saw other chunks of the same recordings, which is what a
@@ -82,22 +84,27 @@ def _build_probe() -> Pipeline:
 
 
 def _draw(chunks: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
-    if len(chunks) <= MOST_CHUNKS:
-        return chunks
-    return chunks.iloc[np.sort(random.choice(len(chunks), MOST_CHUNKS, replace=False))]
+    """At most so many chunks, about as many of each recording."""
+    shuffled = chunks.iloc[random.permutation(len(chunks))]
+    turn = shuffled.groupby("recording").cumcount().to_numpy()
+    return chunks.loc[shuffled.index[np.argsort(turn, kind="stable")[:MOST_CHUNKS]].sort_values()]
 
 
 def _probe_held_out(values: np.ndarray, held: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Chunk by chunk: were recording and label named by probes that saw other chunks of the same recordings?"""
     recordings, labels = held["recording"].to_numpy(), held["label"].to_numpy()
     table = pd.DataFrame(np.nan, index=range(len(held)), columns=list(COLUMNS))
-    table["chance"] = 1 / held["recording"].nunique()
-    fewest = held["recording"].value_counts().min()
-    if fewest < 2:
+    counts = held.groupby("recording")["recording"].transform("size").to_numpy()
+    several = np.flatnonzero(counts > 1)  # of a single chunk there is no other to have seen
+    if len(several) == 0:
         return table
-    for training, test in StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(
-        values, recordings
-    ):
+    table.loc[several, "chance"] = 1 / len(set(recordings[several]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a recording of few chunks stands in some folds only
+        folds = StratifiedKFold(min(FOLDS, counts.max()), shuffle=True, random_state=seed)
+        parts = list(folds.split(several, recordings[several]))
+    for training, test in parts:
+        training, test = several[training], several[test]
         for column, targets in (("recording", recordings), ("chunk_split", labels)):
             if len(set(targets[training])) == 1:
                 hits = targets[test] == targets[training][0]

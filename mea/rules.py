@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.calibration import Calibrator, fit_calibrator
+from mea.calibration import Calibrator, fit_calibrator, fit_method
 from mea.conformal import ConformalSets, fit_conformal
+from mea.errors import MeaError
 from mea.files import read_json, write_json
 from mea.selective import choose_threshold, count_needed, explain_threshold
 from mea.splits import group_recordings
@@ -34,7 +35,7 @@ class Rules:
     target_error
         Share of wrong calls that is acceptable.
     threshold
-        Least confidence of a call; NaN where no threshold reaches the target.
+        Least confidence that reaches the target; NaN where none does.
     too_few
         Why there is no threshold, in words; empty where there is one.
     conformal
@@ -48,15 +49,20 @@ class Rules:
     too_few: str
     conformal: ConformalSets
 
-    def explain_refusal(self, confidence: float) -> str:
-        """Why a new recording is not called, in words; empty for one that is.
+    @property
+    def least_confidence(self) -> float:
+        """Least confidence of a call: the threshold, and NaN (none is called) where none reaches the target.
 
-        Where there were too few recordings to find a threshold at all, every recording is called.
+        0 (all are called) where too few recordings were held out to find a threshold at all.
         """
-        if np.isnan(self.threshold):
-            return "" if self.recordings < count_needed(self.target_error) else f"unsure: {self.too_few}"
-        if confidence >= self.threshold:
+        return 0.0 if self.recordings < count_needed(self.target_error) else self.threshold
+
+    def explain_refusal(self, confidence: float) -> str:
+        """Why a new recording is not called, in words; empty for one that is."""
+        if confidence >= self.least_confidence:
             return ""
+        if np.isnan(self.threshold):
+            return f"unsure: {self.too_few}"
         return (
             f"unsure: confidence {confidence:.2f} is below {self.threshold:.2f}, the least at which no more than "
             f"{self.target_error:.0%} of calls were wrong"
@@ -74,7 +80,8 @@ def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, 
     Parameters
     ----------
     held_out
-        Columns recording, label, culture, batch and ``p_<label>``, as stated by the model. May be empty.
+        Columns recording, label, culture, batch and ``p_<label>``, as stated by the model. May be empty; where a class
+        is missing nothing is calibrated.
     labels
         The classes, sorted.
     target_error
@@ -87,7 +94,10 @@ def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, 
     stated = get_probabilities(held_out, labels)
     targets = held_out["label"].map({label: k for k, label in enumerate(labels)}).to_numpy(int)
     groups = group_recordings(held_out, "batch")
-    calibrator = fit_calibrator(stated, targets, groups, seed)
+    if len(np.unique(targets)) == len(labels):
+        calibrator = fit_calibrator(stated, targets, groups, seed)
+    else:  # a bias would learn that the missing class never comes
+        calibrator = fit_method("none", stated, targets)
     probabilities = calibrator.calibrate(stated)
     confidence, correct = probabilities.max(1, initial=0), probabilities.argmax(1) == targets
     return Rules(
@@ -104,15 +114,26 @@ def save_rules(folder: Path, rules: Rules) -> None:
     """Write the rules beside the models they are about."""
     values: dict[str, Any] = dict(vars(rules))
     values |= {"calibrator": rules.calibrator.to_dict(), "conformal": rules.conformal.to_dict()}
-    write_json(folder / FILE, values)
+    write_json(folder / FILE, values, digits=17)  # a threshold with fewer would refuse the recording it was read off
 
 
 def load_rules(folder: Path) -> Rules | None:
-    """Read what :func:`save_rules` wrote; None for models that were trained but not evaluated."""
+    """Read what :func:`save_rules` wrote; None for models that were trained but not evaluated.
+
+    Raises
+    ------
+    MeaError
+        If the file is not readable, or does not hold what it should.
+    """
     if not (folder / FILE).exists():
         return None
     values = read_json(folder / FILE)
-    values["calibrator"] = Calibrator.from_dict(values["calibrator"])
-    values["conformal"] = ConformalSets.from_dict(values["conformal"])
-    values["threshold"] = float("nan") if values["threshold"] == "undefined" else values["threshold"]
-    return Rules(**values)
+    try:
+        values["calibrator"] = Calibrator.from_dict(values["calibrator"])
+        values["conformal"] = ConformalSets.from_dict(values["conformal"])
+        values["threshold"] = float("nan") if values["threshold"] == "undefined" else values["threshold"]
+        return Rules(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MeaError(
+            f"{folder / FILE}: not written by the evaluate stage ({error!r}). Run dvc repro evaluate."
+        ) from None

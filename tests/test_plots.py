@@ -110,7 +110,7 @@ def make_pictures():
         "figure_risk_coverage": figure_risk_coverage(make_risk_curve(), 0.8, 0.05, 0.1),
         "figure_conformal": figure_conformal(make_coverage(), 0.9),
         "figure_permutation": figure_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
-        "figure_confounds": figure_confounds(make_audit(), {"duration_s": "recording length"}),
+        "figure_confounds": figure_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
         "figure_optimism": figure_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
 

@@ -58,7 +58,9 @@ def draw_honesty(
     """Permutation test, confounds, optimism gap, risk against coverage and prediction sets."""
     figures = {"permutation": figure_permutation(test.null, test.observed, test.p_value, "chance, and this classifier")}
     if len(audit):
-        figures["confounds"] = figure_confounds(audit, WORDS, "the class, without any signal")
+        figures["confounds"] = figure_confounds(
+            audit, WORDS, 1 / len(rules.conformal.labels), "the class, without any signal"
+        )
     figures["optimism"] = figure_optimism(probes, "what linear probes find in the features")
     labels = list(rules.conformal.labels)
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()

@@ -39,7 +39,7 @@ def figure_permutation(null: np.ndarray, observed: float, p_value: float, title:
 
 
 @styled
-def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], title: str = "") -> Picture:
+def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float, title: str = "") -> Picture:
     """Balanced accuracy of each metadatum alone; those that raise the alarm are marked.
 
     Parameters
@@ -48,6 +48,8 @@ def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], title: str =
         As :func:`mea.confounds.audit_confounds` gives it.
     words
         Names to show for the metadata.
+    chance
+        Balanced accuracy of guessing: 1 / number of classes.
     title
         Above the panel.
     """
@@ -59,7 +61,8 @@ def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], title: str =
     for place, row in shown.iterrows():
         text = f"p = {row['p_value']:.2g}" + (": predicts the class" if row["alarm"] else "")
         ax.text(2, place, text, va="center", color="black", fontsize=9)
-    ax.axvline(50, color="black", linewidth=1, linestyle=":")
+    ax.axvline(100 * chance, color="black", linewidth=1, linestyle=":")
+    ax.annotate("guessing", (100 * chance, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8)
     ax.set_yticks(shown.index, [words.get(name, name) for name in shown["metadata"]])
     ax.set_xlim(0, 100)
     label_axes(ax, "balanced accuracy from metadata alone (%)", "", title)
