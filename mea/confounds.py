@@ -155,14 +155,14 @@ def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str
     alarms = audit[audit["alarm"].astype(bool)]
     single = alarms[alarms["metadata"] != ALL]
     found = [
-        f"{WORDS.get(row.metadata, 'all metadata together')} ({row.balanced_accuracy:.0%})"
+        f"{WORDS.get(row.metadata, 'all metadata together')} ({100 * row.balanced_accuracy:.0f} %)"
         for row in (single if len(single) else alarms).itertuples()
     ]
     sentences = []
     if found:
         sentences.append(
             f"confounded: without any signal, the class can be told by {' or '.join(found)}, where guessing gets "
-            f"{1 / recordings['label'].nunique():.0%}: the classes were not recorded alike"
+            f"{100 / recordings['label'].nunique():.0f} %: the classes were not recorded alike"
         )
     if hold_one_class(recordings):
         sentences.append(

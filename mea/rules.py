@@ -65,7 +65,7 @@ class Rules:
             return f"unsure: {self.too_few}"
         return (
             f"unsure: confidence {confidence:.2f} is below {self.threshold:.2f}, the least at which no more than "
-            f"{self.target_error:.0%} of calls were wrong"
+            f"{100 * self.target_error:.3g} % of calls were wrong"
         )
 
     def name_sets(self, probabilities: np.ndarray) -> list[str]:
