@@ -120,7 +120,8 @@ def _describe_calls(rules: Rules) -> str:
         return f"none: {rules.too_few}"
     if rules.least_confidence == 0:
         return f"all: {rules.too_few}"
-    return f"those with a confidence of {_show(rules.threshold)} or more, for at most {100 * rules.target_error:.3g} % wrong calls"
+    percent = f"{100 * rules.target_error:.3g} %"
+    return f"those with a confidence of {_show(rules.threshold)} or more, for at most {percent} wrong calls"
 
 
 def _spell_null(value: Any) -> Any:

@@ -7,6 +7,7 @@ to classify new recordings.
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -69,7 +70,7 @@ def evaluate(
         [events[name] for name in by_recording["recording"]], trained.used_s, trained.threshold
     )
     doubts = "; ".join([trained.warning] * bool(trained.warning) + explain_confounds(audit, by_recording))
-    figures = {
+    figures: dict[str, Any] = {
         "recording": score_level(by_recording, *settings),
         "chunk": score_level(by_chunk, *settings),
         "uncalibrated": score_level(stated, *settings),
