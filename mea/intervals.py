@@ -13,8 +13,9 @@ the factor of Student's t, squared, allows for a variance known from few groups;
 freedom are Satterthwaite's, for a class of three batches brings three batches' worth.
 
 What they cover is the figure of these models on new groups of the same kind, not how it would change with training.
-Simulated coverage: ``tests/test_intervals.py``; at a nominal 95 % at least 94 % for ten groups or more and an
-intraclass correlation up to .3.
+Simulated coverage at a nominal 95 %, for ten groups or more and an intraclass correlation up to .3: at least 93 %
+(``tests/test_intervals.py``), 95 to 99 % in most cases. What it costs where recordings are not alike: half as wide
+again as the naive interval at ten groups, a quarter at twenty, a seventh at forty.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import beta, binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
@@ -46,10 +46,9 @@ def test_groups_of_equal_accuracy_are_no_proof_that_recordings_are_not_alike():
     low, high = bound_accuracy(correct, np.repeat(np.arange(10), 4))
     naive_low, naive_high = bound_accuracy(correct, np.arange(40))
     assert low < naive_low and naive_high < high
-    size = 40 / (1 + 3 / 11) * (2.0227 / 2.2622) ** 2  # t at 0.975: 39 and 9 degrees of freedom
-    below = bound_exactly(round(0.75 * 4 * size), round(4 * size))  # a size four times as large: narrower
-    assert low < below[0] and below[1] < high
-    assert bound_exactly(15, 20)[0] < low and high < bound_exactly(15, 20)[1]  # size is 25.1: wider at 20
+    size = 40 / (1 + 3 / 11) * (2.02269 / 2.26216) ** 2  # Student's t at 0.975: 39 and 9 degrees of freedom
+    expected = beta.ppf(0.025, 0.75 * size, 0.25 * size + 1), beta.ppf(0.975, 0.75 * size + 1, 0.25 * size)
+    np.testing.assert_allclose((low, high), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [True, False])
