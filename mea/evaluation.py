@@ -9,7 +9,7 @@ import pandas as pd
 from mea.classifier import Classifier
 from mea.errors import MeaError
 from mea.events import Events
-from mea.intervals import bound_accuracy
+from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
 from mea.rules import Rules, learn_rules
 from mea.scores import score_predictions
 from mea.selective import measure_aurc, score_selective
@@ -121,20 +121,27 @@ def score_sets(recordings: pd.DataFrame, inner: list[Rules]) -> dict[str, Any]:
 
 
 def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:
-    """Metrics of a table of recordings or chunks, the accuracy's interval (by groups, and naive) among them."""
+    """Metrics of a table of recordings or chunks, each headline with the interval that reckons with groups."""
     actual, correct = table["label"].to_numpy(), (table["label"] == table["predicted"]).to_numpy()
-    scores = score_predictions(labels, actual, get_probabilities(table, labels), bins)
+    probabilities = get_probabilities(table, labels)
+    scores = score_predictions(labels, actual, probabilities, bins)
     recordings = table[IDENTITY].drop_duplicates("recording").reset_index(drop=True)
     groups = table["recording"].map(dict(zip(recordings["recording"], group_recordings(recordings, "batch"))))
-    low, high = bound_accuracy(correct, groups.to_numpy(), level)
-    naive_low, naive_high = bound_accuracy(correct, np.arange(len(correct)), level)
-    interval = {
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_low_naive": naive_low,
-        "accuracy_high_naive": naive_high,
+    group = groups.to_numpy()
+    intervals = {
+        "accuracy": bound_accuracy(correct, group, level),
+        "balanced_accuracy": bound_balanced_accuracy(actual, correct, group, level),
+        "roc_auc": bound_auc(labels, actual, probabilities, group, level),
     }
-    return {"accuracy": scores.pop("accuracy"), **interval, **scores, "count": len(table)}
+    found: dict[str, Any] = {}
+    for name, value in scores.items():
+        found[name] = value
+        if name in intervals:
+            found |= dict(zip((f"{name}_low", f"{name}_high"), intervals[name]))
+        if name == "accuracy":
+            naive = bound_accuracy(correct, np.arange(len(correct)), level)
+            found |= dict(zip(("accuracy_low_naive", "accuracy_high_naive"), naive))
+    return found | {"count": len(table)}
 
 
 def score_majority(chunks: pd.DataFrame, scored: pd.DataFrame) -> float:

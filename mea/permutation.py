@@ -29,7 +29,7 @@ class PermutationTest:
     observed: float  # balanced accuracy over recordings
     null: np.ndarray  # (n,) the same against permuted labels, widened
     p_value: float
-    smallest_p: float  # what predictions without a fault would have got: no smaller p can be reached here
+    smallest_p: float  # about what predictions without a fault would have got: less cannot be reached here
     count: float  # number of different permutations
 
 
@@ -78,7 +78,9 @@ def run_permutation_test(
         drawn = design.draw(rng)
         null[k], best[k] = _balance(hits, drawn), _balance(truth, drawn)
     null, best = _widen_null(null, widening), _widen_null(best, widening)
-    return PermutationTest(observed, null, _find_p(observed, null), _find_p(1.0, best), _count_outcomes(design))
+    p_value = _find_p(observed, null)
+    smallest = min(p_value, _find_p(1.0, best))  # faultless predictions have a null of their own, a little wider
+    return PermutationTest(observed, null, p_value, smallest, _count_outcomes(design))
 
 
 def _balance(hits: np.ndarray, label: np.ndarray) -> float:

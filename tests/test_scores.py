@@ -244,7 +244,8 @@ def test_scores_of_a_level_come_with_both_intervals():
     scores = score_level(table, AB, 10, 0.95)
     assert list(scores) == [
         "accuracy", "accuracy_low", "accuracy_high", "accuracy_low_naive", "accuracy_high_naive",
-        "balanced_accuracy", "f1", "roc_auc", "log_loss", "brier", "ece", "count",
+        "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "f1", "roc_auc", "roc_auc_low",
+        "roc_auc_high", "log_loss", "brier", "ece", "count",
     ]  # fmt: skip
     assert scores["accuracy"] == 0.75 and scores["count"] == 40
     naive = binomtest(30, 40).proportion_ci(0.95, method="exact")

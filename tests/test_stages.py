@@ -50,7 +50,8 @@ QUICK = (
     "train.batch_size=4",
     "train.learning_rate=0.001",
 )
-SCORES = ["balanced_accuracy", "f1", "roc_auc", "log_loss", "brier", "ece"]
+SCORES = ["balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "f1", "roc_auc", "roc_auc_low"]
+SCORES += ["roc_auc_high", "log_loss", "brier", "ece"]
 INTERVALS = ["accuracy", "accuracy_low", "accuracy_high", "accuracy_low_naive", "accuracy_high_naive"]
 
 
