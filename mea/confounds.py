@@ -17,7 +17,7 @@ WORDS = {
 ALL = "all together"
 ALARM = 0.05  # chance of any false alarm, over all metadata
 MOST_BINS = 8  # of one metadatum: enough for a bound, a slope or two ends, few enough to be filled by ten groups
-NEARNESS = np.exp(-1)  # what a recording counts for in the next bin, relative to its own
+NEARNESS = 0.2  # what a recording counts for in the next bin, relative to its own
 CELLS = 200_000  # recordings times permutations scored at once; bounds the memory
 
 
