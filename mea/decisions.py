@@ -3,6 +3,7 @@
 import os
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mea.classifier import Classifier
 from mea.cleaning import Cleaning, read_events
 from mea.errors import BadRecording
 from mea.events import Events
-from mea.novelty import list_strange, load_experience, measure_recording
+from mea.novelty import Experience, list_strange, load_experience, measure_recording
 from mea.parallel import run_parallel
 from mea.recording import Recording
 from mea.rules import Rules, load_rules
@@ -23,6 +24,30 @@ from mea.splits import cut_chunks
 
 COLUMNS = ("recording", "predicted", "confidence")
 LAST_COLUMNS = ("decision", "reason", "flags", "labels_possible")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier with what its evaluation taught, read once for many recordings.
+
+    Attributes
+    ----------
+    classifier
+        What was learned.
+    rules
+        How to read its probabilities; None for one that was trained, but not evaluated.
+    experience
+        What its training recordings are like; None for the same.
+    """
+
+    classifier: Classifier
+    rules: Rules | None
+    experience: Experience | None
+
+
+def appoint_judge(classifier: Classifier) -> Judge:
+    """Read what lies beside the models of a classifier."""
+    return Judge(classifier, load_rules(classifier.folder), load_experience(classifier.folder))
 
 
 def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame:
@@ -43,7 +68,8 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
         labels_possible (those that cannot be ruled out). ``predicted`` and ``confidence`` stay empty for a refused
         recording; its probabilities are there whenever they can be computed.
     """
-    if load_rules(classifier.folder) is None:
+    judge = appoint_judge(classifier)
+    if judge.rules is None:
         warnings.warn(
             f"{classifier.folder}: trained, but not evaluated: its confidence is not calibrated, and none is refused "
             "for being unlike the training data. Run dvc repro evaluate, and name the classifier it writes.",
@@ -55,7 +81,7 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
             folder = Path(temporary) / "unzip"
             manifest = unpack(source, folder)
             found = read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
-            rows = run_parallel(_Decide(classifier, folder), found, "recordings")
+            rows = run_parallel(_Decide(judge, folder), found, "recordings")
     columns = [*COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
     return pd.DataFrame(rows, columns=columns).sort_values("recording", ignore_index=True)
 
@@ -63,28 +89,33 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
 class _Decide:
     """One recording's row; an object, so that worker processes can be sent it."""
 
-    def __init__(self, classifier: Classifier, folder: Path):
-        self.classifier, self.folder = classifier, folder
+    def __init__(self, judge: Judge, folder: Path):
+        self.judge, self.folder = judge, folder
 
     def __call__(self, found: Recording | Refusal) -> dict[str, Any]:
         if isinstance(found, Refusal):
             return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {found.reason}"}
-        cleaning = Cleaning(**self.classifier.params["array"])
+        cleaning = Cleaning(**self.judge.classifier.params["array"])
         try:
             events = read_events(self.folder / found.file, found, cleaning)
         except BadRecording as error:
             reason = str(error).replace(f"{self.folder}{os.sep}", "")  # a temporary folder: another one every time
             return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {reason}"}
         odd_rate = cleaning.explain_refusal(found.source)
-        return {"recording": found.recording} | decide(self.classifier, events, odd_rate)
+        return {"recording": found.recording} | judge_recording(self.judge, events, odd_rate)
 
 
 def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[str, Any]:
+    """:func:`judge_recording` for a single recording."""
+    return judge_recording(appoint_judge(classifier), events, odd_rate)
+
+
+def judge_recording(judge: Judge, events: Events, odd_rate: str = "") -> dict[str, Any]:
     """Call one recording or refuse it.
 
     Parameters
     ----------
-    classifier
+    judge
         What was learned.
     events
         The recording, at the classifier's rate.
@@ -96,13 +127,12 @@ def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[s
     dict
         predicted, confidence, ``p_<label>``, decision, reason, flags, labels_possible.
     """
-    rules = load_rules(classifier.folder)
+    classifier, rules = judge.classifier, judge.rules
     reasons = [f"rate: {odd_rate}"] if odd_rate else []
     reasons += list_differences(classifier, events)
     flags: list[str] = []
     if not reasons:
-        strange, flags = _look(classifier, events)
-        reasons += strange
+        reasons, flags = _look(judge, events)
     probabilities, obstacle = predict_recording(classifier, events, rules)
     if obstacle:
         reasons.append(obstacle)
@@ -120,14 +150,12 @@ def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[s
     return row | call | {"decision": "called", "reason": ""}
 
 
-def _look(classifier: Classifier, events: Events) -> tuple[list[str], list[str]]:
+def _look(judge: Judge, events: Events) -> tuple[list[str], list[str]]:
     """Why a recording cannot be called, and what else is strange about it, by what the classifier has experienced."""
-    if not len(events):
-        return ["silent: not one spike"], []
-    experience = load_experience(classifier.folder)
-    if experience is None:
-        return [], []
-    return list_strange(experience, measure_recording(events, classifier.used_s, classifier.threshold))
+    if judge.experience is None:
+        return ["silent: not one spike"] if not len(events) else [], []
+    classifier = judge.classifier
+    return list_strange(judge.experience, measure_recording(events, classifier.used_s, classifier.threshold))
 
 
 def list_differences(classifier: Classifier, events: Events) -> list[str]:

@@ -1,11 +1,16 @@
 """Is a new recording like those the classifier learned from? Plain checks, and a distance in feature space.
 
-A classifier gives one of its labels to anything. What lies outside of its experience is told by ranges that anyone can
-check (noise floor, gain, firing rate, silent and dead electrodes), and by the distance to the nearest recordings it
-learned from (Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining outliers from large data sets", SIGMOD 2000,
-doi:10.1145/342009.335437), in the main directions of the summary features of :mod:`mea.features`.
+A classifier gives one of its labels to anything. What lies outside of its experience is told by
+
+- ranges that anyone can check: gain, noise floor, firing rate, silent and dead electrodes, length. Each reaches beyond
+  the training recordings' own by half of theirs on either side, and by a least slack where they are all alike;
+- activity: how far the summary features of :mod:`mea.features` lie from the training recordings
+  (:mod:`mea.feature_space`). What only 1 in 20 ordinary recordings should exceed is flagged; what 1 in 100, refused.
+
+Recordings of spike times have no voltages: their gain, noise floor and dead electrodes are unknown, and not checked.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +18,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mea.cleaning import measure_noise
+from mea.errors import MeaError
 from mea.events import Events
-from mea.features import describe_piece
-from mea.files import read_json, write_json
+from mea.feature_space import Space, find_space, foretell_distance, measure_held_out
+from mea.features import describe_piece, list_families
+from mea.files import fresh_file
 from mea.parallel import run_parallel
 
-FILE = "novelty.json"
-DEAD_SHARE = 0.3  # an electrode with less than this share of the median noise measures nothing
-CLIP = 10.0  # robust standard deviations; beyond, how far does not matter
-SPREAD = 1.349  # interquartile range of a normal distribution of standard deviation 1
-MOST_DIRECTIONS = 12
-NEIGHBOURS = 3
-SLACK = 1.5  # how much farther than any recording from its nearest others a new one may lie
+FILE = "novelty.npz"
+DEAD_SHARE = 0.3  # an electrode with less than this share of the usual noise measures nothing
+FLAGGED, REFUSED = 0.05, 0.01  # share of ordinary recordings that may be
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,50 @@ class Check:
     words
         What it is called in a sentence.
     unit
-        Behind the number.
+        Behind the number; of shares, percent.
     log
         Whether ratios count, rather than differences.
     least
         Least slack on either side: a ratio where ratios count, else a difference.
+    remedy
+        What to look at.
+    grave
+        Whether no call means anything beyond the range.
     """
 
     words: str
     unit: str
     log: bool
     least: float
+    remedy: str
+    grave: bool = False
 
 
 CHECKS = {
-    "gain_uv": Check("gain", "µV per count", True, 1.01),
-    "noise_uv": Check("noise floor", "µV", True, 1.25),
-    "rate_hz": Check("firing rate", "spikes per second and electrode", True, 2.0),
-    "silent_share": Check("share of electrodes without a spike", "", False, 0.1),
-    "dead_share": Check("share of dead electrodes", "", False, 0.05),
+    "gain_uv": Check("gain", "µV per count", True, 1.01, "check the rig's input range"),
+    "noise_uv": Check("noise floor", "µV", True, 1.25, "check the amplifier's gain and the electrodes' contact"),
+    "rate_hz": Check("firing rate", "spikes per second and electrode", True, 2.0, "look at the traces"),
+    "silent_share": Check("electrodes without a spike", "%", False, 0.1, "look at the traces"),
+    "dead_share": Check("electrodes without noise", "%", False, 0.05, "dead: clean or replace the array", grave=True),
+    "length_s": Check("length", "s", True, 1.5, "record as long as for training"),
 }
+OF_SILENCE = ("gain_uv", "noise_uv", "dead_share", "length_s")  # what there is to check without a spike
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of a recording.
+
+    Attributes
+    ----------
+    values
+        The number of each of :data:`CHECKS`; NaN where it is not known.
+    features
+        (n_features,) float64 as :func:`mea.features.describe_piece` gives them; NaN where one is undefined.
+    """
+
+    values: dict[str, float]
+    features: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,26 +94,20 @@ class Experience:
     ----------
     ranges
         For each check the lowest and highest value that is not strange.
-    centre, scale
-        (n_features,) median and robust standard deviation of each feature; scale 0 for one that is not used.
-    directions
-        (n_directions, n_features) main directions of the scaled features, each divided by the spread along it.
-    places
-        (n_recordings, n_directions) the training recordings.
-    limit
-        Largest distance that is not strange.
+    space
+        Where they lie.
+    flagged_from, refused_from
+        Distances from which on a recording is flagged, and refused; infinite where there were too few to tell.
     """
 
     ranges: dict[str, tuple[float, float]]
-    centre: np.ndarray
-    scale: np.ndarray
-    directions: np.ndarray
-    places: np.ndarray
-    limit: float
+    space: Space
+    flagged_from: float
+    refused_from: float
 
 
-def measure_recording(events: Events, used_s: float, threshold: float) -> dict[str, float]:
-    """The checked numbers of a recording, NaN where they are not known, and its features.
+def measure_recording(events: Events, used_s: float, threshold: float) -> Measured:
+    """Measure what is checked.
 
     Parameters
     ----------
@@ -95,60 +117,35 @@ def measure_recording(events: Events, used_s: float, threshold: float) -> dict[s
         Only so much of it.
     threshold
         Of the spike detection, in robust standard deviations.
-
-    Returns
-    -------
-    dict
-        gain_uv, noise_uv, rate_hz, silent_share, dead_share; ``features``: (n_features,) float64.
     """
-    used_s = min(used_s, events.duration_s)
+    used_s = min(used_s, events.n_samples / events.rate_hz)
     spikes = events.count_events(0.0, used_s)
-    noise = events.threshold_uv / threshold
-    known = not np.isnan(noise).all()
-    typical = np.nanmedian(noise) if known else np.nan
-    return {
-        "gain_uv": float(np.nanmedian(events.volts_per_count) * 1e6) if known else np.nan,
-        "noise_uv": float(typical),
-        "rate_hz": float(spikes.mean() / used_s),
-        "silent_share": float((spikes == 0).mean()),
-        "dead_share": float((noise < DEAD_SHARE * typical).mean()) if known else np.nan,
-        "features": describe_piece(events, 0.0, used_s),
-    }
+    values = {"rate_hz": spikes.mean() / used_s, "silent_share": (spikes == 0).mean(), "length_s": used_s}
+    values |= dict.fromkeys(("gain_uv", "noise_uv", "dead_share"), np.nan)
+    if events.has_waveforms:
+        noise = measure_noise(events, threshold)
+        # Compared with the noisier half, for the dead may be many.
+        dead = noise <= DEAD_SHARE * np.quantile(noise, 0.75)
+        values |= {"gain_uv": np.median(events.volts_per_count) * 1e6, "dead_share": dead.mean()}
+        values |= {"noise_uv": np.nan if dead.all() else np.median(noise[~dead])}
+    return Measured({name: float(values[name]) for name in CHECKS}, describe_piece(events, 0.0, used_s))
 
 
-def gain_experience(measured: list[dict[str, Any]]) -> Experience:
-    """Ranges and feature space of the training recordings, as :func:`measure_recording` gave them."""
-    ranges = {name: _find_range(np.array([one[name] for one in measured]), CHECKS[name]) for name in CHECKS}
-    features = np.array([one["features"] for one in measured])
-    low, centre, high = _quartiles(features)
-    scale = np.where(np.isfinite(high - low), (high - low) / SPREAD, 0.0)
-    scaled = _scale(features, centre, scale)
-    middle = scaled.mean(0)
-    _, spread, directions = np.linalg.svd(scaled - middle, full_matrices=False)
-    spread = spread / np.sqrt(max(len(features) - 1, 1))
-    kept = min(MOST_DIRECTIONS, max(1, len(features) // 4), int((spread > 1e-9 * spread.max(initial=1)).sum()) or 1)
-    directions = directions[:kept] / np.maximum(spread[:kept, None], 1e-9)
-    places = scaled @ directions.T
-    own = [_measure_distance(place, np.delete(places, index, axis=0)) for index, place in enumerate(places)]
-    return Experience(ranges, centre, scale, directions, places, SLACK * max(own))
+def gain_experience(measured: list[Measured], groups: np.ndarray) -> Experience:
+    """Learn from the training recordings.
 
-
-def _quartiles(features: np.ndarray) -> np.ndarray:
-    known = np.where(np.isfinite(features).any(0), features, 0.0)  # a feature nobody has is no feature
-    return np.nanquantile(known, [0.25, 0.5, 0.75], axis=0)
-
-
-def _scale(features: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Robust standard deviations from the median, bounded; an undefined feature counts as typical."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = np.where(scale > 0, (features - centre) / scale, 0.0)
-    return np.clip(np.nan_to_num(scaled, nan=0.0), -CLIP, CLIP)
-
-
-def _measure_distance(place: np.ndarray, others: np.ndarray) -> float:
-    if not len(others):
-        return 0.0
-    return float(np.sort(np.linalg.norm(others - place, axis=1))[:NEIGHBOURS].mean())
+    Parameters
+    ----------
+    measured
+        (n_recordings,) what was measured of each.
+    groups
+        (n_recordings,) number of the group of each: recordings of one group are alike.
+    """
+    ranges = {name: _find_range(np.array([one.values[name] for one in measured]), CHECKS[name]) for name in CHECKS}
+    features = np.array([one.features for one in measured])
+    distances, count = measure_held_out(features, np.asarray(groups))
+    flagged, refused = (foretell_distance(distances, count, share) for share in (FLAGGED, REFUSED))
+    return Experience(ranges, find_space(features), flagged, refused)
 
 
 def _find_range(values: np.ndarray, check: Check) -> tuple[float, float]:
@@ -164,53 +161,68 @@ def _find_range(values: np.ndarray, check: Check) -> tuple[float, float]:
     return (float(values.min() / ratio), float(values.max() * ratio))
 
 
-def list_strange(experience: Experience, measured: dict[str, Any]) -> tuple[list[str], list[str]]:
+def measure_novelty(experience: Experience, features: np.ndarray) -> float:
+    """Distance of a recording from the training recordings; 1 is common among these."""
+    return float(experience.space.measure_distances(features[None])[0])
+
+
+def list_strange(experience: Experience, measured: Measured) -> tuple[list[str], list[str]]:
     """In which ways a recording is unlike the training recordings, in sentences.
 
     Returns
     -------
     grave, slight
-        What makes a call meaningless: activity like none learned from, or dead electrodes. And what should be looked
-        at: noise floor, gain, firing rate, silent electrodes.
+        What makes a call meaningless: activity like none learned from, dead electrodes. And what should be looked at.
     """
-    grave, slight = [], []
+    grave: list[str] = []
+    slight: list[str] = []
+    silent = measured.values["rate_hz"] == 0
     for name, check in CHECKS.items():
         low, high = experience.ranges[name]
-        value = measured[name]
-        if value < low or value > high:
-            unit = f" {check.unit}" if check.unit else ""
-            sentence = f"{check.words}: {value:.3g}{unit}, but {_show_range(low, high)} is usual in the training data"
-            (grave if name == "dead_share" else slight).append(sentence)
-    distance = measure_novelty(experience, measured["features"])
-    if distance > 1:
-        grave.append(f"activity: {distance:.1f} times as far from all training recordings as is usual at most")
+        value = measured.values[name]
+        if (value < low or value > high) and not (silent and name not in OF_SILENCE):
+            (grave if check.grave else slight).append(_explain_check(check, value, low, high))
+    distance = measure_novelty(experience, measured.features)
+    if silent:
+        grave.append("silent: not one spike")
+    elif distance > experience.refused_from:
+        grave.append(_explain_activity(experience, measured.features, distance, REFUSED, experience.refused_from))
+    elif distance > experience.flagged_from:
+        slight.append(_explain_activity(experience, measured.features, distance, FLAGGED, experience.flagged_from))
     return grave, slight
 
 
-def _show_range(low: float, high: float) -> str:
-    return f"up to {high:.3g}" if low <= 0 else f"{low:.3g} to {high:.3g}"
+def _explain_check(check: Check, value: float, low: float, high: float) -> str:
+    times = 100 if check.unit == "%" else 1
+    usual = f"up to {high * times:.3g}" if low <= 0 else f"{low * times:.3g} to {high * times:.3g}"
+    return f"{check.words}: {value * times:.3g} {check.unit}, usual are {usual} ({check.remedy})"
 
 
-def measure_novelty(experience: Experience, features: np.ndarray) -> float:
-    """Distance to the nearest training recordings in feature space, over the largest that is not strange."""
-    place = _scale(features, experience.centre, experience.scale) @ experience.directions.T
-    return _measure_distance(place, experience.places) / max(experience.limit, 1e-9)
+def _explain_activity(experience: Experience, features: np.ndarray, distance: float, share: float, limit: float) -> str:
+    space = experience.space
+    apart = space.scale_features(features) - space.middle
+    families = np.array(list_families(has_waveforms=len(features) == len(list_families(True))))
+    most = max(pd.unique(families), key=lambda name: (apart[families == name] ** 2).mean())
+    return (
+        f"activity: {distance:.1f} times as far from the training data as is common, above all in "
+        f"{most.replace('_', ' ')}; beyond {limit:.1f} lie {share:.0%} of ordinary recordings"
+    )
 
 
-def count_false_alarms(measured: list[dict[str, Any]], folds: np.ndarray) -> dict[str, float]:
-    """Share of training recordings refused or flagged as strange by a classifier which had not seen their fold."""
+def count_false_alarms(measured: list[Measured], groups: np.ndarray, folds: np.ndarray) -> dict[str, float]:
+    """Share of training recordings refused or flagged as strange by what is learned without their fold."""
     found = []
     for fold in pd.unique(folds):
         held = folds == fold
         others = [one for one, out in zip(measured, held) if not out]
         if others:
-            experience = gain_experience(others)
+            experience = gain_experience(others, groups[~held])
             found += [list_strange(experience, one) for one, out in zip(measured, held) if out]
-    refused, flagged = ([bool(one[side]) for one in found] or [float("nan")] for side in (0, 1))
-    return {"refused_share": float(np.mean(refused)), "flagged_share": float(np.mean(flagged))}
+    shares = [float(np.mean([bool(one[side]) for one in found])) if found else float("nan") for side in (0, 1)]
+    return {"refused_share": shares[0], "flagged_share": shares[1]}
 
 
-def measure_recordings(events: list[Events], used_s: float, threshold: float) -> list[dict[str, Any]]:
+def measure_recordings(events: list[Events], used_s: float, threshold: float) -> list[Measured]:
     """:func:`measure_recording` of many, on all cores."""
     return run_parallel(_Measure(used_s, threshold), events, "recordings measured")
 
@@ -221,25 +233,37 @@ class _Measure:
     def __init__(self, used_s: float, threshold: float):
         self.used_s, self.threshold = used_s, threshold
 
-    def __call__(self, events: Events) -> dict[str, Any]:
+    def __call__(self, events: Events) -> Measured:
         return measure_recording(events, self.used_s, self.threshold)
 
 
 def save_experience(folder: Path, experience: Experience) -> None:
-    """Write it beside the models."""
-    values = {
-        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(experience).items()
-    }
-    values["ranges"] = {name: [low, high] for name, (low, high) in experience.ranges.items() if np.isfinite(high)}
-    write_json(folder / FILE, values)
+    """Write it beside the models: the same bytes for the same experience."""
+    values = {name: value for name, value in vars(experience).items() if name not in ("ranges", "space")}
+    ranges = np.array([experience.ranges[name] for name in CHECKS])
+    with fresh_file(folder / FILE) as work, work.open("wb") as stream:
+        np.savez(stream, checks=np.array(list(CHECKS)), ranges=ranges, **values, **vars(experience.space))
 
 
 def load_experience(folder: Path) -> Experience | None:
-    """Read what :func:`save_experience` wrote; None where there is none."""
-    if not (folder / FILE).exists():
+    """Read what :func:`save_experience` wrote; None where there is none.
+
+    Raises
+    ------
+    MeaError
+        If the file is damaged or of another version.
+    """
+    path = folder / FILE
+    if not path.exists():
         return None
-    values = read_json(folder / FILE)
-    unknown = (-np.inf, np.inf)
-    ranges = {name: tuple(values["ranges"].get(name, unknown)) for name in CHECKS}
-    arrays = {name: np.array(values[name], float) for name in ("centre", "scale", "directions", "places")}
-    return Experience(ranges=ranges, limit=values["limit"], **arrays)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values: dict[str, Any] = {name: file[name] for name in file.files}
+        names, pairs = values.pop("checks").tolist(), values.pop("ranges")
+        if names != list(CHECKS):
+            raise ValueError(f"checks {', '.join(names)}")
+        limits = {name: float(values.pop(name)) for name in ("flagged_from", "refused_from")}
+        space = Space(**values | {"rest": float(values["rest"])})
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise MeaError(f"{path}: not a file written by the evaluate stage ({error}). Run dvc repro evaluate.") from None
+    return Experience({name: (low, high) for name, (low, high) in zip(names, pairs.tolist())}, space, **limits)

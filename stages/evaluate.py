@@ -33,6 +33,7 @@ from mea.permutation import run_permutation_test
 from mea.plots.evaluation import draw_honesty, draw_level, draw_recordings
 from mea.probes import describe_identity, describe_optimism, probe_classifier
 from mea.rules import learn_rules, save_rules
+from mea.splits import group_recordings
 from mea.tables import read_table, write_table
 from mea.votes import vote_recordings
 
@@ -69,6 +70,7 @@ def evaluate(
     measured = measure_recordings(
         [events[name] for name in by_recording["recording"]], trained.used_s, trained.threshold
     )
+    groups = group_recordings(by_recording, "batch")
     doubts = "; ".join([trained.warning] * bool(trained.warning) + explain_confounds(audit, by_recording))
     figures: dict[str, Any] = {
         "recording": score_level(by_recording, *settings),
@@ -84,7 +86,7 @@ def evaluate(
         "identity": describe_identity(probes),
         "selective": score_selection(by_recording, rules, params.confidence_level),
         "conformal": score_sets(by_recording, inner),
-        "novelty": count_false_alarms(measured, by_recording["fold"].to_numpy()),
+        "novelty": count_false_alarms(measured, groups, by_recording["fold"].to_numpy()),
         "leaky": trained.leaky,
         "warning": doubts,
     }
@@ -102,7 +104,7 @@ def evaluate(
     with fresh_folder(classifier) as folder:
         copy_models(trained, folder)
         save_rules(folder, rules)
-        save_experience(folder, gain_experience(measured))
+        save_experience(folder, gain_experience(measured, groups))
         write_card(folder, trained, figures, chunks, rules, params.model_dump())
     write_json(metrics, figures)
     report(f"{len(by_recording)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
