@@ -82,7 +82,7 @@ def apply_inner_rules(
         With calibrated probabilities, and the columns threshold (least confidence of a call; NaN where none is called)
         and labels_possible (those that cannot be ruled out, joined by ``|``).
     rules
-        Of each fold.
+        Of each fold, in the order of their first recordings.
     """
     parts, learned = [], []
     for fold, part in recordings.groupby("fold", sort=False):
