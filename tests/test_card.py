@@ -1,5 +1,6 @@
 """The model card: doubts first, every number that of the metrics, whatever signs names and parameters hold."""
 
+import ast
 import copy
 import json
 import re
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from closure import ROOT
 
 from mea.calibration import Calibrator
 from mea.card import INTENDED_USE, LEAKY_USE, SCORES, write_card
@@ -292,3 +294,12 @@ def test_no_place_of_this_machine_is_told(tmp_path):
     for content in (text, (tmp_path / "card.json").read_text(encoding="utf-8")):
         assert str(tmp_path) not in content and not re.search(r"(?<![\w.<])/\w", content)
     assert text.endswith("|\n") and "\n\n\n" not in text and "\r" not in text
+
+
+def test_every_figure_of_the_metrics_is_explained():
+    """A section of docs/honesty.md for each key that the evaluate stage writes, in its order."""
+    tree = ast.parse((ROOT / "stages" / "evaluate.py").read_text(encoding="utf-8"))
+    given = [node for node in ast.walk(tree) if isinstance(node, ast.AnnAssign) and node.target.id == "figures"]
+    keys = [key.value for key in given[0].value.keys]
+    text = (ROOT / "docs" / "honesty.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## `(.+)`$", text, flags=re.MULTILINE) == keys
