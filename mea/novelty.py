@@ -64,7 +64,7 @@ CHECKS = {
     "noise_uv": Check("noise floor", "µV", True, 1.25, "check the amplifier's gain and the electrodes' contact"),
     "rate_hz": Check("firing rate", "spikes per second and electrode", True, 2.0, "look at the traces"),
     "silent_share": Check("electrodes without a spike", "%", False, 0.1, "look at the traces"),
-    "dead_share": Check("electrodes without noise", "%", False, 0.05, "dead: clean or replace the array", grave=True),
+    "dead_share": Check("dead electrodes", "%", False, 0.05, "without noise: clean or replace them", grave=True),
     "length_s": Check("length", "s", True, 1.5, "record as long as for training"),
 }
 OF_SILENCE = ("gain_uv", "noise_uv", "dead_share", "length_s")  # what there is to check without a spike
@@ -96,12 +96,15 @@ class Experience:
         For each check the lowest and highest value that is not strange.
     space
         Where they lie.
+    common
+        Median distance of a recording whose group is held out. The next two are multiples of it.
     flagged_from, refused_from
-        Distances from which on a recording is flagged, and refused; infinite where there were too few to tell.
+        From where on a recording is flagged, and refused; infinite where there were too few recordings to tell.
     """
 
     ranges: dict[str, tuple[float, float]]
     space: Space
+    common: float
     flagged_from: float
     refused_from: float
 
@@ -144,8 +147,10 @@ def gain_experience(measured: list[Measured], groups: np.ndarray) -> Experience:
     ranges = {name: _find_range(np.array([one.values[name] for one in measured]), CHECKS[name]) for name in CHECKS}
     features = np.array([one.features for one in measured])
     distances, count = measure_held_out(features, np.asarray(groups))
-    flagged, refused = (foretell_distance(distances, count, share) for share in (FLAGGED, REFUSED))
-    return Experience(ranges, find_space(features), flagged, refused)
+    common = float(np.median(distances)) if len(distances) else 0.0
+    common = common or 1.0
+    flagged, refused = (foretell_distance(distances / common, count, share) for share in (FLAGGED, REFUSED))
+    return Experience(ranges, find_space(features), common, flagged, refused)
 
 
 def _find_range(values: np.ndarray, check: Check) -> tuple[float, float]:
@@ -162,8 +167,8 @@ def _find_range(values: np.ndarray, check: Check) -> tuple[float, float]:
 
 
 def measure_novelty(experience: Experience, features: np.ndarray) -> float:
-    """Distance of a recording from the training recordings; 1 is common among these."""
-    return float(experience.space.measure_distances(features[None])[0])
+    """How far a recording lies from the training recordings; 1 is the median of those whose group is held out."""
+    return float(experience.space.measure_distances(features[None])[0] / experience.common)
 
 
 def list_strange(experience: Experience, measured: Measured) -> tuple[list[str], list[str]]:
@@ -194,8 +199,9 @@ def list_strange(experience: Experience, measured: Measured) -> tuple[list[str],
 
 def _explain_check(check: Check, value: float, low: float, high: float) -> str:
     times = 100 if check.unit == "%" else 1
-    usual = f"up to {high * times:.3g}" if low <= 0 else f"{low * times:.3g} to {high * times:.3g}"
-    return f"{check.words}: {value * times:.3g} {check.unit}, usual are {usual} ({check.remedy})"
+    unit = "%" if check.unit == "%" else f" {check.unit}"
+    usual = f"at most {high * times:.3g}" if low <= 0 else f"{low * times:.3g} to {high * times:.3g}"
+    return f"{check.words}: {value * times:.3g}{unit}, expected {usual}{'%' * (unit == '%')} ({check.remedy})"
 
 
 def _explain_activity(experience: Experience, features: np.ndarray, distance: float, share: float, limit: float) -> str:
@@ -205,7 +211,7 @@ def _explain_activity(experience: Experience, features: np.ndarray, distance: fl
     most = max(pd.unique(families), key=lambda name: (apart[families == name] ** 2).mean())
     return (
         f"activity: {distance:.1f} times as far from the training data as is common, above all in "
-        f"{most.replace('_', ' ')}; beyond {limit:.1f} lie {share:.0%} of ordinary recordings"
+        f"{most.replace('_', ' ')} ({share:.0%} of ordinary recordings lie beyond {limit:.1f})"
     )
 
 
@@ -262,7 +268,7 @@ def load_experience(folder: Path) -> Experience | None:
         names, pairs = values.pop("checks").tolist(), values.pop("ranges")
         if names != list(CHECKS):
             raise ValueError(f"checks {', '.join(names)}")
-        limits = {name: float(values.pop(name)) for name in ("flagged_from", "refused_from")}
+        limits = {name: float(values.pop(name)) for name in ("common", "flagged_from", "refused_from")}
         space = Space(**values | {"rest": float(values["rest"])})
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MeaError(f"{path}: not a file written by the evaluate stage ({error}). Run dvc repro evaluate.") from None
