@@ -14,8 +14,9 @@ Measured on 370 spike-time recordings in 16 groups (Charlesworth et al., Neural 
 six ways: 1.9 % of ordinary recordings lie beyond the bound for 1 %, and 4.1 % beyond that for 5 %. Caught by the one
 and by the other: trains shuffled in time 89 and 100 %, shifted against each other 85 and 97 %, five spikes within 50 ms
 for each one 90 and 100 %, but thinned to a tenth 4 and 29 %, and with half of the electrodes silenced 1 and 8 %: there,
-cultures of 7 to 29 days differ by more than that. The distance to the nearest recordings in 12 main directions, tried
-before, caught 49 % of shuffled trains.
+cultures of 7 to 29 days differ by more than that. The distance to the nearest recordings in 12 main directions caught
+78 % of shuffled trains at 5.1 % false alarms. Index, bound on features and kept variance were chosen among some two
+dozen variants by these very figures, which therefore flatter a little; the limits for 1 and 5 % were not.
 """
 
 from dataclasses import dataclass
