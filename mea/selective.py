@@ -75,10 +75,13 @@ def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: 
     Returns
     -------
     float
-        Call a recording with at least this confidence; NaN where no threshold will do (:func:`explain_threshold`).
+        Call a recording with at least this confidence; 0 where all may be called, so that a new one a little less sure
+        than all of these is called, too; NaN where no threshold will do (:func:`explain_threshold`).
     """
     threshold, kept, wrong = _count_kept(confidence, correct)
     good = np.flatnonzero(wrong + 1 <= target_error * (kept + 1) + 1e-9)  # 1 / 20 is 5 %, whatever rounding says
+    if len(good) and good[-1] == len(kept) - 1:
+        return 0.0
     return float(threshold[good[-1]]) if len(good) else float("nan")
 
 

@@ -94,7 +94,9 @@ def test_knowing_ones_errors_gives_a_smaller_area():
 def test_how_many_correct_ones_it_takes(target, needed):
     confidence = np.linspace(0.9, 0.6, needed)
     assert count_needed(target) == needed
-    assert choose_threshold(confidence, np.ones(needed, bool), target) == confidence[-1]
+    assert choose_threshold(confidence, np.ones(needed, bool), target) == 0, "all may be called, and a less sure one"
+    less, wrong = np.append(confidence, [0.55] * 9), np.append(np.ones(needed, bool), np.zeros(9, bool))
+    assert choose_threshold(less, wrong, target) == confidence[-1]
     assert np.isnan(choose_threshold(confidence[1:], np.ones(needed - 1, bool), target))
 
 
