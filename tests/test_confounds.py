@@ -197,7 +197,8 @@ def test_false_alarms_are_at_most_one_in_twenty(pure):
 def test_a_fingerprint_of_cultures_on_both_sides_is_no_alarm():
     """Split by recording, alike recordings predict each other, with permuted labels as well as with the actual ones.
 
-    A test of predictions made once, against labels permuted between groups, takes them for a confound in a third of all labs.
+    A test of predictions made once, against labels permuted between groups, takes them for a confound in a third of
+    all labs.
     """
     random, runs, alarms, naive = np.random.default_rng(6), 40, 0, 0
     for run in range(runs):
