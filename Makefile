@@ -11,16 +11,16 @@ repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	python -m mea.headline metrics/evaluate.json metrics/classify.csv plots models/classifier
 
 test: $(INSTALLED)  ## the tests, in under 10 minutes on 2 cores
-	python -m pytest -q -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: $(INSTALLED)  ## the tests, the slow ones too
-	python -m pytest -q
+	python -m pytest -q -n 2 --dist loadfile
 
 check: $(INSTALLED)  ## style, types, tests
 	ruff check
 	ruff format --check
 	mypy mea stages
-	python -m pytest -q -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side
 	python -m benchmarks.bench

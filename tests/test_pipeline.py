@@ -127,7 +127,7 @@ def test_plots_work_where_the_page_was_not_made(lab, chunky):
 
 def test_nothing_to_classify_gives_a_table_without_lines(lab):
     before = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
-    assert len(before) == 1 + 6  # the simulated new recordings, two of them in an archive
+    assert len(before) == 1 + 9  # the simulated new recordings, two of them in an archive
     said = lab.run("dvc", "exp", "run", "-S", "classify.source=none")
     assert "Running stage 'classify'" in said and "Running stage 'evaluate'" not in said
     table = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
