@@ -156,13 +156,14 @@ def _read_figures(repo: Repo, stage: str, name: str) -> dict[str, Any]:
 
 
 def _read_predictions(repo: Repo, name: str) -> pd.DataFrame:
-    folders = [out for out in _find_stage(repo, SCORING, name).outs if not (out.metric or out.plot)]
+    outs = [out for out in _find_stage(repo, SCORING, name).outs if not (out.metric or out.plot)]
+    folders = [path for path in (_show_path(repo, out.fs_path) for out in outs) if path.split("/")[-1] == SCORING]
     if len(folders) != 1:
         raise MeaError(
-            f"{name}: the stage {SCORING} has {len(folders)} outs in dvc.yaml; one folder, which holds {PREDICTIONS}, "
-            "is expected. Mend dvc.yaml there, or compare another version."
+            f"{name}: the stage {SCORING} has {len(folders)} outs named {SCORING} in dvc.yaml; one, which holds "
+            f"{PREDICTIONS}, is expected. Mend dvc.yaml there, or compare another version."
         )
-    path = f"{_show_path(repo, folders[0].fs_path)}/{PREDICTIONS}"
+    path = f"{folders[0]}/{PREDICTIONS}"
     content = io.BytesIO(_read_bytes(repo, path, name))
     table = pd.read_csv(content, dtype=dict.fromkeys((*TEXT, "fold"), str), keep_default_na=False, na_values={})
     missing = {"recording", "label", "culture", "batch", "fold"} - set(table.columns)

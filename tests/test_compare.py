@@ -26,6 +26,8 @@ train, split = params["train"], params["split"]
 common, own = np.random.default_rng(0), np.random.default_rng([1, train["seed"]])
 folder = pathlib.Path("metrics/evaluate")
 folder.mkdir(parents=True, exist_ok=True)
+pathlib.Path("models").mkdir(exist_ok=True)
+pathlib.Path("models/classifier").write_text("a model")
 rows = []
 for k in range(240):
     batch, label = k // 6, ("control", "treated")[k % 2]
@@ -61,6 +63,7 @@ stages:
     deps: [scoring.py, metrics/split.json]
     params: [split, train, evaluate]
     outs:
+      - models/classifier
       - metrics/evaluate
     metrics:
       - metrics/evaluate.json: {cache: false}
@@ -414,8 +417,8 @@ def test_no_project(tmp_path):
         (
             "dvc.yaml",
             "      - metrics/evaluate\n",
-            "      - metrics/evaluate\n      - more\n",
-            "has 2 outs in dvc.yaml",
+            "      - metrics/predictions\n",
+            "has 0 outs named evaluate in dvc.yaml",
         ),
         ("metrics/evaluate.json", "{", "", "metrics/evaluate.json: not readable as JSON"),
         ("metrics/evaluate/predictions.csv", "culture", "dish", "lacks the columns culture"),
