@@ -19,8 +19,9 @@ from mea.errors import MeaError
 from mea.estimators import load_estimator
 from mea.events import Events
 from mea.files import read_json, write_json
-from mea.models import ESTIMATORS, rate
+from mea.models import ESTIMATORS, JUDGES, rate
 from mea.models.cnn_lstm import POOLED, CnnLstm
+from mea.models.machine import Judge, judge_recordings
 from mea.tables import read_table
 
 FORMAT_VERSION = 1
@@ -95,6 +96,23 @@ class Classifier:
             return estimator.predict_proba(ESTIMATORS[self.model].describe_chunks(chunks, events))
         return run_network(self._load_network(fold), self._show(chunks, events)).softmax(1).numpy()
 
+    @property
+    def judges_recordings(self) -> bool:
+        """Whether it says more of a recording than the mean over its chunks."""
+        return self.model in JUDGES
+
+    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
+        """(n_chunks, n_labels) the same for all chunks of a recording: what the model says of them together.
+
+        A model that knows chunks only says of a recording what it says of its chunks in the mean.
+        """
+        if not self.judges_recordings:
+            probabilities = self.predict(chunks, events, fold)
+            return pd.DataFrame(probabilities).groupby(chunks["recording"].to_numpy()).transform("mean").to_numpy()
+        names, looks = JUDGES[self.model].describe_recordings(chunks, events)
+        judged = judge_recordings(load_judge(self.folder / judge_file(fold)), looks, len(self.labels))
+        return judged[np.searchsorted(names, chunks["recording"].to_numpy(str))]
+
     def describe(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_features) what the model of one fold decides by: its last layer's input, or its features."""
         if self.model in ESTIMATORS:
@@ -144,6 +162,11 @@ def fold_file(fold: int) -> str:
 def estimator_file(fold: int) -> str:
     """Name of the file of one fold's scikit-learn model."""
     return f"fold_{fold}.skops"
+
+
+def judge_file(fold: int) -> str:
+    """Name of the file of what one fold's model judges whole recordings by."""
+    return f"fold_{fold}_judge.safetensors"
 
 
 def inner_file(fold: int) -> str:
@@ -197,6 +220,25 @@ def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
     return {name.removeprefix(WEIGHTS): value for name, value in tensors.items()}, curves
 
 
+def save_judge(path: Path, judge: Judge) -> None:
+    """Write what whole recordings are judged by."""
+    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in judge.items()}, path)
+
+
+def load_judge(path: Path) -> Judge:
+    """Read what :func:`save_judge` wrote.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    try:
+        return {name: value.numpy() for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise MeaError(f"{path}: not readable as a fold's judge ({error}). Train it again: dvc repro train.") from None
+
+
 def save_classifier(classifier: Classifier) -> None:
     """Write the description beside the fold files."""
     values = {name: value for name, value in vars(classifier).items() if name != "folder"}
@@ -205,7 +247,7 @@ def save_classifier(classifier: Classifier) -> None:
 
 def copy_models(classifier: Classifier, folder: Path) -> None:
     """Copy the description and what classifies new recordings, the folds' models, into another folder."""
-    named = (fold_file, estimator_file, baseline_file)
+    named = (fold_file, estimator_file, judge_file, baseline_file)
     for name in [DESCRIPTION, *(name(fold) for name in named for fold in classifier.folds)]:
         if (classifier.folder / name).exists():
             shutil.copyfile(classifier.folder / name, folder / name)

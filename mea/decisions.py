@@ -183,6 +183,6 @@ def predict_recording(
     chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     if refused:
         return None, f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
-    by_fold = [classifier.predict(chunks, {events.recording: events}, fold).mean(0) for fold in classifier.folds]
+    by_fold = [classifier.predict_whole(chunks, {events.recording: events}, fold)[0] for fold in classifier.folds]
     stated = np.array(by_fold)
     return (rules.calibrator.calibrate(stated) if rules else stated).mean(0), ""

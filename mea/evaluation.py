@@ -14,7 +14,7 @@ from mea.rules import Rules, learn_rules
 from mea.scores import score_predictions
 from mea.selective import measure_aurc, score_selective
 from mea.splits import IDENTITY, group_recordings, hash_split
-from mea.votes import add_predictions, get_probabilities
+from mea.votes import add_predictions, get_probabilities, vote_recordings
 
 Predict = Callable[[pd.DataFrame, dict[str, Events], int], np.ndarray]
 
@@ -45,6 +45,15 @@ def predict_held_out(
         for fold, part in chunks[chunks["fold"].isin(classifier.folds)].groupby("fold")
     ]
     return pd.concat(parts).sort_index(ignore_index=True)
+
+
+def judge_held_out(
+    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], by_chunk: pd.DataFrame
+) -> pd.DataFrame:
+    """Every scored recording's probabilities as stated: by what judges recordings, else by the vote of its chunks."""
+    if classifier.judges_recordings:
+        by_chunk = predict_held_out(classifier, chunks, events, classifier.predict_whole)
+    return vote_recordings(by_chunk, classifier.labels)
 
 
 def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,19 +29,22 @@ from mea.classifier import (
     estimator_file,
     fold_file,
     inner_file,
+    judge_file,
     load_fold,
     make_view,
     run_network,
     save_fold,
+    save_judge,
 )
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
 from mea.files import hash_file
 from mea.folds import FoldJob
-from mea.models import ESTIMATORS, rate
+from mea.models import ESTIMATORS, JUDGES, rate
+from mea.models.machine import fit_judge
 from mea.parallel import count_workers, run_parallel
-from mea.splits import IDENTITY, assign_inner_folds, choose_validation, hash_split
+from mea.splits import IDENTITY, assign_inner_folds, choose_validation, group_recordings, hash_split
 from mea.tables import write_table
 from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
 from mea.votes import add_predictions, vote_recordings
@@ -71,7 +75,8 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     if job.train["model"] in ESTIMATORS:
         model = ESTIMATORS[job.train["model"]]
         _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
-        inner = _predict_inner_folds(model, job, training, events)
+        judged = job.train["model"] in JUDGES
+        inner = (_fit_judge if judged else _predict_inner_folds)(model, job, training, events)
         curves: list[list[float]] = []
     else:
         key = make_key(_describe_job(job), CODE)
@@ -94,7 +99,9 @@ def describe_first(model: str, chunks: pd.DataFrame, array: Path) -> None:
 
 def _describe_one(part: tuple[str, pd.DataFrame, Path]) -> None:
     model, chunks, array = part
-    ESTIMATORS[model].describe_chunks(chunks, load_recordings(array, chunks["recording"].unique()))
+    events = load_recordings(array, chunks["recording"].unique())
+    describe = JUDGES[model].describe_recordings if model in JUDGES else ESTIMATORS[model].describe_chunks
+    describe(chunks, events)
 
 
 def _fit_estimator(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events], path: Path):
@@ -118,6 +125,24 @@ def _predict_inner_folds(
         estimator = model.build_estimator(job.train["seed"]).fit(values[~held], targets[~held])
         probabilities[held] = estimator.predict_proba(values[held])
     return _vote_inside(job, training, probabilities)
+
+
+def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
+    """Fit what judges whole recordings, and give those of the training side as judged without their group."""
+    names, looks = model.describe_recordings(training, events)
+    recordings = training.drop_duplicates("recording").set_index("recording").loc[names].reset_index()
+    targets = recordings["label"].map(job.labels.index).to_numpy(int)
+    cultures = group_recordings(recordings, "culture")
+    level = "recording" if job.level == "chunk" else job.level
+    try:
+        folds = _split_inside(assign_inner_folds, replace(job, level=level), recordings)
+    except MeaError as error:
+        warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+        folds = None
+    judge, inner = fit_judge(looks, targets, cultures, folds, len(job.labels))
+    save_judge(job.folder / judge_file(job.fold), judge)
+    table = add_predictions(recordings[: len(inner)], inner, job.labels)
+    return table[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
 
 
 def _predict_validation(

@@ -19,6 +19,7 @@ from mea.confounds import audit_confounds, describe_audit, explain_confounds, ta
 from mea.evaluation import (
     apply_inner_rules,
     check_split,
+    judge_held_out,
     list_fold_scores,
     predict_held_out,
     score_level,
@@ -59,7 +60,7 @@ def evaluate(
     events = load_recordings(array, chunks["recording"].unique())
     by_chunk = predict_held_out(trained, chunks, events, trained.predict)
     by_rate = vote_recordings(predict_held_out(trained, chunks, events, trained.predict_baseline), labels)
-    stated = vote_recordings(by_chunk, labels)
+    stated = judge_held_out(trained, chunks, events, by_chunk)
     choices = (params.target_error, params.confidence_level, params.seed)
     by_recording, inner = apply_inner_rules(trained, stated, *choices)
     rules = learn_rules(stated, labels, *choices)

@@ -1,10 +1,14 @@
-"""Summary features of each chunk, and a linear classifier: seconds to train, and hard to beat.
+"""Summary features of recordings and of their chunks: a minute or two to train, and hard to beat.
 
 It sees what :mod:`mea.features` measures (intervals, bursts, synchrony, network bursts, spread over electrodes) and no
-single spike. Take it first, with chunks long enough to hold bursts (split.chunk_s of 10 s and more).
+single spike. A recording is judged as a whole, by a support vector machine that looks away from what differs between
+cultures (:mod:`mea.models.machine`); single chunks, by logistic regression. Take it first, with chunks long enough to
+hold bursts (split.chunk_s of 10 s and more).
 """
 
 import tempfile
+import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ from mea.cache import fetch_file, make_key
 from mea.events import Events
 from mea.features import describe_piece
 
+FEWEST = 6  # chunks of a recording whose thirds are looked at
 CODE = (
     mea.features,
     mea.features.bursts,
@@ -56,18 +61,60 @@ def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarr
     return pd.concat(parts.values()).loc[chunks.index].to_numpy()
 
 
+def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
+    """Features of whole recordings, and of the thirds of each.
+
+    Parameters
+    ----------
+    chunks
+        Of the recordings; what they do not cover is not looked at.
+    events
+        Of each recording.
+
+    Returns
+    -------
+    names
+        (n,) the recordings, sorted.
+    looks
+        (n, 4, 3 * n_features): whole, first, second and last third of its chunks; of each the features of the stretch,
+        then mean and standard deviation over its chunks. NaN where one is undefined. With fewer than six chunks a third
+        says too little, and the whole stands in its place.
+    """
+    names, looks = [], []
+    for name, part in chunks.groupby("recording", sort=True):
+        values = describe_chunks(part, events)
+        edges = [0, len(part) // 3, 2 * len(part) // 3, len(part)]
+        thirds = list(pairwise(edges)) if len(part) >= FEWEST else [(0, len(part))] * 3
+        names.append(name)
+        looks.append([_look(part, values, events[name], *span) for span in [(0, len(part)), *thirds]])
+    return np.array(names), np.array(looks)
+
+
+def _look(part: pd.DataFrame, values: np.ndarray, events: Events, first: int, last: int) -> np.ndarray:
+    start_s, stop_s = part["start_s"].iloc[first], part["stop_s"].iloc[last - 1]
+    whole = _measure(events, "stretch", [(float(start_s), float(stop_s))])[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # undefined in every chunk: NaN is what is wanted
+        return np.concatenate([whole, np.nanmean(values[first:last], axis=0), np.nanstd(values[first:last], axis=0)])
+
+
 def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:
     """(n, n_features) of all chunks of a recording, from its beginning."""
     chunk_s = round(float(chunk_s), 6)
     count = int(round(events.duration_s / chunk_s, 6))
+    return _measure(events, "chunks", [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
+
+
+def _measure(events: Events, what: str, windows: list[tuple[float, float]]) -> np.ndarray:
+    """(n_windows, n_features), from the cache where they were measured before."""
 
     def measure(path: Path) -> None:
-        rows = [describe_piece(events, k * chunk_s, (k + 1) * chunk_s) for k in range(count)]
-        np.save(path, np.array(rows))
+        np.save(path, np.array([describe_piece(events, *window) for window in windows]))
 
     with tempfile.TemporaryDirectory(prefix="mea-features-") as folder:
         path = Path(folder) / "features.npy"
-        fetch_file(make_key({"events": events.content_sha256, "chunk_s": chunk_s}, CODE), path, measure)
+        values = {"events": events.content_sha256, what: windows}
+        fetch_file(make_key(values, CODE), path, measure)
         return np.load(path)
 
 
