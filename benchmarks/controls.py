@@ -58,7 +58,7 @@ WORK = {
 COLUMNS = ["control", "honest", "low", "high", "chunk"]
 
 
-def run_controls(seeds: int, settings: list[str]) -> pd.DataFrame:
+def run_controls(seeds: int, settings: list[str], out: Path) -> pd.DataFrame:
     """Run every control with every seed.
 
     Parameters
@@ -67,6 +67,8 @@ def run_controls(seeds: int, settings: list[str]) -> pd.DataFrame:
         1, 2, … of the simulation, and of the permuted labels.
     settings
         ``section.key=value`` on top of ``params.yaml``.
+    out
+        Where the runs so far are written after each seed.
 
     Returns
     -------
@@ -83,6 +85,7 @@ def run_controls(seeds: int, settings: list[str]) -> pd.DataFrame:
                 for control in (name for name, needed in EFFECT.items() if needed == effect):
                     permuted = [f"split.permute_labels={seed}"] if control == "permuted" else []
                     rows.append({"control": control, "seed": seed, **compare_splits(folder, [*settings, *permuted])})
+        write_table(out, pd.DataFrame(rows))  # what is done is kept, should the rest be interrupted
     table = pd.DataFrame(rows)
     return table.sort_values("control", key=lambda name: name.map(list(EFFECT).index), kind="stable", ignore_index=True)
 
@@ -159,7 +162,7 @@ def main() -> None:
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/controls.csv"), help="every run, one line each")
     arguments = parser.parse_args()
-    table = run_controls(arguments.seeds, [*QUICK, *arguments.set])
+    table = run_controls(arguments.seeds, [*QUICK, *arguments.set], arguments.out)
     write_table(arguments.out, table)
     print(summarise(table))
 
