@@ -119,7 +119,7 @@ def _describe_calls(rules: Rules) -> str:
     if np.isnan(rules.least_confidence):
         return f"none: {rules.too_few}"
     if rules.least_confidence == 0:
-        return f"all: {rules.too_few}"
+        return f"all: {rules.too_few or 'no more of the recordings held out were wrong than is acceptable'}"
     percent = f"{100 * rules.target_error:.3g} %"
     return f"those with a confidence of {_show(rules.threshold)} or more, for at most {percent} wrong calls"
 
@@ -188,7 +188,10 @@ def _tell_worth(figures: dict[str, Any]) -> list[str]:
         ("metadata alone: accuracy", baseline["metadata"]["accuracy"]),
         ("metadata alone: p-value", baseline["metadata"]["p_value"]),
         ("labels permuted between groups: p-value", figures["permutation"]["p_value"]),
-        ("the smallest p-value that could be reached", figures["permutation"]["smallest_p"]),
+        (
+            "about the smallest p-value there can be here",
+            figures["permutation"]["smallest_p"],
+        ),
         ("what a split by chunk would add to the accuracy", figures["optimism"]["gap"]),
         ("chunks whose recording the features name", identity["recording_accuracy"]),
         ("the same by guessing", identity["chance"]),

@@ -95,8 +95,7 @@ class Duplicate:
         return (
             f"{self.second} and {self.first} share {self.share:.0%} of the spike patterns in {self.overlap_s:.4g} s "
             f"({self.second} begins {when} {self.first}): one measurement under two names, cropped, scaled or copied. "
-            "It would count twice, whichever group it is in. Remove one of them (and its line in recordings.csv), or "
-            "crop them so that they do not overlap."
+            "It would count twice, whichever group it is in. Remove one of them (and its line in recordings.csv)."
         )
 
 

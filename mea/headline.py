@@ -36,7 +36,7 @@ def describe_results(metrics: Path, classified: Path) -> str:
         f"  metadata alone      {_show(baseline['metadata']['accuracy'])}",
         f"  majority class      {_show(baseline['majority']['accuracy'])}",
         f"  chance              p = {_show_number(figures['permutation']['p_value'])}, labels permuted between groups "
-        f"(smallest possible {_show_number(figures['permutation']['smallest_p'])})",
+        f"(at least about {_show_number(figures['permutation']['smallest_p'])})",
         f"  split by chunk      would have shown {_show(figures['optimism']['chunk_split_accuracy'])} of chunks, not "
         f"{_show(figures['optimism']['honest_accuracy'])} (linear probe on the same features)",
     ]

@@ -15,7 +15,7 @@ from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.repo.brancher import switch
 from dvc.repo.experiments.utils import exp_refs
-from dvc.scm import RevError, resolve_rev
+from dvc.scm import RevError, SCMError, resolve_rev
 from dvc.stage import PipelineStage
 from dvc_data.index import DataIndexDirError
 
@@ -108,7 +108,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _open_project(root: Path | None) -> Iterator[Repo]:
     try:
         repo = Repo(str(root) if root else None)
-    except NotDvcRepoError:
+    except (NotDvcRepoError, SCMError):
         raise MeaError(f"{root or Path.cwd()}: no DVC project here. Run in the project's folder.") from None
     with repo:
         yield repo

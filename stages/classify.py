@@ -26,8 +26,10 @@ def classify(params: Params, model: Path, out: Path) -> None:
     classifier = load_classifier(model)
     table = classify_source(classifier, None if params.source == "none" else Path(params.source))
     write_table(out, table)
-    refused = (table["decision"] == "refused").sum()
-    report(f"{len(table) - refused} recordings called, {refused} refused: {out}")
+    refused = table["decision"] == "refused"
+    flagged = (~refused & (table["flags"].fillna("") != "")).sum()
+    strange = f" ({flagged} of them flagged: look before you trust it)" if flagged else ""
+    report(f"{(~refused).sum()} recordings called{strange}, {refused.sum()} refused: {out}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ WORTH = {
     "metadata alone: accuracy": ("baseline", "metadata", "accuracy"),
     "metadata alone: p-value": ("baseline", "metadata", "p_value"),
     "labels permuted between groups: p-value": ("permutation", "p_value"),
-    "the smallest p-value that could be reached": ("permutation", "smallest_p"),
+    "about the smallest p-value there can be here": ("permutation", "smallest_p"),
     "what a split by chunk would add to the accuracy": ("optimism", "gap"),
     "chunks whose recording the features name": ("identity", "recording_accuracy"),
     "the same by guessing": ("identity", "chance"),

@@ -428,7 +428,9 @@ def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     baseline = {"models/rate", "estimators"}  # fitted anew every time
     imported = {path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea" / "fitting.py")}
     keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in CODE}
-    estimators = {name for name in imported if name.startswith(("features/", "models/features", "models/machine"))}  # so are these
+    estimators = {
+        name for name in imported if name.startswith(("features/", "models/features", "models/machine"))
+    }  # so are these
     assert imported - harmless - baseline - estimators == keyed
 
 
