@@ -264,7 +264,7 @@ def load_classifier(folder: Path) -> Classifier:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise MeaError(
-            f"{path}: no such file; no classifier was trained there. Run dvc repro, or dvc pull, or name another --model."
+            f"{path}: no such file; no classifier was trained there. Run dvc repro or dvc pull, or name one by --model."
         )
     values = read_json(path)
     version = values.pop("format_version", None)
