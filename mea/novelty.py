@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 
 from mea.cleaning import measure_noise
+from mea.descriptions import describe_windows
 from mea.errors import MeaError
 from mea.events import Events
 from mea.feature_space import Space, find_space, foretell_distance, measure_held_out
-from mea.features import describe_piece, list_families
+from mea.features import list_families
 from mea.files import fresh_file
 from mea.parallel import run_parallel
 
@@ -131,7 +132,7 @@ def measure_recording(events: Events, used_s: float, threshold: float) -> Measur
         dead = noise <= DEAD_SHARE * np.quantile(noise, 0.75)
         values |= {"gain_uv": np.median(events.volts_per_count) * 1e6, "dead_share": dead.mean()}
         values |= {"noise_uv": np.nan if dead.all() else np.median(noise[~dead])}
-    return Measured({name: float(values[name]) for name in CHECKS}, describe_piece(events, 0.0, used_s))
+    return Measured({name: float(values[name]) for name in CHECKS}, describe_windows(events, [(0.0, float(used_s))])[0])
 
 
 def gain_experience(measured: list[Measured], groups: np.ndarray) -> Experience:

@@ -9,11 +9,11 @@ import quantities as pq
 from elephant.conversion import BinnedSpikeTrain
 from elephant.spike_train_correlation import correlation_coefficient
 from elephant.statistics import cv, fanofactor, isi, lv
-from test_features import make_lively, name_features
+from spike_trains import make_lively, name_features
 
 from mea.features.correlations import correlate_counts
 from mea.features.intervals import EDGES_MS, count_intervals, measure_irregularity
-from mea.features.trains import cut_trains
+from mea.features.trains import order_spikes
 
 DURATION_S = 40
 
@@ -25,7 +25,7 @@ def events():
 
 @pytest.fixture(scope="module")
 def trains(events):
-    return cut_trains(events, 0, DURATION_S)
+    return order_spikes(events)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from mea.errors import MeaError
 from mea.events import save_events
 from mea.fitting import CODE, fit_fold
 from mea.folds import describe_training, plan_folds, summarise_curves
-from mea.models import features
 from mea.models.cnn_lstm import CnnLstm
 from mea.splits import assign_folds, choose_validation, cut_chunks
 from mea.training import CURVES, Schedule, choose_device, train_network
@@ -429,18 +428,9 @@ def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     imported = {path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea" / "fitting.py")}
     keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in CODE}
     estimators = {
-        name for name in imported if name.startswith(("features/", "models/features", "models/machine"))
+        name for name in imported if name.startswith(("descriptions", "features/", "models/features", "models/machine"))
     }  # so are these
     assert imported - harmless - baseline - estimators == keyed
-
-
-def test_the_key_of_described_chunks_holds_all_code_that_decides_them():
-    harmless = {"__init__", "cache", "errors", "events", "files", "recording", "views"}  # the key holds the events
-    imported = {
-        path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea/features/__init__.py")
-    }
-    keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in features.CODE}
-    assert imported | {"features/__init__"} - harmless == keyed | (imported & harmless)
 
 
 def test_device_is_named_and_checked(monkeypatch):

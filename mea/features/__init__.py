@@ -9,11 +9,11 @@ its decimal point. An undefined measure (the size of bursts where there are none
 """
 
 import warnings
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
-from mea.errors import BadRecording, MeaError
 from mea.events import Events
 from mea.features.bursts import describe_bursts
 from mea.features.correlations import describe_correlations
@@ -22,7 +22,7 @@ from mea.features.network_bursts import describe_network_bursts
 from mea.features.population import describe_population
 from mea.features.rates import describe_rates
 from mea.features.together import describe_together
-from mea.features.trains import Trains, cut_trains, empty_trains, slice_trains
+from mea.features.trains import Trains, cut_trains, empty_trains, order_spikes
 from mea.features.waveforms import describe_waveforms
 
 FAMILIES = {
@@ -50,49 +50,34 @@ def describe_piece(events: Events, start_s: float, stop_s: float) -> np.ndarray:
     MeaError
         If the window is empty or leaves the recording.
     """
-    return _describe_trains(cut_trains(events, start_s, stop_s), events)
+    return describe_pieces(events, [(start_s, stop_s)])[0]
 
 
-def describe_recording(events: Events, piece_s: float | None, first_s: float | None) -> np.ndarray:
-    """Features of a whole recording, and how they vary along it.
+def describe_pieces(events: Events, windows: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(n_windows, n_features): :func:`describe_piece` of each window, given as start and stop in s."""
+    whole = order_spikes(events)
+    return np.array([_describe_trains(cut_trains(whole, events, *window), events) for window in windows])
+
+
+def summarise_pieces(whole: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """Features of a stretch, and how they vary along it.
 
     Parameters
     ----------
-    events
-        The recording.
-    piece_s
-        Length of a piece, rounded to a sample; a remainder is dropped. None for the whole stretch only.
-    first_s
-        Use only this much of the recording, so that its length cannot tell its class; None for all.
+    whole
+        (n_features,) of the stretch, as :func:`describe_piece` gives them.
+    pieces
+        (n_pieces, n_features) of the pieces it is made of.
 
     Returns
     -------
     np.ndarray
-        float64, named by :func:`list_recording_features`: features of the whole stretch, then the mean and the standard
-        deviation over the pieces in which a feature is defined (NaN where it is in none).
-
-    Raises
-    ------
-    MeaError
-        If ``piece_s`` or ``first_s`` is not longer than a sample.
-    BadRecording
-        If the stretch is shorter than one piece.
+        (3 * n_features,), named by :func:`list_summaries`: features of the whole stretch, then the mean and the
+        standard deviation over the pieces in which a feature is defined (NaN where it is in none).
     """
-    whole = cut_trains(events, 0, _limit_stretch(events, first_s))
-    features = _describe_trains(whole, events)
-    if piece_s is None:
-        return features
-    length = _count_samples(events, "piece_s", piece_s)
-    firsts = range(0, whole.n_samples - length + 1, length)
-    if not firsts:
-        raise BadRecording(
-            f"{events.recording}: {whole.n_samples / whole.rate_hz:g} s are shorter than one piece (piece_s = "
-            f"{piece_s:g} s). Choose shorter pieces, or remove the recording."
-        )
-    pieces = np.stack([_describe_trains(slice_trains(whole, first, first + length), events) for first in firsts])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all pieces undefined: NaN is what is wanted
-        return np.concatenate([features, np.nanmean(pieces, axis=0), np.nanstd(pieces, axis=0)])
+        warnings.simplefilter("ignore", RuntimeWarning)  # undefined in every piece: NaN is what is wanted
+        return np.concatenate([whole, np.nanmean(pieces, axis=0), np.nanstd(pieces, axis=0)])
 
 
 def list_features(has_waveforms: bool) -> list[str]:
@@ -105,9 +90,9 @@ def list_families(has_waveforms: bool) -> list[str]:
     return [family for family, names in _name_families(has_waveforms).items() for _ in names]
 
 
-def list_recording_features(has_waveforms: bool, with_pieces: bool = True) -> list[str]:
-    """Names of what :func:`describe_recording` returns, in its order: ``whole_...``, ``mean_...``, ``spread_...``."""
-    return [f"{over}_{name}" for over in OVER[: 3 if with_pieces else 1] for name in list_features(has_waveforms)]
+def list_summaries(has_waveforms: bool) -> list[str]:
+    """Names of what :func:`summarise_pieces` returns, in its order: ``whole_...``, ``mean_...``, ``spread_...``."""
+    return [f"{over}_{name}" for over in OVER for name in list_features(has_waveforms)]
 
 
 @cache
@@ -122,18 +107,3 @@ def _describe_trains(trains: Trains, events: Events) -> np.ndarray:
     if events.has_waveforms:
         features += describe_waveforms(trains, events).values()
     return np.array(features, np.float64)
-
-
-def _limit_stretch(events: Events, first_s: float | None) -> float:
-    stop = events.n_samples if first_s is None else min(events.n_samples, _count_samples(events, "first_s", first_s))
-    return stop / events.rate_hz
-
-
-def _count_samples(events: Events, name: str, seconds: float) -> int:
-    samples = round(seconds * events.rate_hz)
-    if samples < 1:
-        raise MeaError(
-            f"{name} = {seconds:g} s of recording {events.recording} ({events.rate_hz} Hz): must hold at least one "
-            "sample. Choose a longer one."
-        )
-    return samples

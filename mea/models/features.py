@@ -6,10 +6,7 @@ cultures (:mod:`mea.models.machine`); single chunks, by logistic regression. Tak
 hold bursts (split.chunk_s of 10 s and more).
 """
 
-import tempfile
-import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,34 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import mea.features.bursts
-import mea.features.correlations
-import mea.features.intervals
-import mea.features.network_bursts
-import mea.features.population
-import mea.features.rates
-import mea.features.statistics
-import mea.features.together
-import mea.features.trains
-import mea.features.waveforms
-from mea.cache import fetch_file, make_key
+from mea.descriptions import describe_windows
 from mea.events import Events
-from mea.features import describe_piece
+from mea.features import summarise_pieces
 
 FEWEST = 6  # chunks of a recording whose thirds are looked at
-CODE = (
-    mea.features,
-    mea.features.bursts,
-    mea.features.correlations,
-    mea.features.intervals,
-    mea.features.network_bursts,
-    mea.features.population,
-    mea.features.rates,
-    mea.features.statistics,
-    mea.features.together,
-    mea.features.trains,
-    mea.features.waveforms,
-)
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -92,30 +66,15 @@ def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tupl
 
 def _look(part: pd.DataFrame, values: np.ndarray, events: Events, first: int, last: int) -> np.ndarray:
     start_s, stop_s = part["start_s"].iloc[first], part["stop_s"].iloc[last - 1]
-    whole = _measure(events, "stretch", [(float(start_s), float(stop_s))])[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # undefined in every chunk: NaN is what is wanted
-        return np.concatenate([whole, np.nanmean(values[first:last], axis=0), np.nanstd(values[first:last], axis=0)])
+    whole = describe_windows(events, [(float(start_s), float(stop_s))])[0]
+    return summarise_pieces(whole, values[first:last])
 
 
 def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:
     """(n, n_features) of all chunks of a recording, from its beginning."""
     chunk_s = round(float(chunk_s), 6)
     count = int(round(events.duration_s / chunk_s, 6))
-    return _measure(events, "chunks", [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
-
-
-def _measure(events: Events, what: str, windows: list[tuple[float, float]]) -> np.ndarray:
-    """(n_windows, n_features), from the cache where they were measured before."""
-
-    def measure(path: Path) -> None:
-        np.save(path, np.array([describe_piece(events, *window) for window in windows]))
-
-    with tempfile.TemporaryDirectory(prefix="mea-features-") as folder:
-        path = Path(folder) / "features.npy"
-        values = {"events": events.content_sha256, what: windows}
-        fetch_file(make_key(values, CODE), path, measure)
-        return np.load(path)
+    return describe_windows(events, [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
 
 
 def build_estimator(seed: int) -> Pipeline:

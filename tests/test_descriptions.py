@@ -1,0 +1,62 @@
+"""Features measured once and kept: what the key holds, and who shares them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from arrays import make_events
+from closure import ROOT, find_closure
+
+from mea.descriptions import CODE, describe_windows
+from mea.features import describe_piece, list_features
+from mea.models.features import describe_recordings
+from mea.novelty import measure_recording
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def count_kept(folder: Path) -> int:
+    return len(list(folder.rglob("*.npy")))
+
+
+def test_windows_are_described_once(own_cache):
+    events, windows = make_events(), [(0.0, 1.0), (1.0, 4.0)]
+    expected = np.stack([describe_piece(events, *window) for window in windows])
+    for _ in range(2):
+        np.testing.assert_array_equal(describe_windows(events, windows), expected)
+    assert count_kept(own_cache) == 1
+
+
+def test_the_same_counts_at_another_gain_are_described_anew():
+    """The planted fault: a key of the counts alone would give the amplitudes of the first."""
+    events = make_events()
+    louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 2)
+    assert events.content_sha256 == louder.content_sha256
+    one, other = (describe_windows(both, [(0.0, 4.0)])[0] for both in (events, louder))
+    place = list_features(True).index("amplitude_log10_median_uv")
+    assert other[place] - one[place] == pytest.approx(np.log10(2))
+
+
+def test_novelty_finds_what_the_model_has_measured(own_cache):
+    events = make_events()
+    chunks = pd.DataFrame({"recording": "r1", "start_s": [0.0, 2.0], "stop_s": [2.0, 4.0]})
+    describe_recordings(chunks, {"r1": events})
+    kept = count_kept(own_cache)
+    assert kept > 0
+    measure_recording(events, np.inf, 5.0)
+    assert count_kept(own_cache) == kept
+
+
+def test_the_key_holds_all_code_that_decides_features():
+    harmless = {"__init__", "cache", "errors", "events", "files", "recording", "views"}  # the key holds the events
+    imported = {
+        path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea/features/__init__.py")
+    }
+    keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in CODE}
+    assert imported | {"features/__init__"} - harmless == keyed | (imported & harmless)
