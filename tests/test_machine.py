@@ -7,6 +7,7 @@ from sklearn.svm import SVC
 from mea.models.machine import (
     CLIP,
     Strengths,
+    choose_factors,
     choose_strengths,
     find_differences,
     fit_judge,
@@ -14,6 +15,7 @@ from mea.models.machine import (
     fit_machine,
     judge_recordings,
     measure_squares,
+    prepare_training,
     shrink_differences,
 )
 
@@ -32,7 +34,8 @@ def make_lab(seed=0, cultures=12, each=6, size=20, effect=1.0, fingerprint=4.0):
 def test_differences_of_cultures_are_shrunk_and_nothing_else():
     looks, targets, culture = make_lab()
     values = looks[:, 0]
-    directions, factors = find_differences(values, targets.astype(int), culture, 0.1)
+    directions, variances = find_differences(values, targets.astype(int), culture)
+    factors = choose_factors(variances, 0.1)
     assert (factors[:6] < 0.5).all() and (factors <= 1).all() and (np.diff(factors) >= 0).all()
     np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
     shrunk = shrink_differences(values, directions, factors)
@@ -50,7 +53,7 @@ def test_new_cultures_are_told_better_than_by_a_plain_machine():
     for seed in range(6):
         looks, targets, culture = make_lab(seed, cultures=40, effect=1.5)
         training = culture < 28
-        machine = fit_machine(looks[training], targets[training], culture[training], Strengths())
+        machine = fit_machine(prepare_training(looks[training], targets[training], culture[training]), Strengths())
         ours.append(((machine.decide(looks[~training]) > 0) == targets[~training]).mean())
         values = looks[:, 0]
         naive = SVC(C=10, gamma="scale").fit(values[training], targets[training])
@@ -60,7 +63,9 @@ def test_new_cultures_are_told_better_than_by_a_plain_machine():
 
 def test_without_differences_it_is_scikit_learns_machine():
     looks, targets, _ = make_lab(fingerprint=0.0)
-    machine = fit_machine(looks, targets, targets, Strengths(3.0, 0.2, 0.1))  # one culture a class: no differences
+    machine = fit_machine(
+        prepare_training(looks, targets, targets), Strengths(3.0, 0.2, 0.1)
+    )  # one culture a class: no differences
     values = np.clip((looks[:, 0] - looks[:, 0].mean(0)) / looks[:, 0].std(0), -CLIP, CLIP)
     reference = SVC(C=3.0, gamma=0.2 / values.var(0).sum()).fit(values, targets)
     np.testing.assert_allclose(machine.decide(looks), reference.decision_function(values), atol=1e-6)
@@ -77,7 +82,7 @@ def test_undefined_features_count_as_the_median():
     looks, targets, culture = make_lab()
     looks[0, 0, :5] = np.nan
     looks[:, 0, 7] = np.nan  # defined for nobody
-    machine = fit_machine(looks, targets, culture, Strengths())
+    machine = fit_machine(prepare_training(looks, targets, culture), Strengths())
     filled = looks.copy()
     filled[0, 0, :5] = machine.median[:5]
     assert np.isfinite(machine.decide(looks)).all()
@@ -111,9 +116,10 @@ def test_what_is_held_out_inside_has_no_part_in_its_own_decision():
     spoiled = looks.copy()
     spoiled[folds == 0] = np.random.default_rng(9).normal(size=spoiled[folds == 0].shape)
     strengths, decisions = choose_strengths(looks, targets, culture, folds)
-    machine = fit_machine(looks[folds != 0], targets[folds != 0], culture[folds != 0], strengths)
+    others = folds != 0
+    machine = fit_machine(prepare_training(looks[others], targets[others], culture[others]), strengths)
     np.testing.assert_array_equal(machine.decide(looks[folds == 0]), decisions[folds == 0])
-    again = fit_machine(spoiled[folds != 0], targets[folds != 0], culture[folds != 0], strengths)
+    again = fit_machine(prepare_training(spoiled[others], targets[others], culture[others]), strengths)
     np.testing.assert_array_equal(again.support, machine.support)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
 
 CLIP = 3.0  # standard deviations; what lies beyond is as odd as that
 COSTS = (1.0, 10.0)
@@ -76,8 +77,32 @@ class Machine:
         return np.clip((filled - self.mean) / self.spread, -CLIP, CLIP)
 
 
-def fit_machine(looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, strengths: Strengths) -> Machine:
-    """Train one class against the others.
+@dataclass(frozen=True)
+class Training:
+    """What a machine is trained with, ready for any strengths.
+
+    Attributes
+    ----------
+    scaler
+        A machine that does nothing but scale.
+    values
+        (m, p) scaled looks, one recording after the other.
+    targets, weights
+        (m,) 1 for the class, and how much each look counts: both classes, and all recordings of one, alike.
+    directions, variances
+        (k, p) in which cultures of one class differ, and (k,) how much.
+    """
+
+    scaler: Machine
+    values: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+
+
+def prepare_training(looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray) -> Training:
+    """Scale, and find in what the cultures of one class differ.
 
     Parameters
     ----------
@@ -87,21 +112,25 @@ def fit_machine(looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, st
         (n,) bool, of the class.
     cultures
         (n,) culture of each.
-    strengths
-        Of the training.
     """
     n_looks = looks.shape[1]
     table = looks.reshape(-1, looks.shape[2])
     positive, group = np.repeat(targets, n_looks).astype(int), np.repeat(cultures, n_looks)
-    machine = _fit_scaler(table)
-    values = machine.scale(table)
-    directions, factors = find_differences(values, positive, group, strengths.shrink)
-    values = shrink_differences(values, directions, factors)
+    scaler = _fit_scaler(table)
+    values = scaler.scale(table)
+    weights = compute_sample_weight("balanced", positive) / n_looks
+    return Training(scaler, values, positive, weights, *find_differences(values, positive, group))
+
+
+def fit_machine(training: Training, strengths: Strengths) -> Machine:
+    """Train one class against the others."""
+    factors = choose_factors(training.variances, strengths.shrink)
+    values = shrink_differences(training.values, training.directions, factors)
     gamma = strengths.width / max(values.var(0).sum(), 1e-12)
-    model = SVC(C=strengths.cost, gamma=gamma).fit(values, positive, sample_weight=_balance(positive) / n_looks)
+    model = SVC(C=strengths.cost, gamma=gamma).fit(values, training.targets, sample_weight=training.weights)
     return replace(
-        machine,
-        directions=directions,
+        training.scaler,
+        directions=training.directions,
         factors=factors,
         support=model.support_vectors_,
         weights=model.dual_coef_[0],
@@ -121,10 +150,8 @@ def _fit_scaler(table: np.ndarray) -> Machine:
     return Machine(median, filled.mean(0), spread, nothing, np.zeros(0), nothing, np.zeros(0), 0.0, 1.0)
 
 
-def find_differences(
-    values: np.ndarray, targets: np.ndarray, cultures: np.ndarray, shrink: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Directions in which the means of cultures of one class differ, (k, p), and what to leave of each, (k,)."""
+def find_differences(values: np.ndarray, targets: np.ndarray, cultures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions in which the means of cultures of one class differ, (k, p), and their variance along each, (k,)."""
     rows = []
     for target in np.unique(targets):
         own = targets == target
@@ -132,8 +159,12 @@ def find_differences(
         rows.append(means - means.mean(0))
     differences = np.concatenate(rows)
     _, sizes, directions = np.linalg.svd(differences / np.sqrt(len(differences)), full_matrices=False)
-    variances = sizes**2
-    return directions, 1 / np.sqrt(1 + variances / (shrink * max(variances.mean(), 1e-12)))
+    return directions, sizes**2
+
+
+def choose_factors(variances: np.ndarray, shrink: float) -> np.ndarray:
+    """(k,) what to leave of directions with these variances."""
+    return 1 / np.sqrt(1 + variances / (shrink * max(variances.mean(), 1e-12)))
 
 
 def shrink_differences(values: np.ndarray, directions: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -147,10 +178,6 @@ def measure_squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum(squares, 0)
 
 
-def _balance(targets: np.ndarray) -> np.ndarray:
-    return (len(targets) / 2 / np.bincount(targets, minlength=2))[targets]
-
-
 def choose_strengths(
     looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray
 ) -> tuple[Strengths, np.ndarray]:
@@ -158,24 +185,25 @@ def choose_strengths(
 
     Only looks at whole recordings are compared, the first of each: enough to choose by.
     """
+    tried = [Strengths(*each) for each in product(COSTS, WIDTHS, SHRINKS)]
     best, lowest = Strengths(), np.inf
-    for cost, width, shrink in product(COSTS, WIDTHS, SHRINKS):
-        strengths = Strengths(cost, width, shrink)
-        loss = fit_link(decide_held_out(looks[:, :1], targets, cultures, folds, strengths), targets)[2]
+    for strengths, decisions in zip(tried, decide_held_out(looks[:, :1], targets, cultures, folds, tried)):
+        loss = fit_link(decisions, targets)[2]
         if loss < lowest - 1e-9:
             best, lowest = strengths, loss
-    return best, decide_held_out(looks, targets, cultures, folds, best)
+    return best, decide_held_out(looks, targets, cultures, folds, [best])[0]
 
 
 def decide_held_out(
-    looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray, strengths: Strengths
+    looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray, tried: list[Strengths]
 ) -> np.ndarray:
-    """(n,) decision of each recording by a machine that has not seen its fold."""
-    decisions = np.zeros(len(targets))
+    """(len(tried), n) decision of each recording by machines of each strengths that have not seen its fold."""
+    decisions = np.zeros((len(tried), len(targets)))
     for fold in np.unique(folds):
         held = folds == fold
-        machine = fit_machine(looks[~held], targets[~held], cultures[~held], strengths)
-        decisions[held] = machine.decide(looks[held])
+        training = prepare_training(looks[~held], targets[~held], cultures[~held])
+        for number, strengths in enumerate(tried):
+            decisions[number, held] = fit_machine(training, strengths).decide(looks[held])
     return decisions
 
 
@@ -184,7 +212,9 @@ def fit_link(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float, 
     size = max(decisions.std(), 1e-12)
     model = LogisticRegression(C=10, class_weight="balanced").fit(decisions[:, None] / size, targets)
     odds = model.decision_function(decisions[:, None] / size)
-    loss = np.average(np.logaddexp(0, np.where(targets, -odds, odds)), weights=_balance(targets.astype(int)))
+    loss = np.average(
+        np.logaddexp(0, np.where(targets, -odds, odds)), weights=compute_sample_weight("balanced", targets)
+    )
     return float(model.coef_[0, 0] / size), float(model.intercept_[0]), float(loss)
 
 
@@ -224,7 +254,7 @@ def fit_judge(
             strengths, decisions = choose_strengths(looks, own, cultures, folds)
             link = fit_link(decisions, own)[:2]
             odds.append(link[0] * decisions + link[1])
-        machine = fit_machine(looks, own, cultures, strengths)
+        machine = fit_machine(prepare_training(looks, own, cultures), strengths)
         arrays = {name: np.atleast_1d(np.asarray(value, np.float64)) for name, value in vars(machine).items()}
         judge |= {f"{label}.{name}": value for name, value in (arrays | {"link": np.array(link)}).items()}
     inner = share_odds(np.array(odds).T, n_labels) if odds else np.zeros((0, n_labels))
