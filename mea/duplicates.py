@@ -1,24 +1,29 @@
 """Whether two recordings hold the same measurement: told by digests, and by spikes where one was cropped or scaled.
 
-A pattern is the lengths of some consecutive intervals between the spikes of one electrode. It stays the same when a
-recording is cropped, scaled, flipped in sign, given another zero or stripped of electrodes. Patterns are compared by
-hash, and only a sample of them, chosen by the hash itself, so that two recordings keep the same ones (Broder, "On the
-resemblance and containment of documents", 1997, doi:10.1109/SEQUEN.1997.666900). Two recordings are one measurement
-when many patterns agree and all with one shift in time, as in Wang, "An industrial-strength audio search algorithm",
-ISMIR 2003: patterns that are alike by chance agree at shifts all over the place.
+A pattern is the lengths of some consecutive intervals between the spikes of one electrode, whichever way time runs. It
+stays the same when a recording is cropped, scaled, flipped in sign, given another zero or stripped of electrodes. Half
+of the patterns, chosen by their hash, are told apart by their electrode, too: a heartbeat is the same everywhere. The
+others are not, and stay the same when electrodes change places.
+
+Patterns are compared by hash, and only a sample of them, chosen by the hash itself, so that two recordings keep the
+same ones (Broder, "On the resemblance and containment of documents", 1997, doi:10.1109/SEQUEN.1997.666900). Two
+recordings are one measurement when many patterns agree and all with one shift in time, as in Wang, "An
+industrial-strength audio search algorithm", ISMIR 2003: patterns that are alike by chance agree at shifts all over the
+place. Pieces of a recording that do not overlap share nothing: only the time at which they began may give them away.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mea.errors import MeaError
 from mea.events import Events
 
 INTERVALS = 4
 STEP_S = 0.0002  # intervals are compared in steps of this: spikes may move by a sample when counts are rounded anew
-KEPT = 2048  # patterns of a recording: 40 kB, and an overlap of 2 % of the longer recording still shares about 40
+KEPT = 4096  # patterns of a recording: 100 kB, and an overlap of 2 % of the longer recording still shares about 80
 LAG_S = 0.0005  # two agreeing patterns have the same shift when they differ by less
 LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 2 in common at one shift
 LEAST_STRETCHES = 3  # one stretch of equal heartbeats is seen on all electrodes at once, and is one coincidence
@@ -26,6 +31,7 @@ LEAST_SHARE = 0.2
 MOST_RECORDINGS = 16  # what stands in more of them, and in more than half, is a protocol of stimuli and not a copy
 NEIGHBOURS = 8  # a pattern of r recordings is compared with the next few only: work grows with r, not with its square
 MOST_NAMED = 10
+MOST_STARTS = 3
 LAGS = 1 << 34  # shifts of up to 49 days
 
 
@@ -44,11 +50,14 @@ class Content:
     ceiling
         Every pattern with a hash of at most this was kept.
     hashes
-        (k,) uint64 of the patterns that occur once, ascending; k is about ``KEPT`` at most.
+        (k,) uint64 of the patterns that occur at one time only, ascending; k is about ``KEPT`` at most. Odd for those
+        told apart by their electrode.
     start_s
         (k,) float64 time of each pattern's first spike.
     span_s
-        (k,) float32 from its first spike to its last.
+        (k,) float64 from its first spike to its last.
+    backwards
+        (k,) bool: whether it was hashed from its last spike to its first.
     """
 
     recording: str
@@ -58,6 +67,34 @@ class Content:
     hashes: np.ndarray
     start_s: np.ndarray
     span_s: np.ndarray
+    backwards: np.ndarray
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Patterns that two recordings have in common at one shift.
+
+    Attributes
+    ----------
+    one, other
+        Numbers of the two recordings.
+    hashes
+        (k,) uint64 of the patterns.
+    start_s, stop_s
+        (k,) float64: when each begins and ends in the first recording.
+    lag_s
+        Where the second recording's time 0 is on the first one's clock.
+    is_reversed
+        Whether the second's time runs backwards from there.
+    """
+
+    one: int
+    other: int
+    hashes: np.ndarray
+    start_s: np.ndarray
+    stop_s: np.ndarray
+    lag_s: float
+    is_reversed: bool
 
 
 @dataclass(frozen=True)
@@ -71,11 +108,14 @@ class Duplicate:
     identical
         Whether a digest is equal; the other values are then those of a whole copy.
     share
-        Patterns in common, relative to the recording with fewer of them in the time both cover.
+        Patterns in common, relative to the recording with fewer of them in the time both cover; where electrodes
+        have changed places, of the patterns that do not tell them apart.
     overlap_s
         How long that time is.
     shift_s
-        How much later the second began.
+        How much later the second began, or would have if it did not run backwards.
+    is_reversed
+        Whether the second runs backwards in time.
     """
 
     first: str
@@ -84,6 +124,7 @@ class Duplicate:
     share: float
     overlap_s: float
     shift_s: float
+    is_reversed: bool = False
 
     def __str__(self) -> str:
         if self.identical:
@@ -91,10 +132,11 @@ class Duplicate:
                 f"{self.second} and {self.first} hold the same samples or events: one recording under two names. "
                 "Remove one of them (and its line in recordings.csv)."
             )
-        when = f"{abs(self.shift_s):.4f} s {'after' if self.shift_s >= 0 else 'before'}"
+        begins = f"begins {abs(self.shift_s):.4f} s {'after' if self.shift_s >= 0 else 'before'} {self.first}"
+        how = f"runs backwards against {self.first}" if self.is_reversed else begins
         return (
             f"{self.second} and {self.first} share {self.share:.0%} of the spike patterns in {self.overlap_s:.4g} s "
-            f"({self.second} begins {when} {self.first}): one measurement under two names, cropped, scaled or copied. "
+            f"({self.second} {how}): one measurement under two names, cropped, scaled, rearranged or copied. "
             "It would count twice, whichever group it is in. Remove one of them (and its line in recordings.csv)."
         )
 
@@ -114,7 +156,7 @@ def describe_content(events: Events) -> Content:
     """
     digests = [events.samples_sha256] if len(events) or events.has_waveforms else []
     digests += [events.content_sha256] if len(events) else []
-    ceiling, hashes, first_sample, last_sample = _sample_patterns(events)
+    ceiling, hashes, first_sample, last_sample, backwards = _sample_patterns(events)
     return Content(
         recording=events.recording,
         digests=tuple(digests),
@@ -122,27 +164,58 @@ def describe_content(events: Events) -> Content:
         ceiling=ceiling,
         hashes=hashes,
         start_s=first_sample / events.rate_hz,
-        span_s=((last_sample - first_sample) / events.rate_hz).astype(np.float32),
+        span_s=(last_sample - first_sample) / events.rate_hz,
+        backwards=backwards,
     )
 
 
-def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """The ceiling; (k,) uint64 hash of each pattern and its place; (k,) int64 first and last sample of each pattern."""
+def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The ceiling; of each pattern (k,) uint64 hash, int64 first and last sample, bool whether read backwards."""
     order = np.argsort(events.electrode.astype(np.min_scalar_type(events.n_electrodes)), kind="stable")
     electrode, sample = events.electrode[order], events.peak_sample[order]
     count = max(0, len(sample) - INTERVALS)
     within = electrode[:count] == electrode[INTERVALS:]
     steps = (np.diff(sample) / (STEP_S * events.rate_hz)).astype(np.int64)
-    hashes = (events.row << 32 | events.col).astype(np.uint64)[electrode[:count]]
-    for number in range(INTERVALS):
-        hashes = _mix(hashes + steps[number : number + count].astype(np.uint64))
+    places = (events.row << 32 | events.col).astype(np.uint64)[electrode[:count]]
+    hashes, backwards = _hash_patterns(steps, places)
     ceiling = 2**64 - 1 if within.sum() <= KEPT else int(2**64 * (KEPT / within.sum()))
     kept = np.flatnonzero(within & (hashes <= np.uint64(ceiling)))
     # Equal intervals are a clock's, not a culture's: any two regular trains have them in common.
     kept = kept[np.ptp(steps[kept[:, None] + np.arange(INTERVALS)], axis=1) > 1]
+    kept = kept[np.lexsort((sample[kept], hashes[kept]))]
     unique, index, counts = np.unique(hashes[kept], return_index=True, return_counts=True)
-    chosen = kept[index[counts == 1]]  # a pattern that recurs says nothing about when
-    return ceiling, unique[counts == 1], sample[chosen], sample[chosen + INTERVALS]
+    # A pattern that recurs says nothing about when, unless it is one neuron seen by several electrodes at once.
+    once = sample[kept[index + counts - 1]] - sample[kept[index]] <= LAG_S * events.rate_hz
+    chosen = kept[index[once]]
+    return ceiling, unique[once], sample[chosen], sample[chosen + INTERVALS], backwards[chosen]
+
+
+def _hash_patterns(steps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of ``INTERVALS`` consecutive steps from each place on, and which were read from the last one to the first.
+
+    The direction is decided by the steps themselves, so that it turns when they do.
+
+    Parameters
+    ----------
+    steps
+        (n + INTERVALS - 1,) int64 lengths of the intervals.
+    places
+        (n,) uint64 of the electrodes; decides the hash of every other pattern, which becomes odd.
+
+    Returns
+    -------
+    hashes, backwards
+        (n,) uint64; (n,) bool.
+    """
+    n = len(places)
+    shown = [steps[number : number + n] for number in range(INTERVALS)]
+    backwards = (shown[-1] < shown[0]) | ((shown[-1] == shown[0]) & (shown[-2] < shown[1]))
+    hashes = np.zeros(n, np.uint64)
+    for forth, back in zip(shown, reversed(shown)):
+        hashes = _mix(hashes + np.where(backwards, back, forth).astype(np.uint64))
+    told_apart = (hashes & np.uint64(1)).astype(bool)
+    hashes[told_apart] = _mix(hashes[told_apart] + _mix(places[told_apart])) | np.uint64(1)
+    return hashes, backwards
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
@@ -162,9 +235,34 @@ def check_contents(contents: Iterable[Content]) -> None:
         Naming both, what they share, the shift between them and what to do, a line for each pair.
     """
     found = find_duplicates(list(contents))
+    found.sort(key=lambda duplicate: (duplicate.first, duplicate.second))
     if found:
         more = [f"… and {len(found) - MOST_NAMED} more pairs."] if len(found) > MOST_NAMED else []
         raise MeaError("\n".join([*map(str, found[:MOST_NAMED]), *more]))
+
+
+def explain_same_start(recordings: pd.DataFrame) -> str:
+    """A warning where recordings of one batch began at the same moment; else an empty string.
+
+    Two rigs may be started at once, so this proves nothing; but it is all that can be known of two pieces of one
+    recording that do not overlap.
+
+    Parameters
+    ----------
+    recordings
+        Columns recording, batch, start; an empty start is not known.
+    """
+    known = recordings[recordings["start"].fillna("") != ""]
+    moments = [part for _, part in known.groupby(["batch", "start"]) if len(part) > 1]
+    if not moments:
+        return ""
+    shown = [f"{', '.join(sorted(part['recording'])[:MOST_STARTS])} at {part['start'].iloc[0]}" for part in moments]
+    more = f" and {len(moments) - MOST_STARTS} more" if len(moments) > MOST_STARTS else ""
+    return (
+        f"recordings of one batch began at the same moment ({'; '.join(shown[:MOST_STARTS])}{more}): pieces of one "
+        "recording, unless several rigs were started at once. Keep one piece, or state one culture for all of them in "
+        "recordings.csv, so that they stay on one side"
+    )
 
 
 def find_duplicates(contents: Sequence[Content]) -> list[Duplicate]:
@@ -183,45 +281,44 @@ def find_duplicates(contents: Sequence[Content]) -> list[Duplicate]:
                 found[first, number] = Duplicate(
                     contents[first].recording, content.recording, True, 1.0, content.duration_s, 0.0
                 )
-    for first, second, starts, stops, lag_s in _find_agreements(contents):
-        if (first, second) not in found:
-            duplicate = _judge_agreement(contents[first], contents[second], starts, stops, lag_s)
+    for agreement in _find_agreements(contents):
+        pair = agreement.one, agreement.other
+        if pair not in found:
+            duplicate = _judge_agreement(contents[pair[0]], contents[pair[1]], agreement)
             if duplicate:
-                found[first, second] = duplicate
+                found[pair] = duplicate
     return [found[pair] for pair in sorted(found)]
 
 
-def _find_agreements(contents: Sequence[Content]) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, float]]:
-    """Pairs of recordings with enough patterns in common at one shift, those with most in common first.
-
-    Yields
-    ------
-    tuple
-        Numbers of the two recordings; (k,) float64 start and stop of each common pattern in the first one, in s; the
-        shift in s.
-    """
+def _find_agreements(contents: Sequence[Content]) -> Iterator[Agreement]:
+    """Pairs of recordings with enough patterns in common at one shift, those with most in common first."""
     if not contents:
         return
-    start_s = np.concatenate([content.start_s for content in contents])
-    span_s = np.concatenate([content.span_s for content in contents])
+    hashes, start_s, span_s, backwards = (
+        np.concatenate([getattr(content, name) for content in contents])
+        for name in ("hashes", "start_s", "span_s", "backwards")
+    )
     owner = np.repeat(np.arange(len(contents)), [len(content.hashes) for content in contents])
-    one, other = _match_patterns(np.concatenate([content.hashes for content in contents]), len(contents))
-    pairs, pair, counts = np.unique(owner[one] * len(contents) + owner[other], return_inverse=True, return_counts=True)
-    enough = counts[pair] >= LEAST_PATTERNS
-    one, other, pair = one[enough], other[enough], pair[enough]
-    lag_s = start_s[one] - start_s[other]
-    key = pair * LAGS + np.rint(lag_s / LAG_S).astype(np.int64) + LAGS // 2
+    one, other = _match_patterns(hashes, len(contents))
+    turned = backwards[one] != backwards[other]
+    way = 2 * (owner[one] * len(contents) + owner[other]) + turned
+    ways, way, counts = np.unique(way, return_inverse=True, return_counts=True)
+    enough = counts[way] >= LEAST_PATTERNS
+    one, other, way, turned = one[enough], other[enough], way[enough], turned[enough]
+    lag_s = start_s[one] - np.where(turned, -(start_s + span_s)[other], start_s[other])
+    key = way * LAGS + np.rint(lag_s / LAG_S).astype(np.int64) + LAGS // 2
     order = np.argsort(key, kind="stable")
     one, lag_s, key = one[order], lag_s[order], key[order]
     low = np.flatnonzero(np.diff(key, prepend=-1))  # the first of each shift
     high = np.searchsorted(key, key[low] + 1, side="right")  # after the last of it and of the next one
     for turn in np.argsort(low - high, kind="stable"):
-        here = slice(low[turn], high[turn])
-        if high[turn] - low[turn] < LEAST_PATTERNS:
+        here = one[low[turn] : high[turn]]
+        if len(here) < LEAST_PATTERNS:
             return
-        first, second = divmod(int(pairs[key[low[turn]] // LAGS]), len(contents))
-        starts = start_s[one[here]]
-        yield first, second, starts, starts + span_s[one[here]], float(np.median(lag_s[here]))
+        pair, is_reversed = divmod(int(ways[key[low[turn]] // LAGS]), 2)
+        middle_s = float(np.median(lag_s[low[turn] : high[turn]]))
+        stop_s = start_s[here] + span_s[here]
+        yield Agreement(*divmod(pair, len(contents)), hashes[here], start_s[here], stop_s, middle_s, bool(is_reversed))
 
 
 def _match_patterns(hashes: np.ndarray, n_recordings: int) -> tuple[np.ndarray, np.ndarray]:
@@ -237,23 +334,28 @@ def _match_patterns(hashes: np.ndarray, n_recordings: int) -> tuple[np.ndarray, 
     return one, other
 
 
-def _judge_agreement(
-    first: Content, second: Content, starts: np.ndarray, stops: np.ndarray, lag_s: float
-) -> Duplicate | None:
+def _judge_agreement(first: Content, second: Content, agreement: Agreement) -> Duplicate | None:
     """Whether patterns that agree at one shift are one measurement: at several times, and a good share of them."""
-    if _count_stretches(starts, stops) < LEAST_STRETCHES:
+    if _count_stretches(agreement.start_s, agreement.stop_s) < LEAST_STRETCHES:
         return None
-    begin_s, end_s = max(0.0, lag_s), min(first.duration_s, second.duration_s + lag_s)
+    shift_s = agreement.lag_s - (second.duration_s if agreement.is_reversed else 0.0)
+    begin_s, end_s = max(0.0, shift_s), min(first.duration_s, shift_s + second.duration_s)
+    ahead_s = -second.start_s - second.span_s if agreement.is_reversed else second.start_s
     ceiling = np.uint64(min(first.ceiling, second.ceiling))
-    comparable: list[int] = []
-    for content, origin_s in ((first, 0.0), (second, lag_s)):
-        start_s = content.start_s + origin_s
+    comparable: list[np.ndarray] = []
+    for content, start_s in ((first, first.start_s), (second, ahead_s + agreement.lag_s)):
         inside = (start_s > begin_s - LAG_S) & (start_s + content.span_s < end_s + LAG_S)
-        comparable.append(int(np.count_nonzero(inside & (content.hashes <= ceiling))))
-    share = min(1.0, len(starts) / max(1, min(comparable)))
+        comparable.append(_count_kinds(content.hashes[inside & (content.hashes <= ceiling)]))
+    # Where electrodes have changed places, patterns that tell them apart do not agree.
+    share = min(1.0, float(np.max(_count_kinds(agreement.hashes) / np.maximum(1, np.minimum(*comparable)))))
     if share < LEAST_SHARE:
         return None
-    return Duplicate(first.recording, second.recording, False, share, end_s - begin_s, lag_s)
+    return Duplicate(first.recording, second.recording, False, share, end_s - begin_s, shift_s, agreement.is_reversed)
+
+
+def _count_kinds(hashes: np.ndarray) -> np.ndarray:
+    """(2,) int: how many patterns do not tell electrodes apart, and how many do."""
+    return np.bincount((hashes & np.uint64(1)).astype(int), minlength=2)
 
 
 def _count_stretches(starts: np.ndarray, stops: np.ndarray) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from mea.command import report, run_command
-from mea.duplicates import check_contents, list_contents
+from mea.duplicates import check_contents, explain_same_start, list_contents
 from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import fresh_folder, read_json, write_json
@@ -61,11 +61,11 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
-    used = (load_events(array / f"{name}.npz") for name in chunks["recording"].unique())
-    check_contents(list_contents(used))
+    check_contents(list_contents(load_events(array / f"{name}.npz") for name in chunks["recording"].unique()))
     leak = audit_split(chunks, level)
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
-    warned = [text for text in (control, leak, explain_unknown(chunks, level)) if text]
+    used = recordings[recordings["recording"].isin(chunks["recording"])]
+    warned = list(filter(None, [control, leak, explain_unknown(chunks, level), explain_same_start(used)]))
     score = list(range(params.folds)) if params.score == "all" else sorted(set(params.score))
     for text in filter(None, [*warned, explain_validation(chunks, level, score)]):
         warnings.warn(text, stacklevel=1)

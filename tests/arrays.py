@@ -30,6 +30,7 @@ def make_events(
     rate_hz: int = RATE_HZ,
     seed: int = 0,
     waveforms: bool = True,
+    start: str = "",
 ) -> Events:
     """A recording with an electrode at every place of the grid and Poisson spikes of one shape at random samples."""
     random = np.random.default_rng(seed)
@@ -45,7 +46,7 @@ def make_events(
         culture=culture,
         batch=batch,
         format="mcs" if waveforms else "spike_times",
-        start="",
+        start=start,
         samples_sha256=f"samples of {recording}",
         rate_hz=rate_hz,
         rows=rows,

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from arrays import make_events
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from recordings import write_small_mcs, write_small_spike_times
 
 import mea.duplicates as duplicates
 from mea.archives import unpack
-from mea.duplicates import check_contents, describe_content, find_duplicates, list_contents
+from mea.duplicates import check_contents, describe_content, explain_same_start, find_duplicates, list_contents
 from mea.errors import MeaError
 from mea.events import events_from_spike_times
 from mea.formats import read_counts, read_sources
@@ -63,9 +64,11 @@ def original(number=0):
     return clean(f"r{number}", *measure(number))
 
 
-def keep_electrodes(source, kept):
+def keep_electrodes(source, kept, but_places=()):
+    """Those electrodes in that order; what ``but_places`` names stays with the place in the order."""
     names = ("names", "row", "col", "x_um", "y_um", "source_row", "volts_per_count", "zero")
-    return replace(source, **{name: getattr(source, name)[kept] for name in names})
+    place = np.arange(len(kept))
+    return replace(source, **{name: getattr(source, name)[place if name in but_places else kept] for name in names})
 
 
 def second(value_s):
@@ -78,6 +81,9 @@ def dress_up(how):
     centred, none = counts - source.zero[:, None], np.zeros_like(source.zero)
     rounded = np.rint(centred * 0.43).astype(np.int32)
     every_other = np.arange(0, len(counts), 2)
+    shuffled = np.random.default_rng(1).permutation(len(counts))
+    places = ("names", "row", "col", "x_um", "y_um")
+    half_reordered = keep_electrodes(replace(source, zero=none), shuffled[::2], places)
     changed = {
         "renamed": lambda: clean("x", counts, source),
         "cropped at the start": lambda: clean("x", counts[:, second(1.0) + 7 :], source),
@@ -91,6 +97,11 @@ def dress_up(how):
         "narrower integers": lambda: clean("x", centred.astype(np.int16), source, zero=none),
         "flipped": lambda: clean("x", -centred, source, zero=none),
         "half of the electrodes": lambda: clean("x", counts[every_other], keep_electrodes(source, every_other)),
+        "reordered electrodes": lambda: clean("x", counts[shuffled], keep_electrodes(source, shuffled, places)),
+        "backwards": lambda: clean("x", counts[:, ::-1], source),
+        "backwards, flipped, cropped, half of the electrodes reordered": lambda: clean(
+            "x", -centred[shuffled[::2], second(1.0) : -second(1.5)][:, ::-1], half_reordered
+        ),
         "another threshold": lambda: replace(detect_events(counts, source, 6.0), recording="x"),
         "flipped, scaled, cropped, half of the electrodes": lambda: clean(
             "x", -3 * centred[every_other, second(1.3) :], keep_electrodes(replace(source, zero=none), every_other)
@@ -115,6 +126,7 @@ def find_shared_digests(one, other):
         ("a zero that is wrong by a little", 0.0, 8.0),
         ("flipped", 0.0, 8.0),
         ("half of the electrodes", 0.0, 8.0),
+        ("reordered electrodes", 0.0, 8.0),
         ("another threshold", 0.0, 8.0),
         ("flipped, scaled, cropped, half of the electrodes", 1.3, 6.7),
     ],
@@ -152,10 +164,62 @@ def test_pieces_that_overlap_partly():
     assert found.share > 0.5
 
 
-def test_pieces_that_do_not_overlap_pass():
+@pytest.mark.parametrize(
+    ("how", "shift_s", "overlap_s"),
+    [("backwards", 0.0, 8.0), ("backwards, flipped, cropped, half of the electrodes reordered", 1.0, 5.5)],
+)
+def test_a_recording_played_backwards(how, shift_s, overlap_s):
+    copy = dress_up(how)
+    assert not find_shared_digests(original(), copy)
+    (found,) = find_duplicates(list(list_contents([original(), copy, original(1)])))
+    assert (found.first, found.second, found.is_reversed) == ("r0", "x", True)
+    assert found.shift_s == pytest.approx(shift_s, abs=2 / RATE_HZ)
+    assert found.overlap_s == pytest.approx(overlap_s, abs=0.001)
+    assert 0.5 < found.share <= 1
+    (turned,) = find_duplicates(list(list_contents([copy, original()])))
+    assert (turned.first, turned.second, turned.is_reversed) == ("x", "r0", True)
+    assert turned.overlap_s == pytest.approx(overlap_s, abs=0.001)
+    with pytest.raises(
+        MeaError, match=r"x and r0 share \d+% of the spike patterns in .* s \(x runs backwards against r0"
+    ):
+        check_contents(list_contents([original(), copy]))
+
+
+def test_a_cropped_copy_of_heartbeats_is_found_by_the_patterns_that_tell_electrodes_apart():
+    """Every electrode shows the same intervals, so patterns that do not tell them apart recur and are left out."""
+    whole = beat("whole", 60.0, 0.8001, 0.002, 2, 7)
+    begin = second(20.0)
+    inside = whole.peak_sample >= begin
+    sample = whole.peak_sample[inside] - begin
+    piece = make_train("piece", sample / RATE_HZ, whole.electrode[inside], 40.0)
+    (found,) = find_duplicates(list(list_contents([whole, piece, beat("other", 60.0, 0.8001, 0.002, 2, 8)])))
+    assert (found.second, found.shift_s) == ("piece", pytest.approx(20.0, abs=1e-4))
+
+
+def test_pieces_that_do_not_overlap_pass_but_began_at_one_moment():
     counts, source = measure()
     pieces = [clean("first", counts[:, : second(4)], source), clean("last", counts[:, second(4) :], source)]
     assert find_duplicates(list(list_contents(pieces))) == []
+    moment = "2024-03-25T10:21:57"
+    table = pd.DataFrame(
+        {"recording": ["last", "first", "other"], "batch": ["a", "a", "b"], "start": [moment, moment, moment]}
+    )
+    text = explain_same_start(table)
+    assert text.startswith(f"recordings of one batch began at the same moment (first, last at {moment}): pieces of one")
+    assert "unless several rigs were started at once" in text and "recordings.csv" in text
+    assert explain_same_start(table.assign(batch=["a", "c", "b"])) == ""
+    assert explain_same_start(table.assign(start="")) == ""
+    many = pd.DataFrame({"recording": list("abcdefghij"), "batch": "a", "start": [*"00112233", "4", "4"]})
+    assert "(a, b at 0; c, d at 1; e, f at 2 and 2 more)" in explain_same_start(many)
+
+
+def test_pairs_are_named_in_the_order_of_their_names():
+    contents = list(list_contents([original(), dress_up("cropped at the start")]))
+    others = [replace(content, recording=name) for content, name in zip(contents, ("b2", "b1"))]
+    copies = [replace(original(1), recording=name) for name in ("a2", "a1")]
+    with pytest.raises(MeaError) as caught:
+        check_contents([*others, *list_contents(copies)])
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["a1", "b1"]
 
 
 def test_a_copy_at_another_rate():
@@ -172,7 +236,7 @@ def test_the_message_names_both_what_they_share_and_the_remedy():
         check_contents(list_contents([dress_up("cropped at the start"), original(1), original()]))
     text = str(caught.value)
     assert text.startswith("r0 and x share ") and "% of the spike patterns in 7 s (r0 begins 1.0003 s before x)" in text
-    assert "one measurement under two names, cropped, scaled or copied." in text
+    assert "one measurement under two names, cropped, scaled, rearranged or copied." in text
     assert "Remove one of them (and its line in recordings.csv)." in text
     with pytest.raises(MeaError, match=r"x and r0 share .* in 7 s \(x begins 1\.0003 s after r0\)"):
         check_contents(list_contents([original(), dress_up("cropped at the start")]))

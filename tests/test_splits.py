@@ -518,6 +518,17 @@ def test_two_reasons_stand_side_by_side(tmp_path):
     assert unknown.startswith("culture unknown for 2 of 12 recordings")
 
 
+def test_recordings_of_one_batch_that_began_at_one_moment_are_a_warning(tmp_path, capsys):
+    lines = [line | {"start": "2024-03-25T10:00:00" if n in (1, 3) else ""} for n, line in enumerate(plan_recordings())]
+    write_array(tmp_path / "array", lines, duration_s=2.0)
+    _, said = run_split(tmp_path)
+    begins = (
+        "recordings of one batch began at the same moment (r01, r03 at 2024-03-25T10:00:00): pieces of one recording"
+    )
+    assert said["leaky"] == 0 and said["warning"].startswith(begins)
+    assert f"warning: {said['warning']}\n" in capsys.readouterr().err
+
+
 def test_the_stage_says_when_training_will_stop(tmp_path, capsys):
     write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
     _, said = run_split(tmp_path)
