@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from mea.errors import MeaError
+from mea.intervals import measure_mean_variance
 
 METHODS = ("none", "temperature", "platt")  # from the simplest
 LOWEST_PROBABILITY = 1e-6  # a stated 0 counts as this; float32 cannot tell smaller distances from certainty
@@ -122,7 +123,7 @@ def compare_methods(probabilities: np.ndarray, targets: np.ndarray, groups: np.n
             logs = take_logs(calibrator.calibrate(probabilities[held]))
             losses[held, column] = -logs[np.arange(held.sum()), targets[held]]
     gaps = losses - losses[:, [losses.mean(0).argmin()]]
-    errors = [_measure_error(gaps[:, column], groups) for column in range(len(METHODS))]
+    errors = [np.sqrt(measure_mean_variance(gaps[:, column], groups)) for column in range(len(METHODS))]
     columns = {"method": METHODS, "log_loss": losses.mean(0), "gap": gaps.mean(0), "standard_error": errors}
     return pd.DataFrame(columns)
 
@@ -180,10 +181,3 @@ def _draw_parts(groups: np.ndarray, seed: int) -> np.ndarray:
     names, number = np.unique(groups, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     return (order % min(MOST_PARTS, len(names)))[number]
-
-
-def _measure_error(values: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of a mean over recordings whose groups, not themselves, were drawn independently."""
-    _, number = np.unique(groups, return_inverse=True)
-    sums = np.bincount(number, weights=values - values.mean())
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))

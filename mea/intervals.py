@@ -38,6 +38,20 @@ def bound_share(hits: float, size: float, level: float = 0.95) -> Interval:
     return float(low), float(high)
 
 
+def measure_mean_variance(values: np.ndarray, groups: np.ndarray) -> float:
+    """Variance of a mean over recordings whose groups, not themselves, were drawn independently; two groups or more.
+
+    Parameters
+    ----------
+    values
+        (n,) one number a recording.
+    groups
+        (n,) group of each.
+    """
+    sums = np.bincount(_number(groups), weights=values - np.mean(values))
+    return float(len(sums) / (len(sums) - 1) * (sums**2).sum() / len(values) ** 2)
+
+
 def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95) -> Interval:
     """Interval of an accuracy.
 

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm, t
 
+from mea.intervals import measure_mean_variance
 from mea.scores import score_predictions
 
 SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc")  # between 0 and 1, higher is better
@@ -169,8 +170,7 @@ def bound_difference(change: np.ndarray, groups: np.ndarray, level: float = 0.95
     if k < 2:
         return float("nan"), float("nan")
     won, lost = float(np.mean(change > 0)), float(np.mean(change < 0))
-    residuals = np.bincount(groups, weights=change - value)
-    variance = k / (k - 1) * (residuals**2).sum() / n**2
+    variance = measure_mean_variance(change, groups)
     independent = (won + lost - value**2) / n
     size = n * min(1.0, independent / variance) if variance > 0 else float(n)
     if _count_changed(change != 0, groups) < FEWEST_GROUPS:

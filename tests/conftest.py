@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from lab import Lab, build_lab
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -15,6 +16,15 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings not found at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch) -> None:
+    """On one core, with a cache of the test's own and nothing printed."""
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    for name, value in {"MEA_QUIET": "1", "MEA_DEVICE": "cpu", "MEA_WORKERS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -226,14 +226,6 @@ def test_the_simplest_within_noise_is_taken():
         assert choose_method(table.assign(standard_error=errors)) == choice
 
 
-def test_the_error_of_the_gap_counts_groups():
-    values = np.array([0.3, 0.1, -0.2, 0.4, 0.0, 0.6])
-    plain = calibration._measure_error(values, np.arange(6))
-    assert plain == pytest.approx(values.std(ddof=1) / np.sqrt(6))
-    doubled = calibration._measure_error(np.repeat(values, 5), np.repeat(np.arange(6), 5))
-    assert doubled == pytest.approx(plain), "five alike recordings a group tell no more than one"
-
-
 def test_same_input_same_calibrator_whatever_the_order_of_rows():
     probabilities, targets = make_recordings(90, 2.0, (0.3, -0.3))
     groups = np.arange(90) // 3

@@ -40,15 +40,10 @@ from mea.training import CURVES
 from mea.votes import average_chunks
 from stages.classify import Params, classify
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
 TRAIN = {"sequence": "transpose", "input": "binned", "bin_ms": 20.0, "bin": "peak", "scale": 20.0}
-
-
-@pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEA_QUIET", "1")
-    monkeypatch.setenv("MEA_WORKERS", "1")
 
 
 def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), train=TRAIN, **changed):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta, binomtest, norm
 from sklearn.metrics import roc_auc_score
 
-from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
+from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy, measure_mean_variance
 
 AB = ["a", "b"]
 ABC = ["a", "b", "c"]
@@ -14,6 +14,14 @@ ABC = ["a", "b", "c"]
 def bound_exactly(hits, n, level=0.95):
     exact = binomtest(hits, n).proportion_ci(level, method="exact")
     return exact.low, exact.high
+
+
+def test_the_variance_of_a_mean_counts_groups():
+    values = np.array([0.3, 0.1, -0.2, 0.4, 0.0, 0.6])
+    plain = measure_mean_variance(values, np.arange(6))
+    assert plain == pytest.approx(values.var(ddof=1) / 6)
+    repeated = measure_mean_variance(np.repeat(values, 5), np.repeat(list("fbdcea"), 5))
+    assert repeated == pytest.approx(plain), "five alike recordings a group tell no more than one"
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from arrays import describe_events, plan_recordings, write_array
 
 import mea.probes
@@ -15,13 +14,7 @@ from mea.folds import describe_training, plan_folds
 from mea.probes import describe_identity, describe_optimism, probe_classifier
 from mea.splits import assign_folds, cut_chunks
 
-
-@pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEA_QUIET", "1")
-    monkeypatch.setenv("MEA_DEVICE", "cpu")
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 class Planted:

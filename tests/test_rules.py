@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from arrays import describe_events, make_events, plan_recordings, write_array
 
 from mea.calibration import Calibrator
@@ -26,18 +25,12 @@ from mea.splits import assign_folds, cut_chunks
 from mea.tables import write_table
 from mea.votes import add_predictions, get_probabilities, vote_recordings
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 LABELS = ["a", "b"]
 TARGET, LEVEL = 0.2, 0.8  # four recordings are enough for either
 TRAIN = {"model": "rate", "validation": "inner", "inner_folds": 3, "seed": 0}
 PROBES = np.column_stack([np.linspace(0, 1, 201), 1 - np.linspace(0, 1, 201)])
-
-
-@pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEA_QUIET", "1")
-    monkeypatch.setenv("MEA_DEVICE", "cpu")
-    torch.set_num_threads(1)
 
 
 def make_table(p_b, label, batch=None):

@@ -25,6 +25,8 @@ from mea.headline import describe_results
 from mea.rules import learn_rules
 from mea.tables import read_table
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 WORK = {
     "split": (stages.split.split, stages.split.Params),
     "train": (stages.train.train, stages.train.Params),
@@ -83,12 +85,6 @@ def run_lab(folder, array, *settings):
     for stage in ("split", "train", "evaluate"):
         run_stage(stage, folder, array, *settings)
     return read_json(folder / "metrics/evaluate.json")
-
-
-@pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    prepare(monkeypatch)
 
 
 def prepare(patch):

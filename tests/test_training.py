@@ -22,6 +22,8 @@ from mea.models.cnn_lstm import CnnLstm
 from mea.splits import assign_folds, choose_validation, cut_chunks
 from mea.training import CURVES, Schedule, choose_device, train_network
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 LABELS = ["a", "b"]
 VIEW = View("binned", 25, "peak", 20)
 SCHEDULE = Schedule(epochs=5, patience=9, min_gain=0.0, learning_rate=0.002, batch_size=4, seed=0)
@@ -31,14 +33,6 @@ TRAIN = {
     "learning_rate": 0.001,
     "batch_size": 4, "seed": 0,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEA_QUIET", "1")
-    monkeypatch.setenv("MEA_DEVICE", "cpu")
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
