@@ -11,7 +11,6 @@ doi:10.2202/1544-6115.1585.
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ import pandas as pd
 
 from mea.splits import group_recordings
 
-WIDENING = math.sqrt(2)
+WIDENING = math.sqrt(2)  # of the null: see run_permutation_test
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class PermutationTest:
     count: float  # number of different permutations
 
 
-def run_permutation_test(
-    recordings: pd.DataFrame, predicted: np.ndarray, n: int, seed: int, widening: float = WIDENING
-) -> PermutationTest:
+def run_permutation_test(recordings: pd.DataFrame, predicted: np.ndarray, n: int, seed: int) -> PermutationTest:
     """Balanced accuracy of held-out predictions against labels permuted between groups; nothing is trained again.
 
     The null's deviations from its mean are widened by the square root of 2. A prediction depends on the real labels of
@@ -60,8 +57,6 @@ def run_permutation_test(
         Number of permutations.
     seed
         Of the permutations.
-    widening
-        Of the null; 1 leaves it as it is, for an audit that had better alarm too often.
 
     Returns
     -------
@@ -77,7 +72,7 @@ def run_permutation_test(
     for k in range(n):
         drawn = design.draw(rng)
         null[k], best[k] = _balance(hits, drawn), _balance(truth, drawn)
-    null, best = _widen_null(null, widening), _widen_null(best, widening)
+    null, best = _widen_null(null), _widen_null(best)
     p_value = _find_p(observed, null)
     smallest = min(p_value, _find_p(1.0, best))  # faultless predictions have a null of their own, a little wider
     return PermutationTest(observed, null, p_value, smallest, _count_outcomes(design))
@@ -89,8 +84,8 @@ def _balance(hits: np.ndarray, label: np.ndarray) -> float:
     return float((np.bincount(label, weights=right) / np.bincount(label)).mean())
 
 
-def _widen_null(null: np.ndarray, widening: float) -> np.ndarray:
-    return np.clip(null.mean() + widening * (null - null.mean()), 0.0, 1.0)
+def _widen_null(null: np.ndarray) -> np.ndarray:
+    return np.clip(null.mean() + WIDENING * (null - null.mean()), 0.0, 1.0)
 
 
 def _find_p(observed: float, null: np.ndarray) -> float:
@@ -200,10 +195,7 @@ class _Design:
 def _read_design(recordings: pd.DataFrame) -> _Design:
     recordings = recordings.reset_index(drop=True)
     labels, label = np.unique(recordings["label"].to_numpy(str), return_inverse=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # split has said what is unknown
-        batch = group_recordings(recordings, "batch")
-        culture = group_recordings(recordings, "culture")
+    batch, culture = group_recordings(recordings, "batch"), group_recordings(recordings, "culture")
     cultures = _build_level(culture, label)
     batch_of_culture = np.zeros(len(cultures.profile), int)
     batch_of_culture[culture] = batch
