@@ -39,7 +39,6 @@ from mea.classifier import (
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
-from mea.files import hash_file
 from mea.folds import FoldJob
 from mea.models import ESTIMATORS, JUDGES, rate
 from mea.models.machine import fit_judge
@@ -113,10 +112,8 @@ def _predict_inner_folds(
     model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]
 ) -> pd.DataFrame:
     """Every recording of the training side, predicted by an estimator fitted without its group."""
-    try:
-        inner = _split_inside(assign_inner_folds, job, training)
-    except MeaError as error:
-        warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+    inner = _try_inner_folds(job, training)
+    if inner is None:
         return _vote_inside(job, training[:0], np.zeros((0, len(job.labels))))
     values, targets = model.describe_chunks(training, events), training["label"].to_numpy()
     probabilities = np.zeros((len(training), len(job.labels)))
@@ -134,15 +131,10 @@ def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: 
     targets = recordings["label"].map(job.labels.index).to_numpy(int)
     cultures = group_recordings(recordings, "culture")
     level = "recording" if job.level == "chunk" else job.level
-    try:
-        folds = _split_inside(assign_inner_folds, replace(job, level=level), recordings)
-    except MeaError as error:
-        warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
-        folds = None
+    folds = _try_inner_folds(replace(job, level=level), recordings)
     judge, inner = fit_judge(looks, targets, cultures, folds, len(job.labels))
     save_judge(job.folder / judge_file(job.fold), judge)
-    table = add_predictions(recordings[: len(inner)], inner, job.labels)
-    return table[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+    return _select_columns(job, add_predictions(recordings[: len(inner)], inner, job.labels))
 
 
 def _predict_validation(
@@ -159,22 +151,33 @@ def _predict_validation(
 
 
 def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    table = vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels)
-    return table[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+    return _select_columns(job, vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels))
+
+
+def _select_columns(job: FoldJob, recordings: pd.DataFrame) -> pd.DataFrame:
+    return recordings[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+
+
+def _try_inner_folds(job: FoldJob, training: pd.DataFrame) -> np.ndarray | None:
+    """(n,) inner fold of each row; None, with a warning, where no inner folds are possible."""
+    try:
+        return _split_inside(assign_inner_folds, job, training)
+    except MeaError as error:
+        warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+        return None
 
 
 def _split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.DataFrame) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the split stage has said what is unknown
+        warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
         return split(training, job.level, job.train["inner_folds"], job.train["seed"])
 
 
 def _describe_job(job: FoldJob) -> dict[str, Any]:
-    recordings = sorted(job.chunks["recording"].unique())
     return {
         "fold": job.fold,
         "chunks": hash_split(job.chunks),
-        "events": [hash_file(job.array_folder / f"{name}.npz") for name in recordings],
+        "events_sha256": job.events_sha256,
         "level": job.level,
         "train": job.train,
         "threads": job.threads,

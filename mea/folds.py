@@ -1,6 +1,7 @@
 """What decides the model of each fold, and what all of them together are."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class FoldJob:
         All chunks, with the fold in which each is held out.
     array_folder
         Where the recordings' events are.
+    events_sha256
+        Of all their files: :func:`hash_events`.
     level
         The level split by.
     labels
@@ -51,6 +54,7 @@ class FoldJob:
     fold: int
     chunks: pd.DataFrame
     array_folder: Path
+    events_sha256: str
     level: str
     labels: list[str]
     rows: int
@@ -82,12 +86,14 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
     if len(grids) > 1:
         raise MeaError(f"{array}: recordings of different grids, {sorted(grids)}: a classifier takes one. Split them.")
     rows, cols = grids.pop()
+    events_sha256 = hash_events(array, chunks["recording"].unique())
     threads = max(1, cpu_count() // len(split["score"]))
     return [
         FoldJob(
             fold=fold,
             chunks=chunks,
             array_folder=array,
+            events_sha256=events_sha256,
             level=split["level"],
             labels=sorted(set(chunks["label"])),
             rows=rows,
@@ -101,9 +107,9 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
     ]
 
 
-def _hash_events(job: FoldJob) -> str:
-    names = sorted(job.chunks["recording"].unique())
-    lines = [f"{name} {hash_file(job.array_folder / f'{name}.npz')}" for name in names]
+def hash_events(folder: Path, recordings: Iterable[str]) -> str:
+    """SHA-256 of the names and files of recordings, in whatever order they are given."""
+    lines = [f"{name} {hash_file(folder / f'{name}.npz')}" for name in sorted(recordings)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -145,7 +151,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
             "recordings": job.chunks["recording"].nunique(),
             "chunks": len(job.chunks),
             "split_sha256": hash_split(job.chunks),
-            "events_sha256": _hash_events(job),
+            "events_sha256": job.events_sha256,
             "processes": 1,
             "threads": job.threads,
             "device": choose_device(),
