@@ -27,7 +27,7 @@ LAST_COLUMNS = ("decision", "reason", "flags", "labels_possible")
 
 
 @dataclass(frozen=True)
-class Judge:
+class Caller:
     """A classifier with what its evaluation taught, read once for many recordings.
 
     Attributes
@@ -45,9 +45,9 @@ class Judge:
     experience: Experience | None
 
 
-def appoint_judge(classifier: Classifier) -> Judge:
+def load_caller(classifier: Classifier) -> Caller:
     """Read what lies beside the models of a classifier."""
-    return Judge(classifier, load_rules(classifier.folder), load_experience(classifier.folder))
+    return Caller(classifier, load_rules(classifier.folder), load_experience(classifier.folder))
 
 
 def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame:
@@ -68,8 +68,8 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
         labels_possible (those that cannot be ruled out). ``predicted`` and ``confidence`` stay empty for a refused
         recording; its probabilities are there whenever they can be computed.
     """
-    judge = appoint_judge(classifier)
-    if judge.rules is None:
+    caller = load_caller(classifier)
+    if caller.rules is None:
         warnings.warn(
             f"{classifier.folder}: trained, but not evaluated: its confidence is not calibrated, and none is refused "
             "for being unlike the training data. Run dvc repro evaluate, and name the classifier it writes.",
@@ -81,7 +81,7 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
             folder = Path(temporary) / "unzip"
             manifest = unpack(source, folder)
             found = read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
-            rows = run_parallel(_Decide(judge, folder), found, "recordings")
+            rows = run_parallel(_Decide(caller, folder), found, "recordings")
     columns = [*COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
     return pd.DataFrame(rows, columns=columns).sort_values("recording", ignore_index=True)
 
@@ -89,33 +89,33 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
 class _Decide:
     """One recording's row; an object, so that worker processes can be sent it."""
 
-    def __init__(self, judge: Judge, folder: Path):
-        self.judge, self.folder = judge, folder
+    def __init__(self, caller: Caller, folder: Path):
+        self.caller, self.folder = caller, folder
 
     def __call__(self, found: Recording | Refusal) -> dict[str, Any]:
         if isinstance(found, Refusal):
             return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {found.reason}"}
-        cleaning = Cleaning(**self.judge.classifier.params["array"])
+        cleaning = Cleaning(**self.caller.classifier.params["array"])
         try:
             events = read_events(self.folder / found.file, found, cleaning)
         except BadRecording as error:
             reason = str(error).replace(f"{self.folder}{os.sep}", "")  # a temporary folder: another one every time
             return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {reason}"}
         odd_rate = cleaning.explain_refusal(found.source)
-        return {"recording": found.recording} | judge_recording(self.judge, events, odd_rate)
+        return {"recording": found.recording} | call_recording(self.caller, events, odd_rate)
 
 
 def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[str, Any]:
-    """:func:`judge_recording` for a single recording."""
-    return judge_recording(appoint_judge(classifier), events, odd_rate)
+    """:func:`call_recording` for a single recording."""
+    return call_recording(load_caller(classifier), events, odd_rate)
 
 
-def judge_recording(judge: Judge, events: Events, odd_rate: str = "") -> dict[str, Any]:
+def call_recording(caller: Caller, events: Events, odd_rate: str = "") -> dict[str, Any]:
     """Call one recording or refuse it.
 
     Parameters
     ----------
-    judge
+    caller
         What was learned.
     events
         The recording, at the classifier's rate.
@@ -127,12 +127,12 @@ def judge_recording(judge: Judge, events: Events, odd_rate: str = "") -> dict[st
     dict
         predicted, confidence, ``p_<label>``, decision, reason, flags, labels_possible.
     """
-    classifier, rules = judge.classifier, judge.rules
+    classifier, rules = caller.classifier, caller.rules
     reasons = [f"rate: {odd_rate}"] if odd_rate else []
     reasons += list_differences(classifier, events)
     flags: list[str] = []
     if not reasons:
-        reasons, flags = _look(judge, events)
+        reasons, flags = _look(caller, events)
     probabilities, obstacle = predict_recording(classifier, events, rules)
     if obstacle:
         reasons.append(obstacle)
@@ -150,12 +150,12 @@ def judge_recording(judge: Judge, events: Events, odd_rate: str = "") -> dict[st
     return row | call | {"decision": "called", "reason": ""}
 
 
-def _look(judge: Judge, events: Events) -> tuple[list[str], list[str]]:
+def _look(caller: Caller, events: Events) -> tuple[list[str], list[str]]:
     """Why a recording cannot be called, and what else is strange about it, by what the classifier has experienced."""
-    if judge.experience is None:
+    if caller.experience is None:
         return ["silent: not one spike"] if not len(events) else [], []
-    classifier = judge.classifier
-    return list_strange(judge.experience, measure_recording(events, classifier.used_s, classifier.threshold))
+    classifier = caller.classifier
+    return list_strange(caller.experience, measure_recording(events, classifier.used_s, classifier.threshold))
 
 
 def list_differences(classifier: Classifier, events: Events) -> list[str]:

@@ -13,7 +13,7 @@ from benchmarks.controls import make_arrays, score
 from mea.classifier import load_classifier
 from mea.cleaning import Cleaning, read_events
 from mea.command import run_command
-from mea.decisions import appoint_judge, decide, judge_recording
+from mea.decisions import call_recording, decide, load_caller
 from mea.errors import MeaError
 from mea.events import Events
 from mea.feature_space import find_space, foretell_distance, measure_held_out
@@ -376,15 +376,15 @@ def test_every_odd_kind_is_refused_or_flagged_with_its_reason(lab):
 def test_without_the_check_odd_ones_would_be_called_with_confidence(lab):
     """A classifier gives one of its labels to anything, the surer the farther away: what a naive one would do."""
     folder, _ = lab
-    judge = appoint_judge(load_classifier(folder / "classifier"))
-    naive = replace(judge, experience=None)
+    caller = load_caller(load_classifier(folder / "classifier"))
+    naive = replace(caller, experience=None)
     events = {name: simulate(folder, name) for name in ("noise", "dead")}
     for name, one in events.items():
-        row = judge_recording(naive, one)
+        row = call_recording(naive, one)
         assert row["decision"] == "called" or row["reason"].startswith("unsure"), name
-        assert judge_recording(judge, one)["decision"] == "refused"
+        assert call_recording(caller, one)["decision"] == "refused"
         assert max(row["p_w_oMNPs"], row["p_withMNPs"]) > 0.8, (name, row)
-        assert decide(judge.classifier, one) == judge_recording(judge, one)
+        assert decide(caller.classifier, one) == call_recording(caller, one)
 
 
 def simulate(folder, name: str) -> Events:
@@ -406,9 +406,9 @@ def test_ordinary_new_recordings_are_not_refused_for_novelty(lab):
 
 def test_length_unlike_the_training_recordings_is_flagged(lab):
     folder, _ = lab
-    judge = appoint_judge(load_classifier(folder / "classifier"))
+    caller = load_caller(load_classifier(folder / "classifier"))
     write_simulated(folder / "long.h5", plan_new(4, 71, **EFFECTS)["plain"], 6.0)
-    argv = ["--source", str(folder / "long.h5"), "--model", str(judge.classifier.folder)]
+    argv = ["--source", str(folder / "long.h5"), "--model", str(caller.classifier.folder)]
     run_command(
         stages.classify.classify, stages.classify.Params, [*argv, "--out", str(folder / "l.csv")],
         source="", model="", out="",
