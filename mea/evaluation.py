@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from mea.classifier import Classifier
+from mea.conformal import measure_coverage
 from mea.errors import MeaError
 from mea.events import Events
 from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
-from mea.rules import Rules, learn_rules
+from mea.rules import Rules, learn_rules, read_sets
 from mea.scores import score_predictions
 from mea.selective import measure_aurc, score_selective
 from mea.splits import IDENTITY, group_recordings, hash_split
@@ -120,13 +121,11 @@ def score_selection(recordings: pd.DataFrame, shipped: Rules, level: float) -> d
 
 def score_sets(recordings: pd.DataFrame, inner: list[Rules]) -> dict[str, Any]:
     """How often the inner rules' prediction sets held the actual label, and the fewest recordings behind one."""
-    possible = recordings["labels_possible"].str.split("|")
-    sizes = np.array([len(labels) if labels != [""] else 0 for labels in possible])
-    return {
-        "coverage": float(np.mean([label in labels for label, labels in zip(recordings["label"], possible)])),
-        "mean_size": float(sizes.mean()),
-        "calibration_recordings": min(rules.recordings for rules in inner),
-    }
+    labels = list(inner[0].conformal.labels)
+    targets = recordings["label"].map(labels.index).to_numpy(int)
+    measured = measure_coverage(read_sets(recordings["labels_possible"], labels), targets)
+    fewest = {"calibration_recordings": min(rules.recordings for rules in inner)}
+    return {name: measured[name] for name in ("coverage", "mean_size")} | fewest
 
 
 def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class Rules:
         return ["|".join(labels[row]) for row in self.conformal.predict_sets(probabilities)]
 
 
+def read_sets(names: pd.Series, labels: list[str]) -> np.ndarray:
+    """(n, n_labels) bool of what :meth:`Rules.name_sets` wrote."""
+    return np.array([[label in row.split("|") for label in labels] for row in names], bool).reshape(-1, len(labels))
+
+
 def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, level: float, seed: int) -> Rules:
     """Learn from recordings that were predicted by models which had not seen their group.
 

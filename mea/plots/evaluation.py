@@ -15,7 +15,7 @@ from mea.plots.honesty import figure_confounds, figure_optimism, figure_permutat
 from mea.plots.scores import figure_confusion, figure_recordings, figure_reliability, figure_report, figure_roc
 from mea.plots.selective import figure_conformal, figure_risk_coverage
 from mea.plots.style import ALARM, save_figure
-from mea.rules import Rules
+from mea.rules import Rules, read_sets
 from mea.scores import count_confusion, measure_calibration, report_classes, trace_roc
 from mea.selective import trace_risk_coverage
 from mea.votes import get_probabilities
@@ -68,7 +68,7 @@ def draw_honesty(
     scored = selective if np.isfinite(selective["error"]) else None
     threshold = (rules.threshold, rules.target_error)
     figures["risk_coverage"] = figure_risk_coverage(curve, *threshold, selective["aurc"], scored, "recordings")
-    sets = np.array([[label in row.split("|") for label in labels] for row in recordings["labels_possible"]])
+    sets = read_sets(recordings["labels_possible"], labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
     level = rules.conformal.level
     figures["conformal"] = figure_conformal(list_coverage(sets, targets, labels, level), level, "prediction sets")
