@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mea.errors import MeaError
+from mea.parallel import count_workers
 from mea.params import StageParams, describe_field, load_params, read_section
+
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def run_command(
@@ -18,7 +21,9 @@ def run_command(
     argv: list[str] | None = None,
     **paths: str,
 ) -> None:
-    """Parse the command line, check the parameters, do the work; a user's mistake ends with its message and status 1.
+    """Parse the command line, check parameters and environment, do the work.
+
+    A user's mistake ends with its message and status 1.
 
     Parameters
     ----------
@@ -38,6 +43,7 @@ def run_command(
     arguments = vars(parser.parse_args(argv))
     _show_warnings_plainly()
     try:
+        _check_environment()
         params = _read_params(section, params_model, arguments, paths)
         work(params, **{name: Path(arguments[name]) for name in paths if name not in params_model.model_fields})
     except MeaError as error:
@@ -52,6 +58,15 @@ def report(text: str) -> None:
         print(text, flush=True)
 
 
+def _check_environment() -> None:
+    """A mistyped variable is a mistake in every stage, also in those that would not have looked at it."""
+    count_workers()
+    device = os.environ.get("MEA_DEVICE") or DEVICES[0]
+    if device not in DEVICES:
+        names = ", ".join(DEVICES)
+        raise MeaError(f"MEA_DEVICE = {device!r}: must be one of {names}. Unset it to use the fastest that is there.")
+
+
 def _read_params(section, params_model, arguments, paths) -> StageParams:
     flags = {name: arguments[name] for name in paths if name in params_model.model_fields and arguments[name]}
     if set(flags) == set(params_model.model_fields) and not arguments["set"]:
@@ -60,7 +75,7 @@ def _read_params(section, params_model, arguments, paths) -> StageParams:
     values = load_params(file, arguments["set"])
     if section not in values:
         raise MeaError(f"{file}: has no section {section!r}; it has {', '.join(values)}.")
-    return read_section(params_model, section, values[section] | flags, str(file))
+    return read_section(params_model, section, values[section] | flags, str(file), arguments["set"])
 
 
 def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser:

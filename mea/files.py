@@ -1,17 +1,20 @@
 """Output that is there whole or not at all."""
 
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mea.errors import MeaError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -19,29 +22,75 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder to write to; it takes the place of ``path`` when the block ends well.
 
     On an error nothing of it is left and ``path`` stays as it was.
+
+    Raises
+    ------
+    MeaError
+        If the place cannot be written to, or there is no room.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f".{path.name}.partial"
-    remove_folder(work)
-    work.mkdir()
+    with _explain_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        remove_folder(work)
+        work.mkdir()
     try:
-        yield work
-        remove_folder(path)
-        work.replace(path)
+        with _explain_refusal(path, NO_ROOM):
+            yield work
+        with _explain_refusal(path):
+            remove_folder(path)
+            work.replace(path)
     finally:
         remove_folder(work)
 
 
 @contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; it takes the place of ``path`` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a temporary name to write to; it takes the place of ``path`` when the block ends well.
+
+    Raises
+    ------
+    MeaError
+        If the place cannot be written to, or there is no room.
+    """
+    with _explain_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     work = path.parent / f".{path.name}.{os.getpid()}.partial"
     try:
-        yield work
-        work.replace(path)
+        with _explain_refusal(path, NO_ROOM, work):
+            yield work
+        with _explain_refusal(path):
+            work.replace(path)
     finally:
         work.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explain_refusal(path: Path, only: Container[int | None] = (), work: Path | None = None) -> Iterator[None]:
+    """Say in words what the operating system does not allow; of other people's mistakes only those that are about it.
+
+    Parameters
+    ----------
+    path
+        What was to be written.
+    only
+        Error numbers to explain; all by default.
+    work
+        Whatever goes wrong with this file is explained, too.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only and (work is None or error.filename not in (work, str(work))):
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise MeaError(
+            f"{path}: cannot be written ({error.strerror or error}{where}). Make room or get the right to write "
+            "there, or name another place."
+        ) from None
 
 
 def remove_folder(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Parameters: read from ``params.yaml``, overridden by ``--set section.key=value``, checked by a model per stage."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,8 +59,21 @@ def _apply_override(params: dict[str, Any], override: str, path: Path) -> None:
         raise MeaError(f"--set {override}: the value is not readable as YAML: {error}") from None
 
 
-def read_section(model: type[Model], section: str, values: dict[str, Any], origin: str) -> Model:
+def read_section(
+    model: type[Model], section: str, values: dict[str, Any], origin: str, overrides: Sequence[str] = ()
+) -> Model:
     """Check one section's values against its model.
+
+    Parameters
+    ----------
+    model, section
+        What the section must look like; its name.
+    values
+        What it holds, overrides applied.
+    origin
+        Where the values were read, for the message.
+    overrides
+        Those of :func:`load_params`; the one that gave a wrong value is named instead of the origin.
 
     Raises
     ------
@@ -69,7 +83,12 @@ def read_section(model: type[Model], section: str, values: dict[str, Any], origi
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, section, dict(detail), origin) for detail in error.errors()]
+        # the last of several overrides counts
+        given = {tuple(text.partition("=")[0].strip().split(".")[:2]): f"--set {text}" for text in overrides}
+        lines = [
+            _explain(model, section, dict(detail), given.get((section, *map(str, detail["loc"][:1])), origin))
+            for detail in error.errors()
+        ]
         raise MeaError("\n".join(lines)) from None
 
 

@@ -1,5 +1,6 @@
 """Parameters, the command line every stage shares, and output that is there whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -188,8 +189,18 @@ def test_no_file_is_read_when_flags_give_every_parameter(tmp_path, monkeypatch):
     ("argv", "message"),
     [
         (["--params", "nosuch.yaml"], "test_params: nosuch.yaml: no such file."),
-        (["--set", "test_params.count=1"], "test_params: params.yaml: test_params.count = 1: "),
-        (["--set", "test_params.colour=1"], "test_params: params.yaml: test_params.colour: no such parameter"),
+        (
+            ["--set", "test_params.count=1"],
+            "test_params: --set test_params.count=1: test_params.count = 1: Input should be greater than",
+        ),
+        (
+            ["--set", "test_params.colour=1"],
+            "test_params: --set test_params.colour=1: test_params.colour: no such parameter",
+        ),
+        (
+            ["--set", "test_params.count=7", "--set", " test_params.count =0", "--set", "other.list=[0]"],
+            "test_params: --set  test_params.count =0: test_params.count = 0: ",
+        ),
         (["--set", "test_params=1"], "test_params: --set test_params=1: must look like section.key=value"),
         (["--params", "empty.yaml"], "test_params: empty.yaml: has no section 'test_params'; it has other."),
     ],
@@ -200,6 +211,32 @@ def test_mistakes_end_with_their_message(file, monkeypatch, argv, message):
     with pytest.raises(SystemExit) as end:
         run_toy(argv)
     assert end.value.code.startswith(message)  # a text as exit code: printed to stderr, status 1
+
+
+def test_what_the_file_says_is_blamed_on_the_file_whatever_is_overridden(file):
+    file.write_text(FILE.replace("count: 3", "count: 1"), encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        run_toy(["--params", file, "--set", "test_params.way=medium"])
+    first, second = end.value.code.splitlines()
+    assert first.startswith(f"test_params: {file}: test_params.count = 1: ")
+    assert second.startswith("--set test_params.way=medium: test_params.way = 'medium': ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MEA_WORKERS", "abc", "MEA_WORKERS = 'abc': must be a whole number, at least 1. Unset it"),
+        ("MEA_DEVICE", "gpu", "MEA_DEVICE = 'gpu': must be one of cpu, cuda, mps. Unset it"),
+    ],
+)
+def test_a_mistyped_variable_stops_every_stage(file, monkeypatch, name, value, message):
+    """Also one whose work would not look at it."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        run_toy(["--params", file])
+    assert end.value.code.startswith(f"test_params: {message}")
+    monkeypatch.setenv(name, "")
+    assert run_toy(["--params", file])
 
 
 def test_overrides_beside_a_flag_are_not_ignored(file, monkeypatch):
@@ -334,6 +371,41 @@ def test_fresh_file_is_whole_or_not_there(tmp_path):
         work.write_text("new")
     assert path.read_text() == "new" and link.read_text() == "old"
     assert [item.name for item in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("fresh", [fresh_file, fresh_folder])
+def test_places_that_cannot_be_written(tmp_path, fresh):
+    (tmp_path / "file").write_text("x")
+    for place in ("file/x", "file/deep/x"):
+        with pytest.raises(MeaError) as caught, fresh(tmp_path / place):
+            pass
+        text = str(caught.value)
+        assert text.startswith(f"{tmp_path / place}: cannot be written (") and f"{tmp_path / 'file'}" in text
+        assert text.endswith("Make room or get the right to write there, or name another place.")
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(MeaError, match=r"folder: cannot be written \(Is a directory: "),
+        fresh_file(tmp_path / "folder"),
+    ):
+        raise AssertionError("said before any work is done")
+    with pytest.raises(MeaError, match=r"file: cannot be written \(Not a directory: "), fresh_folder(tmp_path / "file"):
+        raise AssertionError("said before any work is done")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("fresh", [fresh_file, fresh_folder])
+def test_a_full_disk_is_said_and_other_mistakes_keep_their_own_words(tmp_path, fresh):
+    full = r"out: cannot be written \(No space left on device\)\. Make room"
+    with pytest.raises(MeaError, match=full), fresh(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), fresh(tmp_path / "out"):
+        (tmp_path / "nosuch").read_text()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_keeps_order_and_small_numbers_and_says_undefined(tmp_path):
