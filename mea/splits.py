@@ -1,6 +1,7 @@
 """Which chunks are held out together: groups, folds, and the audit that no group stands on two sides."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,15 @@ def cut_chunks(
         tables.append(table)
     columns = ["chunk", *IDENTITY, "start_s", "stop_s"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns), refused
+
+
+def explain_refused(refused: Mapping[str, BadRecording]) -> str:
+    """What :func:`cut_chunks` refused, in one line: the first one's reason, and how many there are more."""
+    (_, reason), *others = refused.items()
+    if not others:
+        return str(reason)
+    names = ", ".join(name for name, _ in others[:3]) + ("…" if len(others) > 3 else "")
+    return f"{reason} The same holds for {len(others)} more: {names}"
 
 
 def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:

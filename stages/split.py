@@ -18,7 +18,15 @@ from mea.events import load_events
 from mea.files import fresh_folder, read_json, write_json
 from mea.params import StageParams
 from mea.permutation import permute_labels
-from mea.splits import assign_folds, audit_split, choose_level, cut_chunks, explain_unknown, explain_validation
+from mea.splits import (
+    assign_folds,
+    audit_split,
+    choose_level,
+    cut_chunks,
+    explain_refused,
+    explain_unknown,
+    explain_validation,
+)
 from mea.tables import list_used, write_table
 
 
@@ -57,7 +65,7 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     level = choose_level(recordings, params.by)
     chunks, refused = cut_chunks(recordings, params.chunk_s, params.first_s)
     if refused and params.on_bad_recording == "error":
-        raise MeaError("\n".join(str(reason) for reason in refused.values()))
+        raise MeaError(explain_refused(refused))
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)

@@ -529,6 +529,17 @@ def test_recordings_of_one_batch_that_began_at_one_moment_are_a_warning(tmp_path
     assert f"warning: {said['warning']}\n" in capsys.readouterr().err
 
 
+def test_recordings_that_are_too_short_are_one_line(tmp_path):
+    lines = [line | {"duration_s": 0.5 if number < 6 else 2.0} for number, line in enumerate(plan_recordings())]
+    write_array(tmp_path / "array", lines)
+    with pytest.raises(SystemExit) as end:
+        run_split(tmp_path)
+    assert end.value.code == (
+        "split: r00: 0.5 s are shorter than one chunk (split.chunk_s = 1 s). Choose a shorter chunk, remove the "
+        "recording, or set split.on_bad_recording: skip. The same holds for 5 more: r01, r02, r03…"
+    )
+
+
 def test_the_stage_says_when_training_will_stop(tmp_path, capsys):
     write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
     _, said = run_split(tmp_path)
@@ -595,7 +606,7 @@ def test_a_wrong_fold_to_score_is_named_alone(tmp_path):
     with pytest.raises(SystemExit) as end:
         run_split(tmp_path, "split.score=[3]")
     assert str(end.value).endswith(
-        "params.yaml: split.score = [3]: split.score must be all, or numbers from 0 to 1 (split.folds - 1)."
+        "--set split.score=[3]: split.score = [3]: split.score must be all, or numbers from 0 to 1 (split.folds - 1)."
     )
     with pytest.raises(SystemExit, match=r"split\.folds = 1: Input should be greater than or equal to 2\.$"):
         run_split(tmp_path, "split.score=[3]", "split.folds=1")
