@@ -5,8 +5,6 @@ Mitchell et al., "Model cards for model reporting", FAT* 2019, doi:10.1145/32875
 
 import hashlib
 import platform
-import re
-from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pandas as pd
 from mea.classifier import Classifier
 from mea.files import write_json
 from mea.rules import Rules
+from mea.tables import draw_markdown, escape_markdown, flatten
 
 LIBRARIES = ("torch", "scikit-learn", "numpy", "scipy", "h5py")
 INTENDED_USE = (
@@ -133,14 +132,14 @@ def _spell_null(value: Any) -> Any:
 
 def _open(card: dict[str, Any], level: float) -> list[str]:
     scores, doubts = card["figures"]["recording"], card["doubts"]
-    lines = [f"# Model card: {' or '.join(_escape(label) for label in card['classes'])}", ""]
+    lines = [f"# Model card: {' or '.join(escape_markdown(label) for label in card['classes'])}", ""]
     if card["leaky"]:
         lines += [
             "> **Leaky: the classifier knew what it was scored on, or recordings alike, so the figures are too good.**",
             ">",
         ]
     if doubts:
-        lines += [f"> **Warning.** {_escape(doubts[0].upper() + doubts[1:])}.", ""]
+        lines += [f"> **Warning.** {escape_markdown(doubts[0].upper() + doubts[1:])}.", ""]
     held = "scored" if card["leaky"] else "each held out with its whole group"
     low, high = (_show_percent(scores[f"accuracy_{side}"]) for side in ("low", "high"))
     lines += [
@@ -160,8 +159,10 @@ def _tell_data(data: dict[str, Any]) -> list[str]:
         f"into {data['chunks']} chunks; format {data['format']}, grid {data['grid']}, {data['rate_hz']} samples per "
         "second. How many of each culture: `card.json`.",
         "",
-        *_table(["class", "recordings"], data["recordings_by_class"].items()),
-        *_table(["batch", "recordings"], data["recordings_by_batch"].items()),
+        *draw_markdown(["class", "recordings"], data["recordings_by_class"].items()),
+        "",
+        *draw_markdown(["batch", "recordings"], data["recordings_by_batch"].items()),
+        "",
         f"SHA-256 of all events: `{data['events_sha256']}`, of the names of the recordings: `{data['names_sha256']}`, "
         f"of the split: `{data['split_sha256']}`.",
         "",
@@ -177,7 +178,7 @@ def _tell_figures(figures: dict[str, Any], level: float) -> list[str]:
             cells += [_show(figures[part][name]), " to ".join(_show(bound) for bound in bounds if bound != "")]
         rows.append(cells)
     interval = f"{100 * level:.4g} % interval"
-    return ["## Figures", "", *_table(["figure", "by recording", interval, "by chunk", interval], rows)]
+    return ["## Figures", "", *draw_markdown(["figure", "by recording", interval, "by chunk", interval], rows), ""]
 
 
 def _tell_worth(figures: dict[str, Any]) -> list[str]:
@@ -200,8 +201,8 @@ def _tell_worth(figures: dict[str, Any]) -> list[str]:
         ("prediction sets that held the actual class", figures["conformal"]["coverage"]),
     ]
     words = "What each of them means, and what it cannot tell: `docs/honesty.md`."
-    table = _table(["figure", "value"], [(name, _show(value)) for name, value in rows])
-    return ["## What they are worth", "", *table, words, ""]
+    table = draw_markdown(["figure", "value"], [(name, _show(value)) for name, value in rows])
+    return ["## What they are worth", "", *table, "", words, ""]
 
 
 def _tell_confidence(confidence: dict[str, Any]) -> list[str]:
@@ -217,8 +218,8 @@ def _tell_confidence(confidence: dict[str, Any]) -> list[str]:
         f"Learned from {confidence['learned_from_recordings']} recordings that were held out:",
         "",
         f"- Calibration: {kind}.",
-        f"- Recordings that are called: {_escape(confidence['called'])}.",
-        f"- Prediction sets: {_escape(sets)}.",
+        f"- Recordings that are called: {escape_markdown(confidence['called'])}.",
+        f"- Prediction sets: {escape_markdown(sets)}.",
         "",
     ]
 
@@ -226,30 +227,9 @@ def _tell_confidence(confidence: dict[str, Any]) -> list[str]:
 def _tell_making(card: dict[str, Any]) -> list[str]:
     made = {f"version of {name}": number for name, number in card["versions"].items()}
     made |= {name: card["training"][name] for name in ("device", "threads") if name in card["training"]}
-    rows = [*made.items(), *_flatten(card["parameters"])]
-    return ["## Versions and parameters", "", *_table(["name", "value"], rows)]
-
-
-def _table(head: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:
-    """A table and the empty line that ends it."""
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return [*lines, *(f"| {' | '.join(_escape(str(cell)) for cell in row)} |" for row in rows), ""]
-
-
-def _escape(text: str) -> str:
-    """Plain text, whatever signs of Markdown stand in it."""
-    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", text.replace("\n", " "))
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, dict):
-            rows += _flatten(value, f"{prefix}{name}.")
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            rows.append((f"{prefix}{name}", shown))
-    return rows
+    for name, value in flatten(card["parameters"]).items():
+        made[name] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return ["## Versions and parameters", "", *draw_markdown(["name", "value"], made.items()), ""]
 
 
 def _show(value: float) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from mea.errors import MeaError
 from mea.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
 from mea.splits import IDENTITY, explain_unknown, group_recordings
+from mea.tables import draw_markdown
 from mea.versions import WORKSPACE, Version, load_version
 
 FEW_GROUPS = 10  # below, intervals were not shown to cover what they should
@@ -103,10 +104,10 @@ def describe_comparison(a: Version, b: Version, markdown: bool) -> str:
     head = f"{'### ' if markdown else ''}A: {a.title}, B: {b.title}"
     parts = [_describe_pairs(a, b, paired, cautions, markdown)]
     for title, rows in (
-        ("Other figures, each version on its own recordings, without interval", list_figures(a, b)),
+        ("All figures that differ, each version on its own recordings, without interval", list_figures(a, b)),
         ("Parameters that differ", list_params(a, b)),
     ):
-        body = draw_table(("", "A", "B"), rows, markdown) if rows else "none"
+        body = draw_table(("", "A", "B"), rows, markdown) if rows else "none does"
         parts.append(f"{'#### ' if markdown else ''}{title}\n\n{body}")
     marks = [f"> **Warning:** {text}\n>" if markdown else f"WARNING: {text}" for text in cautions]
     return "\n\n".join([head, *(["\n".join(marks)] if marks else []), *parts])
@@ -176,19 +177,20 @@ def _get_probabilities(version: Version, recordings: pd.DataFrame, labels: list[
 
 
 def list_figures(a: Version, b: Version) -> list[tuple[str, ...]]:
-    """Every number among the evaluate stage's figures, A and B; ``none`` where a version lacks it."""
-    names = [name for name in dict.fromkeys([*a.figures, *b.figures]) if not name.endswith("warning")]
-    return [(name, _show(a.figures.get(name)), _show(b.figures.get(name))) for name in names]
+    """The evaluate stage's figures that differ, A and B; ``none`` where a version lacks one."""
+    return _list_differing(a.figures, b.figures, _show)
 
 
 def list_params(a: Version, b: Version) -> list[tuple[str, ...]]:
-    """The parameters that differ, A and B; ``none`` where a version lacks one."""
-    names = sorted({*a.params, *b.params})
-    missing = object()
+    """The parameters that differ, A and B, sorted; ``none`` where a version lacks one."""
+    return sorted(_list_differing(a.params, b.params, repr))
+
+
+def _list_differing(a: dict[str, Any], b: dict[str, Any], show: Callable[[Any], str]) -> list[tuple[str, ...]]:
     return [
-        (name, *("none" if name not in version.params else repr(version.params[name]) for version in (a, b)))
-        for name in names
-        if a.params.get(name, missing) != b.params.get(name, missing)
+        (name, *(show(side[name]) if name in side else "none" for side in (a, b)))
+        for name in dict.fromkeys([*a, *b])
+        if name not in a or name not in b or a[name] != b[name]
     ]
 
 
@@ -200,11 +202,9 @@ def _show(value: Any, sign: bool = False) -> str:
 
 def draw_table(header: Iterable[str], rows: Iterable[Iterable[str]], markdown: bool) -> str:
     """A table in GitHub's Markdown, or in columns of even width."""
-    lines = [list(header), *(list(row) for row in rows)]
     if markdown:
-        lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-        lines.insert(1, ["---"] * len(lines[0]))
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join(draw_markdown(header, rows))
+    lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 

@@ -1,6 +1,9 @@
-"""The pipeline's CSV files: names stay text, empty means unknown, the same bytes for the same table."""
+"""The pipeline's CSV files: names stay text, empty means unknown, the same bytes for the same table; and Markdown."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,3 +40,23 @@ def list_used(path: Path) -> pd.DataFrame:
     """The recordings of a catalogue that were not set aside, in their order."""
     catalogue = read_table(path)
     return catalogue[catalogue["status"] == "used"].reset_index(drop=True)
+
+
+def draw_markdown(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    """The lines of a table in GitHub's Markdown."""
+    lines = [list(header), *([escape_markdown(str(cell)) for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def escape_markdown(text: str) -> str:
+    """Plain text in one line, whatever signs of Markdown stand in it."""
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", text.replace("\n", " "))
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one level: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -20,7 +20,7 @@ from dvc.stage import PipelineStage
 from dvc_data.index import DataIndexDirError
 
 from mea.errors import MeaError
-from mea.tables import TEXT
+from mea.tables import TEXT, flatten
 
 WORKSPACE = "workspace"
 SCORING = "evaluate"  # the stage whose figures and predictions are compared; dvc.yaml says where it writes them
@@ -94,14 +94,6 @@ def load_version(name: str, root: Path | None = None) -> Version:
             remedy = "Mend its dvc.yaml, dvc.lock or parameters, or compare another version."
             raise MeaError(f"{name}: DVC cannot read this version: {error}. {remedy}") from None
     return Version(name, revision, figures, predictions, params, str(split.get("level", "")))
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as one level: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 @contextmanager
