@@ -1,6 +1,7 @@
 """Summary features of windows of a recording, measured once and kept."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,20 @@ import mea.features.bursts
 import mea.features.correlations
 import mea.features.intervals
 import mea.features.network_bursts
+import mea.features.network_intervals
 import mea.features.population
+import mea.features.profiles
 import mea.features.rates
+import mea.features.recruitment
+import mea.features.return_maps
+import mea.features.runs
 import mea.features.statistics
 import mea.features.together
 import mea.features.trains
 import mea.features.waveforms
 from mea.cache import fetch_file, make_key
 from mea.events import Events
-from mea.features import describe_pieces
+from mea.features import describe_pieces, describe_stretches
 
 CODE = (
     mea.features,
@@ -26,8 +32,13 @@ CODE = (
     mea.features.correlations,
     mea.features.intervals,
     mea.features.network_bursts,
+    mea.features.network_intervals,
     mea.features.population,
+    mea.features.profiles,
     mea.features.rates,
+    mea.features.recruitment,
+    mea.features.return_maps,
+    mea.features.runs,
     mea.features.statistics,
     mea.features.together,
     mea.features.trains,
@@ -35,33 +46,24 @@ CODE = (
 )
 
 
-def describe_windows(events: Events, windows: list[tuple[float, float]]) -> np.ndarray:
-    """Features of windows of a recording, from the cache where they were measured before.
+Windows = list[tuple[float, float]]  # start and stop of each, s
 
-    Parameters
-    ----------
-    events
-        The recording.
-    windows
-        (n_windows,) start and stop of each, s.
 
-    Returns
-    -------
-    np.ndarray
-        (n_windows, n_features), named by :func:`mea.features.list_features`; NaN where one is undefined.
+def describe_windows(events: Events, windows: Windows) -> np.ndarray:
+    """:func:`mea.features.describe_pieces`, from the cache where these windows were described before."""
+    return _fetch(describe_pieces, events, windows)
 
-    Raises
-    ------
-    MeaError
-        If a window is empty or leaves the recording.
-    """
 
-    def describe(path: Path) -> None:
-        np.save(path, describe_pieces(events, windows))
+def describe_lasting(events: Events, windows: Windows) -> np.ndarray:
+    """:func:`mea.features.describe_stretches`, from the cache where these windows were described before."""
+    return _fetch(describe_stretches, events, windows)
 
+
+def _fetch(describe: Callable[[Events, Windows], np.ndarray], events: Events, windows: Windows) -> np.ndarray:
     # What was detected is told in counts; what they are worth decides the amplitudes.
-    values = {"events": events.content_sha256, "volts": events.volts_per_count.tolist(), "windows": windows}
+    values = {"events": events.content_sha256, "volts": events.volts_per_count.tolist()}
+    values |= {"what": describe.__name__, "windows": windows}
     with tempfile.TemporaryDirectory(prefix="mea-features-") as folder:
         path = Path(folder) / "features.npy"
-        fetch_file(make_key(values, CODE), path, describe)
+        fetch_file(make_key(values, CODE), path, lambda made: np.save(made, describe(events, windows)))
         return np.load(path)

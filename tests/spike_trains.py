@@ -6,7 +6,7 @@ import numpy as np
 from arrays import make_events
 
 from mea.events import Events
-from mea.features import describe_piece, list_features
+from mea.features import describe_piece, describe_stretches, list_features, list_lasting_features
 
 RATE_HZ = 10_000
 
@@ -33,8 +33,10 @@ def make_poisson(rate_hz, duration_s, electrodes, seed=0):
 
 
 def name_features(events: Events, start_s=0.0, stop_s=None) -> dict[str, float]:
-    values = describe_piece(events, start_s, events.duration_s if stop_s is None else stop_s)
-    return dict(zip(list_features(events.has_waveforms), values))
+    """All features of a stretch, those that take minutes to show too."""
+    window = (start_s, events.duration_s if stop_s is None else stop_s)
+    values = np.concatenate([describe_piece(events, *window), describe_stretches(events, [window])[0]])
+    return dict(zip(list_features(events.has_waveforms) + list_lasting_features(), values, strict=True))
 
 
 def compare(one, other, **tolerance):

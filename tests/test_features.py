@@ -13,17 +13,21 @@ from spike_trains import compare, make_lively, make_trains, name_features, with_
 from mea.errors import MeaError
 from mea.events import load_events, save_events
 from mea.features import (
+    LASTING_FAMILIES,
     describe_piece,
     describe_pieces,
+    describe_stretches,
     list_families,
     list_features,
+    list_lasting_features,
     list_summaries,
-    summarise_pieces,
+    list_summary_families,
+    summarise_stretch,
 )
 
 # --- what must not matter ---------------------------------------------------------------------------------------------
 
-SPATIAL = ("rate_morans_i", "rate_log10_morans_i", "distance")
+SPATIAL = ("rate_morans_i", "rate_log10_morans_i", "distance", "leader_move")
 
 
 def test_every_feature_of_a_lively_recording_is_defined():
@@ -36,9 +40,14 @@ def test_names_families_and_values_agree():
     assert list_features(True)[: len(list_features(False))] == list_features(False)
     assert len(describe_piece(make_events(), 0, 4)) == len(list_features(True))
     assert all(name == name.lower() and name.isidentifier() for name in list_features(True))
+    lasting = list_lasting_features()
+    assert describe_stretches(make_events(), [(0, 4), (1, 2)]).shape == (2, len(lasting))
+    assert all(name == name.lower() and name.isidentifier() for name in lasting)
     names = list_summaries(False)
-    assert len(names) == 3 * len(list_features(False))
-    assert names[0].startswith("whole_") and names[-1].startswith("spread_")
+    assert len(set(names)) == len(names) == 3 * len(list_features(False)) + len(lasting)
+    assert len(names) == len(list_summary_families(False))
+    assert {*list_families(False), *LASTING_FAMILIES} == set(list_summary_families(False))
+    assert names[0].startswith("whole_") and names[-1] == f"lasting_{lasting[-1]}"
 
 
 def test_shifting_by_whole_bins_changes_nothing():
@@ -81,7 +90,24 @@ def test_identity_and_length_do_not_matter():
         longer, recording="z", label="b", culture="c", batch="d", start="2020-01-01T00:00:00", samples_sha256="e"
     )
     windows = [(0, 40), (0, 10), (10, 20)]
-    np.testing.assert_array_equal(describe_pieces(events, windows), describe_pieces(other, windows))
+    for describe in (describe_pieces, describe_stretches):
+        np.testing.assert_array_equal(describe(events, windows), describe(other, windows))
+
+
+def test_twice_as_long_a_recording_is_described_alike():
+    """Counts and maxima over the recording would double or creep; beyond what ten recordings differ by chance."""
+    found = []
+    for seed in range(10):
+        events = make_lively(duration_s=160, seed=seed)
+        parts = [list(name_features(events, *window).values()) for window in ((0, 80), (80, 160), (0, 160))]
+        found.append([np.mean(parts[:2], axis=0), parts[2]])
+    halves, whole = np.swapaxes(found, 0, 1)
+    change = (whole - halves).mean(axis=0)
+    chance = 3 * (whole - halves).std(axis=0, ddof=1) / np.sqrt(len(found))
+    names = np.array(list_features(False) + list_lasting_features())
+    creeping = np.abs(change) > 0.02 + 0.05 * np.abs(whole.mean(axis=0)) + chance
+    few = [name.endswith("interval_cv") for name in names]  # of a handful of intervals: the long ones are missing
+    assert names[creeping & ~np.array(few)].tolist() == []
 
 
 def test_sampling_rate_matters_little():
@@ -123,7 +149,7 @@ def test_recording_is_its_whole_and_the_mean_and_spread_of_its_pieces():
     pieces[0, :9] = np.nan
     pieces[:, 5] = np.nan
     whole = describe_piece(events, 0, 45)
-    found = dict(zip(list_summaries(False), summarise_pieces(whole, pieces)))
+    found = dict(zip(list_summaries(False), summarise_stretch(whole, pieces, np.zeros(0))))
     for number, name in enumerate(list_features(False)):
         defined = pieces[:, number][~np.isnan(pieces[:, number])]
         expected = (defined.mean(), defined.std()) if len(defined) else (np.nan, np.nan)
@@ -179,7 +205,7 @@ def test_silence_is_described_without_a_warning(waveforms):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         features = name_features(silent)
-        summarise_pieces(describe_piece(silent, 0, 60), describe_pieces(silent, [(0, 20), (20, 40)]))
+        summarise_stretch(describe_piece(silent, 0, 60), describe_pieces(silent, [(0, 20), (20, 40)]), np.zeros(0))
     assert {name: features[name] for name in DEFINED_IN_SILENCE} == pytest.approx(DEFINED_IN_SILENCE)
     assert [name for name in UNDEFINED_IN_SILENCE if not np.isnan(features[name])] == []
     shown = {name for name, value in features.items() if not np.isnan(value)}
@@ -198,10 +224,11 @@ def test_any_recording_is_described_without_warning_or_infinity(trains, duration
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = describe_piece(events, 0, duration_s)
-        whole = summarise_pieces(values, values[None])
+        whole = summarise_stretch(values, values[None], values)
     assert values.shape == (len(list_features(False)),) and values.dtype == np.float64
     assert not np.isinf(values).any() and not np.isinf(whole).any()
-    named = dict(zip(list_features(False), values))
+    named = name_features(events)
+    assert not np.isinf(list(named.values())).any()
     shares = [value for name, value in named.items() if "share" in name and "log10" not in name]
     assert all(np.isnan(value) or -1e-12 <= value <= 1 + 1e-12 for value in shares)
 

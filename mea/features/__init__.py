@@ -19,8 +19,13 @@ from mea.features.bursts import describe_bursts
 from mea.features.correlations import describe_correlations
 from mea.features.intervals import describe_intervals
 from mea.features.network_bursts import describe_network_bursts
+from mea.features.network_intervals import describe_network_intervals
 from mea.features.population import describe_population
+from mea.features.profiles import describe_profiles
 from mea.features.rates import describe_rates
+from mea.features.recruitment import describe_recruitment
+from mea.features.return_maps import describe_return_maps
+from mea.features.runs import describe_runs
 from mea.features.together import describe_together
 from mea.features.trains import Trains, cut_trains, empty_trains, order_spikes
 from mea.features.waveforms import describe_waveforms
@@ -33,6 +38,13 @@ FAMILIES = {
     "correlations": describe_correlations,
     "network_bursts": describe_network_bursts,
     "rates": describe_rates,
+}
+LASTING_FAMILIES = {  # what takes minutes to show: of whole stretches only, not of their pieces
+    "profiles": describe_profiles,
+    "recruitment": describe_recruitment,
+    "network_intervals": describe_network_intervals,
+    "return_maps": describe_return_maps,
+    "runs": describe_runs,
 }
 OVER = ("whole", "mean", "spread")  # of the whole stretch; mean and standard deviation over its pieces
 
@@ -59,8 +71,18 @@ def describe_pieces(events: Events, windows: Sequence[tuple[float, float]]) -> n
     return np.array([_describe_trains(cut_trains(whole, events, *window), events) for window in windows])
 
 
-def summarise_pieces(whole: np.ndarray, pieces: np.ndarray) -> np.ndarray:
-    """Features of a stretch, and how they vary along it.
+def describe_stretches(events: Events, windows: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(n_windows, n_lasting) features that take minutes to show, named by :func:`list_lasting_features`.
+
+    Windows and errors as for :func:`describe_pieces`.
+    """
+    whole = order_spikes(events)
+    cut = [cut_trains(whole, events, *window) for window in windows]
+    return np.array([[v for family in LASTING_FAMILIES.values() for v in family(trains).values()] for trains in cut])
+
+
+def summarise_stretch(whole: np.ndarray, pieces: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+    """All features of a stretch of a recording.
 
     Parameters
     ----------
@@ -68,16 +90,18 @@ def summarise_pieces(whole: np.ndarray, pieces: np.ndarray) -> np.ndarray:
         (n_features,) of the stretch, as :func:`describe_piece` gives them.
     pieces
         (n_pieces, n_features) of the pieces it is made of.
+    lasting
+        (n_lasting,) of the stretch, as :func:`describe_stretches` gives them.
 
     Returns
     -------
     np.ndarray
-        (3 * n_features,), named by :func:`list_summaries`: features of the whole stretch, then the mean and the
-        standard deviation over the pieces in which a feature is defined (NaN where it is in none).
+        (3 * n_features + n_lasting,), named by :func:`list_summaries`: features of the whole stretch; their mean and
+        their standard deviation over the pieces in which each is defined (NaN where it is in none); what lasts.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # undefined in every piece: NaN is what is wanted
-        return np.concatenate([whole, np.nanmean(pieces, axis=0), np.nanstd(pieces, axis=0)])
+        return np.concatenate([whole, np.nanmean(pieces, axis=0), np.nanstd(pieces, axis=0), lasting])
 
 
 def list_features(has_waveforms: bool) -> list[str]:
@@ -90,9 +114,21 @@ def list_families(has_waveforms: bool) -> list[str]:
     return [family for family, names in _name_families(has_waveforms).items() for _ in names]
 
 
+def list_lasting_features() -> list[str]:
+    """Names of what :func:`describe_stretches` returns, in its order."""
+    return [name for names in _name_lasting_families().values() for name in names]
+
+
 def list_summaries(has_waveforms: bool) -> list[str]:
-    """Names of what :func:`summarise_pieces` returns, in its order: ``whole_...``, ``mean_...``, ``spread_...``."""
-    return [f"{over}_{name}" for over in OVER for name in list_features(has_waveforms)]
+    """Names of what :func:`summarise_stretch` returns: ``whole_...``, ``mean_...``, ``spread_...``, ``lasting_...``."""
+    summaries = [f"{over}_{name}" for over in OVER for name in list_features(has_waveforms)]
+    return summaries + [f"lasting_{name}" for name in list_lasting_features()]
+
+
+def list_summary_families(has_waveforms: bool) -> list[str]:
+    """Family of each feature, in the order of :func:`list_summaries`."""
+    lasting = [family for family, names in _name_lasting_families().items() for _ in names]
+    return list_families(has_waveforms) * len(OVER) + lasting
 
 
 @cache
@@ -100,6 +136,11 @@ def _name_families(has_waveforms: bool) -> dict[str, tuple[str, ...]]:
     silence = empty_trains()
     names = {family: tuple(describe(silence)) for family, describe in FAMILIES.items()}
     return names | ({"waveforms": tuple(describe_waveforms(silence, None))} if has_waveforms else {})
+
+
+@cache
+def _name_lasting_families() -> dict[str, tuple[str, ...]]:
+    return {family: tuple(describe(empty_trains())) for family, describe in LASTING_FAMILIES.items()}
 
 
 def _describe_trains(trains: Trains, events: Events) -> np.ndarray:

@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.descriptions import describe_windows
+from mea.descriptions import describe_lasting, describe_windows
 from mea.events import Events
-from mea.features import summarise_pieces
+from mea.features import summarise_stretch
 
 FEWEST = 6  # chunks of a recording whose thirds are looked at
 
@@ -50,24 +50,33 @@ def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tupl
     names
         (n,) the recordings, sorted.
     looks
-        (n, 4, 3 * n_features): whole, first, second and last third of its chunks; of each the features of the stretch,
-        then mean and standard deviation over its chunks. NaN where one is undefined. With fewer than six chunks a third
-        says too little, and the whole stands in its place.
+        (n, 4, n_summaries): whole, first, second and last third of its chunks, each named by
+        :func:`mea.features.list_summaries`; NaN where a feature is undefined. With fewer than six chunks a third says
+        too little, and the whole stands in its place.
     """
     names, looks = [], []
     for name, part in chunks.groupby("recording", sort=True):
-        values = describe_chunks(part, events)
         edges = [0, len(part) // 3, 2 * len(part) // 3, len(part)]
         thirds = list(pairwise(edges)) if len(part) >= FEWEST else [(0, len(part))] * 3
         names.append(name)
-        looks.append([_look(part, values, events[name], *span) for span in [(0, len(part)), *thirds]])
+        looks.append(_look(part, events[name], [(0, len(part)), *thirds]))
     return np.array(names), np.array(looks)
 
 
-def _look(part: pd.DataFrame, values: np.ndarray, events: Events, first: int, last: int) -> np.ndarray:
-    start_s, stop_s = part["start_s"].iloc[first], part["stop_s"].iloc[last - 1]
-    whole = describe_windows(events, [(float(start_s), float(stop_s))])[0]
-    return summarise_pieces(whole, values[first:last])
+def _look(part: pd.DataFrame, events: Events, spans: list[tuple[int, int]]) -> np.ndarray:
+    """(n_spans, n_summaries) of spans of a recording's chunks."""
+    start_s, stop_s = part["start_s"].tolist(), part["stop_s"].tolist()
+    windows = [(start_s[first], stop_s[last - 1]) for first, last in spans]
+    pieces = describe_chunks(part, {part["recording"].iloc[0]: events})
+    # The whole by itself, for novelty asks for it too.
+    whole = np.concatenate([describe_windows(events, windows[:1]), describe_windows(events, windows[1:])])
+    lasting = describe_lasting(events, windows)
+    return np.array(
+        [
+            summarise_stretch(whole[number], pieces[first:last], lasting[number])
+            for number, (first, last) in enumerate(spans)
+        ]
+    )
 
 
 def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:

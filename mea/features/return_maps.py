@@ -1,0 +1,75 @@
+"""Successive intervals of an electrode: which class of interval follows which."""
+
+from itertools import pairwise
+
+import numba
+import numpy as np
+
+from mea.features.statistics import NAN, take_quantiles
+from mea.features.trains import Trains
+
+EDGES_MS = (0, 5, 12, 35, 110, 400, 1500)  # the last class is open
+LEAST_PAIRS = 20  # of successive intervals, for an electrode to count
+SMALL_MS = 0.5  # shorter intervals count as this long where logarithms are taken
+SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+
+
+def describe_return_maps(trains: Trains) -> dict[str, float]:
+    """The return map of the intervals, coarse: electrodes with at least 20 pairs of successive intervals, each alike.
+
+    An interval map tells repeated short intervals (bursts within an electrode) from short ones between long ones
+    (doublets), which a histogram cannot. Joint interval distribution: Perkel, Gerstein and Moore, Biophysical Journal
+    7:391 (1967), doi:10.1016/S0006-3495(67)86596-2.
+
+    - ``return_map_root_share_<class>_then_<class>_ms``: square root of the share of an electrode's pairs whose first
+      and second interval lie in these classes, of 0, 5, 12, 35, 110, 400, 1500 ms and more; the share is the mean over
+      the electrodes. Roots, because small shares vary by less than large ones.
+    - ``return_map_serial_<quantile>``: correlation of the logarithms of successive intervals (at least 0.5 ms);
+      quantiles over the electrodes.
+    """
+    pairs = count_pairs(trains.train, trains.first, np.array(EDGES_MS) * (trains.rate_hz / 1000))
+    total = pairs.sum(axis=(1, 2))
+    enough = total >= LEAST_PAIRS
+    share = (pairs[enough] / total[enough, None, None]).mean(axis=0) if enough.any() else np.full(pairs.shape[1:], NAN)
+    classes = [f"{low}_to_{high}" for low, high in pairwise(EDGES_MS)] + [f"over_{EDGES_MS[-1]}"]
+    features = {
+        f"return_map_root_share_{one}_then_{other}_ms": float(np.sqrt(share[row, col]))
+        for row, one in enumerate(classes)
+        for col, other in enumerate(classes)
+    }
+    serial = correlate_successive(trains.train, trains.first, SMALL_MS * trains.rate_hz / 1000)[enough]
+    quantiles = take_quantiles(serial, SHARES.values())
+    return features | {f"return_map_serial_{name}": value for name, value in zip(SHARES, quantiles)}
+
+
+@numba.njit(cache=True, nogil=True)
+def count_pairs(train, first, edges):
+    """(n, classes, classes) int64 pairs of successive intervals by the class of either; edges in samples, from 0."""
+    counts = np.zeros((len(first) - 1, len(edges), len(edges)), np.int64)
+    for electrode in range(len(first) - 1):
+        before = -1
+        for spike in range(first[electrode] + 1, first[electrode + 1]):
+            interval = train[spike] - train[spike - 1]
+            place = 0
+            while place < len(edges) - 1 and interval >= edges[place + 1]:
+                place += 1
+            if before >= 0:
+                counts[electrode, before, place] += 1
+            before = place
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def correlate_successive(train, first, small):
+    """(n,) Pearson correlation of the logarithms of successive intervals (at least ``small``); NaN if constant."""
+    found = np.full(len(first) - 1, np.nan)
+    for electrode in range(len(first) - 1):
+        low, high = first[electrode], first[electrode + 1]
+        if high - low < 4:
+            continue
+        logs = np.log(np.maximum(np.diff(train[low:high]).astype(np.float64), small))
+        one, other = logs[:-1] - logs[:-1].mean(), logs[1:] - logs[1:].mean()
+        variances = (one * one).sum() * (other * other).sum()
+        if variances > 1e-20:  # rounding alone is smaller
+            found[electrode] = (one * other).sum() / np.sqrt(variances)
+    return found
