@@ -1,6 +1,7 @@
 """Run the same work for many recordings or folds on all cores."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,11 +29,14 @@ def count_workers() -> int:
 def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
     """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
 
-    The results do not depend on the number of workers. The bar stays away with ``MEA_QUIET=1``.
+    The results do not depend on the number of workers. The bar stays away with ``MEA_QUIET=1``, and is drawn anew
+    every half minute only where it goes to a file, which keeps every state of it.
     """
     items = list(items)
     workers = min(workers or count_workers(), max(1, len(items)))
     results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-    return list(tqdm(results, total=len(items), desc=title, disable=bool(os.environ.get("MEA_QUIET"))))
+    seconds = 0.1 if sys.stderr.isatty() else 30.0
+    pace = {"mininterval": seconds, "maxinterval": max(10.0, seconds)}  # the latter redraws a bar that stands still
+    return list(tqdm(results, total=len(items), desc=title, disable=bool(os.environ.get("MEA_QUIET")), **pace))

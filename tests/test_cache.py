@@ -148,6 +148,13 @@ def test_a_mistake_in_a_worker_keeps_its_words(workers):
         run_parallel(refuse, range(6), "test", workers=workers)
 
 
+def test_a_log_file_gets_the_first_and_the_last_state_of_a_bar(monkeypatch, capsys):
+    monkeypatch.delenv("MEA_QUIET", raising=False)
+    assert run_parallel(wait_and_square, range(30), "squares", workers=1)
+    states = [state for state in capsys.readouterr().err.split("\r") if state.strip()]
+    assert len(states) == 2 and "0/30" in states[0] and "30/30" in states[1]
+
+
 def test_number_of_workers(monkeypatch):
     monkeypatch.setenv("MEA_WORKERS", "7")
     assert count_workers() == 7
