@@ -120,10 +120,20 @@ class Events:
 
     def count_events(self, start_s: float, stop_s: float) -> np.ndarray:
         """(n,) int64 events of each electrode whose peak lies in [start_s, stop_s), each rounded to a sample."""
+        return np.bincount(self.electrode[self.find_events(start_s, stop_s)], minlength=self.n_electrodes)
+
+    def find_events(self, start_s: float, stop_s: float) -> np.ndarray:
+        """Numbers of the events whose peak lies in [start_s, stop_s), each rounded to a sample, in their order here.
+
+        Raises
+        ------
+        MeaError
+            If the window is empty or leaves the recording.
+        """
         first, last = self._convert_window(start_s, stop_s)
         low, high = self._find_events(first, last)
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
-        return np.bincount(self.electrode[low:high][inside], minlength=self.n_electrodes)
+        return low + np.flatnonzero(inside)
 
     def dense(self, first_sample: int, last_sample: int) -> np.ndarray:
         """The array of a half-open range of samples: float32 (rows, cols, last - first), µV.
