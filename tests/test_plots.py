@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from mea.plots import evaluation
 from mea.plots.electrodes import draw_electrode_map, figure_electrode_maps, figure_electrode_names
 from mea.plots.honesty import figure_confounds, figure_optimism, figure_permutation
 from mea.plots.recordings import (
@@ -522,8 +523,25 @@ def test_reliability_shows_counts_and_intervals_and_leaves_empty_bins_out(ax):
     (intervals,) = ax.collections
     np.testing.assert_allclose(intervals.get_segments(), [[[55, 7], [55, 93]], [[95, 73], [95, 98]]])
     assert shown_texts(ax) == ["4", "30"]
+    assert "as if\nall in it were independent" in ax.get_legend().get_texts()[1].get_text(), "it ignores groups"
     bars = figure_reliability(pd.DataFrame(columns)).axes[1].patches
     assert [bar.get_height() for bar in bars] == [4, 30]
+
+
+@pytest.mark.parametrize("level", ["recording", "chunk"])
+def test_titles_say_what_is_shown_and_of_what(tmp_path, monkeypatch, level):
+    titles = {}
+
+    def keep(figure, path, _table=None):
+        titles[path.stem] = figure.axes[0].get_title()
+
+    monkeypatch.setattr(evaluation, "save_figure", keep)
+    evaluation.draw_level(tmp_path, level, make_predictions(20), ["a", "b"], 10, 0.95, "")
+    assert set(titles) == {f"{kind}_{level}" for kind in ("confusion", "report", "reliability", "roc")}
+    for title in titles.values():
+        shown, _, scored = title.partition(": ")
+        assert len(shown.split()) > 3 and scored == f"held-out {level}s"
+    assert len(set(titles.values())) == 4
 
 
 @pytest.mark.parametrize("n_recordings", [10, 200])

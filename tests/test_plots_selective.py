@@ -31,6 +31,12 @@ def test_the_curve_the_target_and_the_choice_are_drawn(ax):
     assert ax.get_ylim()[1] > 25 and ax.get_title() == "recordings"
 
 
+def test_a_curve_without_errors_is_said_and_stands_clear_of_the_axis(ax):
+    draw_risk_coverage(ax, CURVE.assign(risk=0.0), 0.0, 0.05, 0.0)
+    assert list_legend(ax) == ["surest first: no errors at all", "5 % wrong", "chosen: all are called"]
+    assert ax.get_ylim()[0] < 0 and ax.lines[0].get_ydata().tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize("threshold", [float("nan"), 0.95])
 def test_no_choice_is_said(ax, threshold):
     draw_risk_coverage(ax, CURVE, threshold, 0.05, 0.1)
@@ -63,8 +69,9 @@ def test_sets_of_each_class_are_drawn_with_interval_and_sizes():
     held, sizes = picture.axes
     assert [text.get_text() for text in held.get_yticklabels()] == ["a (20)", "b (40)"]
     np.testing.assert_allclose(held.lines[0].get_xdata(), [90, 95])
-    assert list(held.lines[1].get_xdata()) == [90, 90] and list_legend(held) == ["asked for: 90 %"]
+    assert list(held.lines[1].get_xdata()) == [90, 90] and list_legend(held)[1:] == ["asked for: 90 %"]
     np.testing.assert_allclose(held.collections[0].get_segments(), [[[70, 0], [98, 0]], [[85, 1], [99, 1]]])
+    assert list_legend(held)[0] == "interval, as if all were independent", "it ignores groups, and says so"
     widths = [[bar.get_width() for bar in bars] for bars in sizes.containers]
     np.testing.assert_allclose(widths, [[0, 10], [70, 60], [30, 30]])
     np.testing.assert_allclose([bar.get_x() for bar in sizes.containers[2]], [70, 70])

@@ -30,19 +30,28 @@ def draw_level(
     matrix = count_confusion(labels, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(figure_confusion(matrix, labels, f"{name}s"), doubts)
+    confusion = _warn_above(figure_confusion(matrix, labels, f"what was called what: held-out {name}s"), doubts)
     save_figure(confusion, folder / f"confusion_{name}.png", pairs)
-    save_figure(figure_report(report_classes(labels, actual, predicted), f"{name}s"), folder / f"report_{name}.png")
+    report = figure_report(
+        report_classes(labels, actual, predicted), f"how well each label is called: held-out {name}s"
+    )
+    save_figure(report, folder / f"report_{name}.png")
     calibration, _ = measure_calibration(labels, actual, probabilities, bins, level)
-    save_figure(figure_reliability(calibration, f"{name}s"), folder / f"reliability_{name}.png")
+    save_figure(
+        figure_reliability(calibration, f"how often it is right, and how sure: held-out {name}s"),
+        folder / f"reliability_{name}.png",
+    )
     curves = trace_roc(labels, actual, probabilities)
     if curves:
-        save_figure(_warn_above(figure_roc(curves, f"{name}s"), doubts), folder / f"roc_{name}.png")
+        save_figure(
+            _warn_above(figure_roc(curves, f"labels told apart at every threshold: held-out {name}s"), doubts),
+            folder / f"roc_{name}.png",
+        )
 
 
 def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None:
     """Every recording's probabilities."""
-    figure = _warn_above(figure_recordings(recordings, "every recording, held out"), doubts)
+    figure = _warn_above(figure_recordings(recordings, "how probable its own label is: held-out recordings"), doubts)
     save_figure(figure, folder / "recordings.png")
 
 
@@ -67,11 +76,13 @@ def draw_honesty(
     curve = trace_risk_coverage(recordings["confidence"].to_numpy(), correct)
     scored = selective if np.isfinite(selective["error"]) else None
     threshold = (rules.threshold, rules.target_error)
-    figures["risk_coverage"] = figure_risk_coverage(curve, *threshold, selective["aurc"], scored, "recordings")
+    title = "errors when only the surest are called: held-out recordings"
+    figures["risk_coverage"] = figure_risk_coverage(curve, *threshold, selective["aurc"], scored, title)
     sets = read_sets(recordings["labels_possible"], labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
     level = rules.conformal.level
-    figures["conformal"] = figure_conformal(list_coverage(sets, targets, labels, level), level, "prediction sets")
+    title = "prediction sets, the labels that cannot be ruled out: held-out recordings"
+    figures["conformal"] = figure_conformal(list_coverage(sets, targets, labels, level), level, title)
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
 

@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 
 from mea.plots.style import COLOUR_MAP, COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
 
+INTERVAL = "interval of each bin, as if\nall in it were independent"  # too narrow where groups are alike
 NAMED_RECORDINGS = 48  # more names than this cannot be read beside their bars
 GOLDEN_RATIO = 0.6180339887498949
 
@@ -174,7 +175,7 @@ def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
     ax.plot([0, 100], [0, 100], color=NEUTRAL, linestyle=":", linewidth=1.0, label="perfectly calibrated")
     style: dict[str, Any] = {"color": COLOURS[0], "marker": "o", "clip_on": False, "zorder": 3}
     ends = 100 * bins[["accuracy_low", "accuracy_high"]].to_numpy()
-    ax.vlines(100 * bins["confidence"], *ends.T, color=COLOURS[0], linewidth=1.0, label="interval of each bin")
+    ax.vlines(100 * bins["confidence"], *ends.T, color=COLOURS[0], linewidth=1.0, label=INTERVAL)
     ax.plot(100 * bins["confidence"], 100 * bins["accuracy"], label="this classifier", **style)
     boxed = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     for confidence, accuracy, count in zip(bins["confidence"], bins["accuracy"], bins["count"], strict=True):

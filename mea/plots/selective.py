@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from mea.plots.style import COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
 
+INTERVAL = "interval, as if all were independent"  # too narrow where those of a group are alike
 SIZES = {"empty_share": "no label", "single_share": "one label", "several_share": "several labels"}
 
 
@@ -42,20 +43,24 @@ def draw_risk_coverage(
         Above the panel.
     """
     line: dict[str, Any] = {"color": COLOURS[0], "marker": ".", "markersize": 3.5, "zorder": 3}
-    ax.plot(100 * curve["coverage"], 100 * curve["risk"], label=f"surest first (area {aurc:.3f})", **line)
+    faultless = not curve["risk"].any()
+    told = "surest first: no errors at all" if faultless else f"surest first (area {aurc:.3f})"
+    ax.plot(100 * curve["coverage"], 100 * curve["risk"], label=told, **line)
     target: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1.0}
     ax.axhline(100 * target_error, label=f"{100 * target_error:.4g} % wrong", **target)
     kept = curve[curve["threshold"] >= threshold]  # none where the threshold is NaN
     if len(kept):
-        chosen: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "linestyle": "none", "zorder": 4}
-        name = f"chosen: confidence from {100 * threshold:.1f} %"
+        chosen: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 9, "linestyle": "none", "zorder": 4}
+        chosen["markerfacecolor"] = "none"  # what it is worth elsewhere is often at the same place
+        name = f"chosen: confidence from {100 * threshold:.1f} %" if threshold > 0 else "chosen: all are called"
         ax.plot(100 * kept["coverage"].iloc[-1], 100 * kept["risk"].iloc[-1], label=name, **chosen)
     else:
         ax.plot([], [], linestyle="none", label="no confidence is high enough")
     if scored is not None and not np.isnan(scored["error"]):
         _draw_scored(ax, scored)
     highest = max(100 * curve["risk"].max(), 100 * target_error, 100 * (scored or {}).get("error_high", 0))
-    ax.set(xlim=(0, 102), ylim=(0, min(102.0, 1.15 * np.nan_to_num(highest, nan=100.0) + 1)))
+    top = min(102.0, 1.15 * np.nan_to_num(highest, nan=100.0) + 1)
+    ax.set(xlim=(0, 102), ylim=(-0.03 * top, top))  # a line at 0 stands clear of the axis
     ax.grid(visible=True)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     label_axes(ax, "called, surest first (%)", "wrong among those called (%)", title)
@@ -98,10 +103,11 @@ def figure_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> P
     title
         Above both panels.
     """
-    picture, axes = new_picture(1, 2, (8.4, 1.9 + 0.4 * len(coverage)), title, sharey=True)
+    picture, axes = new_picture(1, 2, (8.4, 2.1 + 0.4 * len(coverage)), title, sharey=True)
     held, sizes = axes[0]
     rows = np.arange(len(coverage))
-    held.hlines(rows, 100 * coverage["coverage_low"], 100 * coverage["coverage_high"], color=COLOURS[0], linewidth=1.0)
+    ends = 100 * coverage["coverage_low"], 100 * coverage["coverage_high"]
+    held.hlines(rows, *ends, color=COLOURS[0], linewidth=1.0, label=INTERVAL)
     held.plot(100 * coverage["coverage"], rows, color=COLOURS[0], marker="o", linestyle="none", clip_on=False, zorder=3)
     held.axvline(100 * level, color=NEUTRAL, linestyle=":", linewidth=1.0, label=f"asked for: {100 * level:.4g} %")
     held.set(xlim=(0, 101), ylim=(len(coverage) - 0.5, -0.5))
