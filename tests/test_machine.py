@@ -5,15 +5,19 @@ import pytest
 from sklearn.svm import SVC
 
 from mea.models.machine import (
+    choose_strengths,
+    compare_strengths,
+    decide_held_out,
+    fit_judge,
+    fit_link,
+    judge_recordings,
+)
+from mea.models.support import (
     CLIP,
     Strengths,
     choose_factors,
-    choose_strengths,
     find_differences,
-    fit_judge,
-    fit_link,
     fit_machine,
-    judge_recordings,
     measure_squares,
     prepare_training,
     shrink_differences,
@@ -121,6 +125,16 @@ def test_what_is_held_out_inside_has_no_part_in_its_own_decision():
     np.testing.assert_array_equal(machine.decide(looks[folds == 0]), decisions[folds == 0])
     again = fit_machine(prepare_training(spoiled[others], targets[others], culture[others]), strengths)
     np.testing.assert_array_equal(again.support, machine.support)
+
+
+def test_strengths_are_compared_as_if_each_were_fitted_by_itself():
+    looks, targets, culture = make_lab()
+    folds = culture // 2 % 3
+    compared = compare_strengths(looks[:, 0], targets, culture, folds)
+    assert len(compared) == 27
+    for strengths in list(compared)[::5]:
+        expected = decide_held_out(looks, targets, culture, folds, strengths)
+        np.testing.assert_allclose(compared[strengths], expected, atol=1e-9)
 
 
 def test_without_inner_folds_nothing_is_chosen():
