@@ -23,6 +23,7 @@ import torch
 
 from mea.command import report
 from mea.events import Events, load_events, save_events
+from mea.features import describe_pieces, describe_stretches
 from mea.files import fresh_file, write_json
 from mea.formats import read_counts, read_sources
 from mea.models.cnn_lstm import CnnLstm
@@ -33,7 +34,9 @@ from mea.spikes import detect_events
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 import predecessor  # noqa: E402
+from spike_trains import make_lively  # noqa: E402
 
+DESCRIBED_S, PIECE_S = 900, 30  # of a recording of 60 electrodes with bursts, about 100,000 spikes
 FULL_S = 120.0  # length of the predecessor's recordings, whose whole file it read for every chunk
 BATCH = 4
 
@@ -176,6 +179,21 @@ def bench_network(folder: Path, effort: Effort) -> list[dict]:
     return lines
 
 
+def bench_features(folder: Path, effort: Effort) -> list[dict]:
+    """Seconds of one core for all that the features model measures of a recording, beside the recording's own."""
+    events = make_lively(6, 10, DESCRIBED_S)
+    third = DESCRIBED_S // 3
+    stretches = [(0, DESCRIBED_S), *((start, start + third) for start in range(0, DESCRIBED_S, third))]
+    pieces = [(start, start + PIECE_S) for start in range(0, DESCRIBED_S, PIECE_S)]
+    ways = {
+        "summary features": lambda: describe_pieces(events, [*stretches, *pieces]),
+        "features of stretches": lambda: describe_stretches(events, stretches),
+    }
+    seconds = time_together(ways, effort.repeats)
+    name = f"describe {DESCRIBED_S} s of 60 electrodes, {len(events)} spikes (beside real time)"
+    return [compare(f"{name}: {way}", "s", DESCRIBED_S, ours) for way, ours in seconds.items()]
+
+
 def format_table(lines: list[dict], effort: Effort) -> str:
     """The results in Markdown."""
     rows = [
@@ -197,6 +215,9 @@ def format_table(lines: list[dict], effort: Effort) -> str:
     )
 
 
+BENCHES = (bench_cleaning, bench_loading, bench_network, bench_features)
+
+
 def run_benchmarks(effort: Effort, out: Path) -> None:
     """Measure everything and write results.json and results.md to ``out``."""
     with tempfile.TemporaryDirectory() as name:
@@ -205,7 +226,7 @@ def run_benchmarks(effort: Effort, out: Path) -> None:
         plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, fingerprint=1.0)[0]
         write_simulated(folder / "recording.h5", plan, effort.recording_s)
         report("predecessor / ours")
-        lines = [line for bench in (bench_cleaning, bench_loading, bench_network) for line in bench(folder, effort)]
+        lines = [line for bench in BENCHES for line in bench(folder, effort)]
     table = format_table(lines, effort)
     print("\n" + table)
     write_json(out / "results.json", {"results": lines})

@@ -1,0 +1,129 @@
+"""Models on recordings that are already events: ``python -m benchmarks.models --array FOLDER --model features``.
+
+For every seed of the split the stages split and train run as they are, and what each fold held out is judged and
+calibrated as the evaluate stage does it; its permutations and probes are left out. Prints a table:
+
+- accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each called by a
+  model that never saw its group, calibrated by rules learned inside;
+- surest: accuracy of the 80 % of recordings with the highest confidence;
+- train_s: seconds of the train stage; with what the models see in the cache when it is run again.
+
+Every line is a look at held-out recordings: count them.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import stages.split
+import stages.train
+from benchmarks.controls import run_stage
+from mea.chunks import load_recordings
+from mea.classifier import load_classifier
+from mea.command import report
+from mea.evaluation import apply_inner_rules, judge_held_out, predict_held_out, score_level
+from mea.files import write_json
+from mea.tables import read_table, write_table
+
+FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
+SUREST = 0.8
+BINS, LEVEL, TARGET_ERROR = 10, 0.95, 0.05
+SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "roc_auc": "auc", "ece": "ece"}
+
+
+def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[str, float], pd.DataFrame]:
+    """Split, train and judge once.
+
+    Parameters
+    ----------
+    array
+        What the array stage wrote.
+    settings
+        ``section.key=value`` on top of ``params.yaml``.
+    folder
+        Where split and models go.
+
+    Returns
+    -------
+    scores
+        One line of the table.
+    recordings
+        Every recording with its calibrated probabilities.
+    """
+    split, model, plots = folder / "split", folder / "folds", folder / "plots"
+    run_stage(stages.split, settings, array=array, out=split, metrics=folder / "split.json")
+    start = time.perf_counter()
+    run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train.json", plots=plots)
+    seconds = time.perf_counter() - start
+    trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
+    events = load_recordings(array, chunks["recording"].unique())
+    by_chunk = chunks if trained.judges_recordings else predict_held_out(trained, chunks, events, trained.predict)
+    stated = judge_held_out(trained, chunks, events, by_chunk)
+    recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, LEVEL, 0)
+    scores = score_level(recordings, trained.labels, BINS, LEVEL)
+    return {column: scores[name] for name, column in SCORES.items()} | {
+        "surest": score_surest(recordings),
+        "train_s": seconds,
+    }, recordings
+
+
+def score_surest(recordings: pd.DataFrame) -> float:
+    """Accuracy of the share :data:`SUREST` of the recordings with the highest confidence."""
+    order = np.argsort(-recordings["confidence"].to_numpy(), kind="stable")[: int(SUREST * len(recordings))]
+    return float((recordings["label"] == recordings["predicted"]).to_numpy()[order].mean())
+
+
+def run_models(array: Path, model: str, by: str, seeds: list[int], settings: list[str], out: Path | None) -> None:
+    """Score a model with every seed of the split, and print the table."""
+    lines = []
+    for seed in seeds:
+        given = [f"split.first_s={FIRST_S}", f"split.chunk_s={CHUNK_S}", f"train.model={model}", f"split.by={by}"]
+        with tempfile.TemporaryDirectory(prefix="mea-models-") as folder:
+            scores, recordings = score_model(array, [*given, f"split.seed={seed}", *settings], Path(folder))
+        lines.append({"seed": seed, **scores})
+        report(format_table(pd.DataFrame(lines[-1:])))
+        if out:
+            write_table(out / f"{model}_{by}_{seed}.csv", recordings)
+    table = pd.DataFrame(lines)
+    mean = table.drop(columns="seed").mean().to_frame().T
+    table = pd.concat([table, mean.assign(seed="mean")])
+    print(f"{model}, split by {by}\n\n{format_table(table)}")
+    if out:
+        write_json(out / f"{model}_{by}.json", {"runs": lines})
+
+
+def format_table(table: pd.DataFrame) -> str:
+    """The lines in Markdown."""
+    digits = {"auc": 4, "train_s": 0}
+    rows = [
+        [str(value) if name == "seed" else f"{value:.{digits.get(name, 3)}f}" for name, value in row.items()]
+        for row in table.to_dict("records")
+    ]
+    head = [list(table.columns), ["--:"] * len(table.columns)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in head + rows)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--array", type=Path, required=True, metavar="FOLDER", help="what the array stage wrote")
+    parser.add_argument("--model", default="features", help="train.model")
+    parser.add_argument("--split.by", dest="by", default="batch", help="what is held out as a whole")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split")
+    parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="further parameters")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where predictions and figures are kept")
+    given = parser.parse_args()
+    run_models(given.array, given.model, given.by, given.seeds, given.set, given.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
