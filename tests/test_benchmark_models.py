@@ -1,0 +1,31 @@
+"""The benchmark of models, on a tiny lab: through the real stages, and every figure in its column."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from arrays import write_array
+
+from benchmarks.models import run_models, score_surest
+from mea.files import read_json
+from mea.tables import read_table
+
+
+def test_a_model_is_scored_through_the_stages(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MEA_WORKERS", "1")
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    write_array(tmp_path / "array", rows=4, cols=4)
+    settings = ["split.first_s=null", "split.chunk_s=1", "split.folds=3", "train.inner_folds=2"]
+    run_models(tmp_path / "array", "features", "batch", [1], settings, tmp_path / "out")
+    table = capsys.readouterr().out.split("split by batch")[1]
+    assert "| seed | accuracy | balanced | auc | ece | surest | train_s |" in table and "| mean | 1.000" in table
+    (run,) = read_json(tmp_path / "out" / "features_batch.json")["runs"]
+    assert run["seed"] == 1 and run["accuracy"] == 1  # rates differ fourfold
+    assert len(read_table(tmp_path / "out" / "features_batch_1.csv")) == 12
+
+
+def test_the_surest_are_the_four_in_five_of_highest_confidence():
+    table = pd.DataFrame({"label": list("aaaaabbbbb"), "predicted": list("aaaaabbbba")})
+    table["confidence"] = np.r_[np.linspace(0.9, 0.8, 9), 0.5]
+    assert score_surest(table) == 1
+    table["confidence"] = table["confidence"].to_numpy()[::-1]
+    assert score_surest(table) == pytest.approx(7 / 8)
