@@ -25,7 +25,7 @@ INTERVALS = 4
 STEP_S = 0.0002  # intervals are compared in steps of this: spikes may move by a sample when counts are rounded anew
 KEPT = 4096  # patterns of a recording: 100 kB, and an overlap of 2 % of the longer recording still shares about 80
 LAG_S = 0.0005  # two agreeing patterns have the same shift when they differ by less
-LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 2 in common at one shift
+LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 3 in common at one shift
 LEAST_STRETCHES = 3  # one stretch of equal heartbeats is seen on all electrodes at once, and is one coincidence
 LEAST_SHARE = 0.2
 MOST_RECORDINGS = 16  # what stands in more of them, and in more than half, is a protocol of stimuli and not a copy
@@ -176,7 +176,7 @@ def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.nd
     count = max(0, len(sample) - INTERVALS)
     within = electrode[:count] == electrode[INTERVALS:]
     steps = (np.diff(sample) / (STEP_S * events.rate_hz)).astype(np.int64)
-    places = (events.row << 32 | events.col).astype(np.uint64)[electrode[:count]]
+    places = _mix((events.row << 32 | events.col).astype(np.uint64))[electrode[:count]]
     hashes, backwards = _hash_patterns(steps, places)
     ceiling = 2**64 - 1 if within.sum() <= KEPT else int(2**64 * (KEPT / within.sum()))
     kept = np.flatnonzero(within & (hashes <= np.uint64(ceiling)))
@@ -193,14 +193,15 @@ def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.nd
 def _hash_patterns(steps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of ``INTERVALS`` consecutive steps from each place on, and which were read from the last one to the first.
 
-    The direction is decided by the steps themselves, so that it turns when they do.
+    The direction is decided by the steps themselves, so that it turns when they do; one that reads alike both ways is
+    read forwards.
 
     Parameters
     ----------
     steps
         (n + INTERVALS - 1,) int64 lengths of the intervals.
     places
-        (n,) uint64 of the electrodes; decides the hash of every other pattern, which becomes odd.
+        (n,) uint64 hash of the electrode; decides the hash of every other pattern, which becomes odd.
 
     Returns
     -------
@@ -208,13 +209,16 @@ def _hash_patterns(steps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, n
         (n,) uint64; (n,) bool.
     """
     n = len(places)
-    shown = [steps[number : number + n] for number in range(INTERVALS)]
-    backwards = (shown[-1] < shown[0]) | ((shown[-1] == shown[0]) & (shown[-2] < shown[1]))
-    hashes = np.zeros(n, np.uint64)
-    for forth, back in zip(shown, reversed(shown)):
-        hashes = _mix(hashes + np.where(backwards, back, forth).astype(np.uint64))
+    # Wrapped sums of odd random multiples: two patterns with one sum are as rare as two with one hash.
+    weighted = steps.astype(np.uint64) * (_mix(np.arange(INTERVALS, dtype=np.uint64)) | np.uint64(1))[:, None]
+    forth, back = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+    for number in range(INTERVALS):
+        forth += weighted[number, number : number + n]
+        back += weighted[number, INTERVALS - 1 - number :][:n]
+    backwards = back < forth
+    hashes = _mix(np.minimum(forth, back))
     told_apart = (hashes & np.uint64(1)).astype(bool)
-    hashes[told_apart] = _mix(hashes[told_apart] + _mix(places[told_apart])) | np.uint64(1)
+    hashes[told_apart] = _mix(hashes[told_apart] + places[told_apart]) | np.uint64(1)
     return hashes, backwards
 
 

@@ -483,3 +483,7 @@ def test_real_recordings_are_not_one_another(shared_data, tmp_path):
     piece = replace(events_from_spike_times(piece, RATE_HZ), recording="piece")
     (found,) = find_duplicates([*contents, describe_content(piece)])
     assert (found.first, found.second) == (path.stem, "piece") and found.shift_s == pytest.approx(300, abs=1e-3)
+    whole = replace(events, recording="turned", samples_sha256="", electrode=59 - events.electrode[::-1])
+    backwards = {name: whole.n_samples - 1 - getattr(whole, name)[::-1] for name in ("first_sample", "peak_sample")}
+    (found,) = find_duplicates([*contents, describe_content(replace(whole, **backwards))])
+    assert (found.first, found.second, found.is_reversed) == (path.stem, "turned", True) and found.share > 0.7
