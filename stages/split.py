@@ -12,11 +12,12 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from mea.command import report, run_command
-from mea.duplicates import check_contents, explain_same_start, list_contents
+from mea.duplicates import check_contents, explain_same_start
 from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import fresh_folder, read_json, write_json
 from mea.params import StageParams
+from mea.patterns import list_contents
 from mea.permutation import permute_labels
 from mea.splits import (
     assign_folds,

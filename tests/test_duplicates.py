@@ -16,11 +16,12 @@ from recordings import write_small_mcs, write_small_spike_times
 
 import mea.duplicates as duplicates
 from mea.archives import unpack
-from mea.duplicates import check_contents, describe_content, explain_same_start, find_duplicates, list_contents
+from mea.duplicates import check_contents, explain_same_start, find_duplicates
 from mea.errors import MeaError
 from mea.events import events_from_spike_times
 from mea.formats import read_counts, read_sources
 from mea.layouts import electrode_labels
+from mea.patterns import KEPT, describe_content, list_contents
 from mea.recording import Source
 from mea.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
 from mea.spikes import detect_events, resample_counts
@@ -455,14 +456,14 @@ def test_spike_times_cropped_between_two_samples(tmp_path, cut_s):
 
 def test_the_same_recording_has_the_same_patterns_whatever_the_order_of_its_electrodes():
     events = make_events(spikes_per_s=20.0, duration_s=20.0, rows=4, cols=4)
-    assert np.bincount(events.electrode).sum() > duplicates.KEPT
+    assert np.bincount(events.electrode).sum() > KEPT
     order = np.random.default_rng(0).permutation(16)
     place = np.argsort(order)
     turned = replace(events, row=events.row[order], col=events.col[order], electrode=place[events.electrode])
     one, other = describe_content(events), describe_content(turned)
     np.testing.assert_array_equal(one.hashes, other.hashes)
     np.testing.assert_array_equal(one.start_s, other.start_s)
-    assert 0.8 * duplicates.KEPT < len(one.hashes) < 1.2 * duplicates.KEPT
+    assert 0.8 * KEPT < len(one.hashes) < 1.2 * KEPT
 
 
 def test_real_recordings_are_not_one_another(shared_data, tmp_path):
