@@ -1,8 +1,8 @@
 """Channels over time bins: what the networks of spike trains see of a stretch of a recording.
 
 Everything is a share or a rate over all electrodes of the layout, silent ones included, so that neither the order of
-the electrodes, nor their number, nor the absolute clock can be seen. An interval belongs to the bin of its second spike;
-what lies before the stretch is not known to it.
+the electrodes, nor their number, nor the absolute clock can be seen. An interval belongs to the bin of its second
+spike; what lies before the stretch is not known to it.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from mea.augmentation import turn_grid, vary_trains
+from mea.augmentation import CROP, turn_grid, vary_trains
 from mea.errors import MeaError
 from mea.events import Events
 from mea.features.trains import Trains
@@ -41,9 +41,12 @@ class PopulationView:
     ----------
     bin_ms
         Length of a bin.
+    fewest
+        Bins that a chunk must have.
     """
 
     bin_ms: float
+    fewest: int = 1
 
     def check(self, events: Events) -> None:
         """Raise when a recording cannot be shown this way: the bin must be a whole number of 10 ms.
@@ -60,12 +63,27 @@ class PopulationView:
             )
 
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
-        """(22, bins) float32."""
-        return show_population(cut_spikes(events, start_s, stop_s), int(self.bin_ms))
+        """(22, bins) float32.
+
+        Raises
+        ------
+        MeaError
+            If the chunk has too few bins.
+        """
+        return show_population(self._take(events, start_s, stop_s), int(self.bin_ms))
 
     def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
         """(22, bins) float32 of a variation of the chunk: :func:`mea.augmentation.vary_trains`."""
-        return show_population(vary_trains(cut_spikes(events, start_s, stop_s), generator), int(self.bin_ms))
+        return show_population(vary_trains(self._take(events, start_s, stop_s), generator), int(self.bin_ms))
+
+    def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
+        trains = cut_spikes(events, start_s, stop_s)
+        if trains.count_bins(int(self.bin_ms)) * CROP < self.fewest:
+            raise MeaError(
+                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest / CROP:g} bins of "
+                f"train.bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
+            )
+        return trains
 
 
 class GridView(PopulationView):
@@ -73,13 +91,13 @@ class GridView(PopulationView):
 
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
         """(8, rows, cols, bins) float32; the last channel is 1 where there is an electrode."""
-        trains = cut_spikes(events, start_s, stop_s)
+        trains = self._take(events, start_s, stop_s)
         values = show_electrodes(trains, int(self.bin_ms))
         return place_electrodes(values, trains.row, trains.col, events.rows, events.cols)
 
     def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
         """(8, rows, cols, bins) float32 of a variation of the chunk, on a grid mirrored and turned at random."""
-        trains = vary_trains(cut_spikes(events, start_s, stop_s), generator)
+        trains = vary_trains(self._take(events, start_s, stop_s), generator)
         row, col = turn_grid(trains.row, trains.col, events.rows, events.cols, generator)
         return place_electrodes(show_electrodes(trains, int(self.bin_ms)), row, col, events.rows, events.cols)
 

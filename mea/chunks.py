@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,24 @@ def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, Events]:
     return {name: load_events(folder / f"{name}.npz") for name in names}
 
 
+class ChunkView(Protocol):
+    """How a chunk is shown to a network; every network has its own."""
+
+    def check(self, events: Events) -> None:
+        """Raise :class:`MeaError` when a recording cannot be shown this way."""
+
+    def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
+        """float32 array, time last."""
+        ...
+
+    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
+        """The same of a variation of the chunk, for training."""
+        ...
+
+
 @dataclass(frozen=True)
 class View:
-    """How a chunk of the array is shown to a network.
+    """A chunk of the array, as the predecessor's network sees it.
 
     Attributes
     ----------
@@ -51,6 +67,10 @@ class View:
             values = values / np.float32(self.scale)
         return values[None]
 
+    def vary(self, events: Events, start_s: float, stop_s: float, _generator: np.random.Generator) -> np.ndarray:
+        """(1, rows, cols, time) float32: as it is, the predecessor varied nothing."""
+        return self.show(events, start_s, stop_s)
+
     def check(self, events: Events) -> None:
         """Raise when a recording cannot be shown this way.
 
@@ -67,9 +87,12 @@ class View:
 
 
 class ChunkDataset(Dataset):
-    """The chunks of a table, with the number of their label; built from the events when asked for."""
+    """The chunks of a table, with the number of their label; built from the events when asked for.
 
-    def __init__(self, chunks: pd.DataFrame, events: dict[str, Events], view: View, labels: list[str]):
+    Asked for a number, it gives that chunk as it is; for (number, seed), a variation of it that the seed decides.
+    """
+
+    def __init__(self, chunks: pd.DataFrame, events: dict[str, Events], view: ChunkView, labels: list[str]):
         for recording in chunks["recording"].unique():
             view.check(events[recording])
         self.events, self.view = events, view
@@ -79,10 +102,19 @@ class ChunkDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        recording, start_s, stop_s = self.rows[index]
-        chunk = self.view.show(self.events[recording], start_s, stop_s)
-        return torch.from_numpy(np.ascontiguousarray(chunk)), self.targets[index]
+    @property
+    def recordings(self) -> np.ndarray:
+        """(n_chunks,) number of each chunk's recording, in the order of first appearance."""
+        return pd.factorize(pd.Series([recording for recording, _, _ in self.rows], dtype=str))[0]
+
+    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
+        number, seed = index if isinstance(index, tuple) else (index, None)
+        recording, *window = self.rows[number]
+        if seed is None:
+            chunk = self.view.show(self.events[recording], *window)
+        else:
+            chunk = self.view.vary(self.events[recording], *window, np.random.default_rng(seed))
+        return torch.from_numpy(np.ascontiguousarray(chunk)), self.targets[number]
 
 
 class EpochShuffle(Sampler):
@@ -100,6 +132,48 @@ class EpochShuffle(Sampler):
 
     def __iter__(self):
         return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
+
+
+class BagShuffle(Sampler):
+    """Bags of chunks, each of one recording, one bag after the other; in every epoch others.
+
+    Classes are drawn alike often, and the recordings of a class too; within a bag, chunks are drawn without repetition
+    while there are enough. Seed and epoch alone decide.
+
+    Parameters
+    ----------
+    dataset
+        Whose chunks.
+    bag
+        Chunks in a bag.
+    bags
+        In an epoch, per recording.
+    seed
+        Of the drawing.
+    """
+
+    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, seed: int):
+        numbers = dataset.recordings
+        self.chunks = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
+        targets = np.array(dataset.targets)[[chunks[0] for chunks in self.chunks]]
+        shares = 1 / np.bincount(targets)[targets]
+        self.shares = shares / shares.sum()
+        self.bag, self.seed, self.epoch = bag, seed, 0
+        self.bags = max(1, round(bags * len(self.chunks)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.bags * self.bag
+
+    def __iter__(self):
+        generator = np.random.default_rng([self.seed, self.epoch])
+        for recording in generator.choice(len(self.chunks), self.bags, p=self.shares):
+            own = self.chunks[recording]
+            for number in generator.choice(own, self.bag, replace=len(own) < self.bag):
+                yield int(number), int(generator.integers(2**62))
 
 
 def measure_rates(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

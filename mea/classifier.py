@@ -11,16 +11,15 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mea.chunks import ChunkDataset, View
+from mea.chunks import ChunkDataset, ChunkView
 from mea.errors import MeaError
 from mea.estimators import load_estimator
 from mea.events import Events
 from mea.files import read_json, write_json
-from mea.models import ESTIMATORS, JUDGES, rate
-from mea.models.cnn_lstm import POOLED, CnnLstm
+from mea.models import ESTIMATORS, JUDGES, find_network, rate
 from mea.models.machine import Judge, judge_recordings
 from mea.tables import read_table
 
@@ -75,9 +74,9 @@ class Classifier:
     facts: dict[str, Any]
 
     @property
-    def view(self) -> View:
+    def view(self) -> ChunkView:
         """How chunks are shown to the network."""
-        return make_view(self.params["train"])
+        return find_network(self.params["train"]).make_view(self.params["train"])
 
     @property
     def used_s(self) -> float:
@@ -94,7 +93,7 @@ class Classifier:
         if self.model in ESTIMATORS:
             estimator = load_estimator(self.folder / estimator_file(fold))
             return estimator.predict_proba(ESTIMATORS[self.model].describe_chunks(chunks, events))
-        return run_network(self._load_network(fold), self._show(chunks, events)).softmax(1).numpy()
+        return self._run_members(chunks, events, fold).softmax(1).numpy()
 
     @property
     def judges_recordings(self) -> bool:
@@ -104,20 +103,27 @@ class Classifier:
     def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) the same for all chunks of a recording: what the model says of them together.
 
-        A model that knows chunks only says of a recording what it says of its chunks in the mean.
+        A network that learned from bags of chunks says it by the mean of its logits over the chunks; another model
+        that knows chunks only, by the mean of its probabilities.
         """
         if not self.judges_recordings:
-            probabilities = self.predict(chunks, events, fold)
-            return pd.DataFrame(probabilities).groupby(chunks["recording"].to_numpy()).transform("mean").to_numpy()
+            names = chunks["recording"].to_numpy()
+            if self.model in ESTIMATORS or not find_network(self.params["train"]).RECIPE.bag:
+                return average_recordings(self.predict(chunks, events, fold), names)
+            logits = average_recordings(self._run_members(chunks, events, fold).numpy(), names)
+            return torch.from_numpy(logits).softmax(1).numpy()
         names, looks = JUDGES[self.model].describe_recordings(chunks, events)
         judged = judge_recordings(load_judge(self.folder / judge_file(fold)), looks, len(self.labels))
         return judged[np.searchsorted(names, chunks["recording"].to_numpy(str))]
 
     def describe(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
-        """(n_chunks, n_features) what the model of one fold decides by: its last layer's input, or its features."""
+        """(n_chunks, n_features) what the model of one fold decides by: its last layer's input, or its features.
+
+        Of a model with several members, what the first decides by.
+        """
         if self.model in ESTIMATORS:
             return ESTIMATORS[self.model].describe_chunks(chunks, events)
-        return run_network(self._load_network(fold).describe, self._show(chunks, events)).numpy()
+        return run_network(self._load_members(fold)[0].describe, self._show(chunks, events)).numpy()
 
     def predict_baseline(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) probabilities by the firing rate alone."""
@@ -132,11 +138,17 @@ class Classifier:
         """
         return read_table(self.folder / inner_file(fold))
 
-    def _load_network(self, fold: int) -> CnnLstm:
-        weights, _ = load_fold(self.folder / fold_file(fold))
-        network = build_network(self.params["train"], self.rows, self.cols, len(self.labels))
-        network.load_state_dict(weights)
-        return network.eval()
+    def _run_members(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> Tensor:
+        """(n_chunks, n_labels) logits, the mean of those of the fold's networks."""
+        shown = self._show(chunks, events)
+        return torch.stack([run_network(network, shown) for network in self._load_members(fold)]).mean(0)
+
+    def _load_members(self, fold: int) -> list[nn.Module]:
+        train = self.params["train"]
+        return [
+            load_network(path, train, self.rows, self.cols, len(self.labels))
+            for path in find_members(self.folder, fold)
+        ]
 
     def _show(self, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
         return ChunkDataset(chunks.assign(label=self.labels[0]), events, self.view, self.labels)
@@ -145,7 +157,8 @@ class Classifier:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
         if self.model in ESTIMATORS:
             return ""
-        if (events.rows // POOLED, events.cols // POOLED) != (self.rows // POOLED, self.cols // POOLED):
+        network = find_network(self.params["train"])
+        if not network.fits_grid((self.rows, self.cols), (events.rows, events.cols)):
             return f"a grid of {events.rows} × {events.cols} does not fit the network"
         try:
             self.view.check(events)
@@ -155,8 +168,18 @@ class Classifier:
 
 
 def fold_file(fold: int) -> str:
-    """Name of the file of one fold's network."""
+    """Name of the file of one fold's network, where it is a single one."""
     return f"fold_{fold}.safetensors"
+
+
+def member_file(fold: int, member: int | str) -> str:
+    """Name of the file of one of a fold's networks, where there are several."""
+    return f"fold_{fold}_member_{member}.safetensors"
+
+
+def find_members(folder: Path, fold: int) -> list[Path]:
+    """Files of a fold's networks: its members, or the only one."""
+    return sorted(folder.glob(member_file(fold, "*"))) or [folder / fold_file(fold)]
 
 
 def estimator_file(fold: int) -> str:
@@ -179,14 +202,22 @@ def baseline_file(fold: int) -> str:
     return f"fold_{fold}_rate.skops"
 
 
-def make_view(train: dict[str, Any]) -> View:
-    """The view of the training's parameters."""
-    return View(train["input"], train["bin_ms"], train["bin"], train["scale"])
+def load_network(path: Path, train: dict[str, Any], rows: int, cols: int, n_labels: int) -> nn.Module:
+    """A network as the training's parameters say, with the weights of a file, ready to judge.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    network = find_network(train).build_network(train, rows, cols, n_labels)
+    network.load_state_dict(load_fold(path)[0])
+    return network.eval()
 
 
-def build_network(train: dict[str, Any], rows: int, cols: int, n_labels: int) -> CnnLstm:
-    """A network with fresh weights, as the training's parameters say."""
-    return CnnLstm(rows, cols, n_labels, train["sequence"])
+def average_recordings(values: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """(n_chunks, n_values): of each chunk, the mean over all chunks of its recording."""
+    return pd.DataFrame(values).groupby(names).transform("mean").to_numpy()
 
 
 def run_network(layers: Callable[[Tensor], Tensor], dataset: ChunkDataset, batch_size: int = 8) -> Tensor:
@@ -247,10 +278,13 @@ def save_classifier(classifier: Classifier) -> None:
 
 def copy_models(classifier: Classifier, folder: Path) -> None:
     """Copy the description and what classifies new recordings, the folds' models, into another folder."""
-    named = (fold_file, estimator_file, judge_file, baseline_file)
-    for name in [DESCRIPTION, *(name(fold) for name in named for fold in classifier.folds)]:
-        if (classifier.folder / name).exists():
-            shutil.copyfile(classifier.folder / name, folder / name)
+    paths = [classifier.folder / DESCRIPTION]
+    for fold in classifier.folds:
+        paths += find_members(classifier.folder, fold)
+        paths += [classifier.folder / name(fold) for name in (estimator_file, judge_file, baseline_file)]
+    for path in paths:
+        if path.exists():
+            shutil.copyfile(path, folder / path.name)
 
 
 def load_classifier(folder: Path) -> Classifier:

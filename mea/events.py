@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +134,18 @@ class Events:
         low, high = self._find_events(first, last)
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
         return low + np.flatnonzero(inside)
+
+    def silence(self, electrode: int) -> "Events":
+        """The same recording, had one electrode of its layout, by its number, not fired."""
+        kept, length = self.electrode != electrode, np.diff(self.offset)
+        return replace(
+            self,
+            electrode=self.electrode[kept],
+            first_sample=self.first_sample[kept],
+            peak_sample=self.peak_sample[kept],
+            offset=np.concatenate([[0], np.cumsum(length[kept])]),
+            waveform_counts=self.waveform_counts[np.repeat(kept, length)],
+        )
 
     def dense(self, first_sample: int, last_sample: int) -> np.ndarray:
         """The array of a half-open range of samples: float32 (rows, cols, last - first), µV.

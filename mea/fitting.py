@@ -1,63 +1,28 @@
 """Fit the model of one fold: choose the inner validation, train, keep."""
 
-import shutil
-import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-import mea.chunks
-import mea.classifier
-import mea.events
-import mea.models.cnn_lstm
-import mea.splits
-import mea.training
-import mea.views
-from mea.cache import fetch_file, find_cache, make_key
-from mea.chunks import ChunkDataset, load_recordings
-from mea.classifier import (
-    baseline_file,
-    build_network,
-    estimator_file,
-    fold_file,
-    inner_file,
-    judge_file,
-    load_fold,
-    make_view,
-    run_network,
-    save_fold,
-    save_judge,
-)
+from mea.chunks import load_recordings
+from mea.classifier import baseline_file, estimator_file, inner_file, judge_file, save_judge
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
 from mea.folds import FoldJob
+from mea.members import fit_members, plan_members, predict_members, split_inside
 from mea.models import ESTIMATORS, JUDGES, rate
 from mea.models.machine import fit_judge
 from mea.parallel import count_workers, run_parallel
-from mea.splits import IDENTITY, assign_inner_folds, choose_validation, group_recordings, hash_split
+from mea.splits import IDENTITY, assign_inner_folds, group_recordings
 from mea.tables import write_table
-from mea.training import Schedule, choose_device, tabulate_curves, train_network, write_live
+from mea.training import choose_device, tabulate_curves, write_live
 from mea.votes import add_predictions, vote_recordings
-
-CODE = (
-    sys.modules[__name__],
-    mea.chunks,
-    mea.classifier,
-    mea.events,
-    mea.models.cnn_lstm,
-    mea.splits,
-    mea.training,
-    mea.views,
-)
 
 
 def count_trainers() -> int:
@@ -78,13 +43,10 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
         inner = (_fit_judge if judged else _predict_inner_folds)(model, job, training, events)
         curves: list[list[float]] = []
     else:
-        key = make_key(_describe_job(job), CODE)
-        path = job.folder / fold_file(job.fold)
-        fetch_file(key, path, lambda target: _fit_network(job, training, events, key, target))
-        weights, rows = load_fold(path)
-        curves = rows.tolist()
+        members = plan_members(job, training)
+        curves = fit_members(job, members, events)
         write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
-        inner = _predict_validation(job, weights, training, events)
+        inner = _vote_inside(job, *predict_members(job, members, events))
     write_table(job.folder / inner_file(job.fold), inner)
     return tabulate_curves(curves)
 
@@ -137,19 +99,6 @@ def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: 
     return _select_columns(job, add_predictions(recordings[: len(inner)], inner, job.labels))
 
 
-def _predict_validation(
-    job: FoldJob, weights: dict[str, Tensor], training: pd.DataFrame, events: dict[str, Events]
-) -> pd.DataFrame:
-    """The recordings that chose a network's epoch; none where that was the scored fold."""
-    if job.train["validation"] == "scored":
-        return _vote_inside(job, training[:0], np.zeros((0, len(job.labels))))
-    held = training[_split_inside(choose_validation, job, training)]
-    network = build_network(job.train, job.rows, job.cols, len(job.labels))
-    network.load_state_dict(weights)
-    dataset = ChunkDataset(held, events, make_view(job.train), job.labels)
-    return _vote_inside(job, held, run_network(network.eval(), dataset).softmax(1).numpy())
-
-
 def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
     return _select_columns(job, vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels))
 
@@ -161,53 +110,7 @@ def _select_columns(job: FoldJob, recordings: pd.DataFrame) -> pd.DataFrame:
 def _try_inner_folds(job: FoldJob, training: pd.DataFrame) -> np.ndarray | None:
     """(n,) inner fold of each row; None, with a warning, where no inner folds are possible."""
     try:
-        return _split_inside(assign_inner_folds, job, training)
+        return split_inside(assign_inner_folds, job, training)
     except MeaError as error:
         warnings.warn(f"fold {job.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
         return None
-
-
-def _split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.DataFrame) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
-        return split(training, job.level, job.train["inner_folds"], job.train["seed"])
-
-
-def _describe_job(job: FoldJob) -> dict[str, Any]:
-    return {
-        "fold": job.fold,
-        "chunks": hash_split(job.chunks),
-        "events_sha256": job.events_sha256,
-        "level": job.level,
-        "train": job.train,
-        "threads": job.threads,
-        "device": choose_device(),
-        "torch": torch.__version__,
-    }
-
-
-def _fit_network(job: FoldJob, training: pd.DataFrame, events: dict[str, Events], key: str, target: Path) -> None:
-    train = job.train
-    if train["validation"] == "scored":
-        validation = job.chunks[job.chunks["fold"] == job.fold]
-    else:
-        inner = _split_inside(choose_validation, job, training)
-        training, validation = training[~inner], training[inner]
-    torch.manual_seed(train["seed"])
-    network = build_network(train, job.rows, job.cols, len(job.labels))
-    schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
-    cache = find_cache()
-    checkpoints = cache / "checkpoints" / key if cache else None
-    weights, curves = train_network(
-        network,
-        ChunkDataset(training, events, make_view(train), job.labels),
-        ChunkDataset(validation, events, make_view(train), job.labels),
-        schedule,
-        checkpoint_folder=checkpoints,
-        live_folder=job.live_folder,
-        title=f"fold {job.fold}",
-        position=job.fold,
-    )
-    save_fold(target, weights, curves)
-    if checkpoints:
-        shutil.rmtree(checkpoints, ignore_errors=True)

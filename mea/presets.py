@@ -13,6 +13,7 @@ from mea.errors import MeaError
 
 NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it finishes on a laptop
     "train.model": "cnn_lstm",
+    "train.network": "predecessor",
     "train.sequence": "reshape",
     "train.input": "binned",
     "train.bin_ms": "1",
@@ -63,6 +64,7 @@ PRESETS: dict[str, tuple[str, dict[str, str]]] = {
             "split.chunk_s": "30",
             "split.first_s": "900",
             "train.model": "cnn_lstm",
+            "train.network": "predecessor",
             "train.sequence": "transpose",
             "train.input": "binned",
             "train.bin_ms": "250",

@@ -35,3 +35,6 @@ class Recipe:
     smoothing: float = 0.0
     cosine: bool = False
     members: bool = False
+
+
+PLAIN = Recipe()

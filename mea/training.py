@@ -20,8 +20,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mea.chunks import ChunkDataset, EpochShuffle
+from mea.chunks import BagShuffle, ChunkDataset, EpochShuffle
 from mea.errors import MeaError
+from mea.recipes import PLAIN, Recipe
 
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
@@ -51,29 +52,67 @@ class Schedule:
 
 
 class _Loop(lightning.LightningModule):
-    """Cross entropy and accuracy of a network, optimised by Adam."""
+    """Cross entropy and accuracy of a network, optimised as its recipe says."""
 
-    def __init__(self, network: nn.Module, learning_rate: float):
+    def __init__(self, network: nn.Module, schedule: Schedule, recipe: Recipe, judged: Tensor):
         super().__init__()
-        self.network, self.learning_rate = network, learning_rate
+        self.network, self.schedule, self.recipe = network, schedule, recipe
+        self.judged = judged  # number of each validation chunk's recording
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_epoch_start(self) -> None:
+        # What falls out is decided by seed and epoch alone, so that a resumed training loses the same.
+        torch.manual_seed(self.schedule.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
-        return self._score(batch, "train")
+        chunks, targets = batch
+        logits, bag = self.network(chunks), self.recipe.bag
+        if bag:
+            logits, targets = logits.unflatten(0, (-1, bag)).mean(1), targets[::bag]
+        return self._score(logits, targets, "train", self.recipe.smoothing)
 
     def validation_step(self, batch: list[Tensor], _index: int) -> Tensor:
-        return self._score(batch, "validation")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-
-    def _score(self, batch: list[Tensor], side: str) -> Tensor:
         chunks, targets = batch
         logits = self.network(chunks)
-        loss = cross_entropy(logits, targets)
+        if not self.recipe.bag:
+            return self._score(logits, targets, "validation")
+        self.seen.append((logits, targets))
+        return logits.mean()
+
+    def on_validation_epoch_end(self) -> None:
+        if self.recipe.bag:
+            logits, targets = (torch.cat(parts) for parts in zip(*self.seen))
+            self.seen = []
+            self._score(*average_logits(logits, targets, self.judged.to(logits.device)), "validation")
+
+    def configure_optimizers(self):
+        rate = self.schedule.learning_rate
+        if not self.recipe.cosine:
+            return torch.optim.Adam(self.parameters(), lr=rate)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=self.recipe.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: find_rate(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _score(self, logits: Tensor, targets: Tensor, side: str, smoothing: float = 0.0) -> Tensor:
+        loss = cross_entropy(logits, targets, label_smoothing=smoothing)
         accuracy = (logits.argmax(1) == targets).float().mean()
         for name, value in (("loss", loss), ("accuracy", accuracy)):
             self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
+
+
+def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean logits of each recording over its chunks, and its target; chunks of recording ``k`` have number ``k``."""
+    count = int(numbers.max()) + 1
+    sums = logits.new_zeros(count, logits.shape[1]).index_add(0, numbers, logits)
+    sizes = torch.bincount(numbers, minlength=count)
+    return sums / sizes[:, None], targets.new_zeros(count).index_copy(0, numbers, targets)
+
+
+def find_rate(step: int, steps: int) -> float:
+    """Share of the learning rate at a step: up over the first tenth of the training, then down along a cosine."""
+    return min(1.0, (step + 1) / (0.1 * steps)) * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
 
 
 class _History(Callback):
@@ -162,6 +201,7 @@ def train_network(
     live_folder: Path | None = None,
     title: str = "training",
     position: int = 0,
+    recipe: Recipe = PLAIN,
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Train, and give the weights of the epoch with the lowest validation loss.
 
@@ -170,7 +210,7 @@ def train_network(
     Parameters
     ----------
     network
-        Takes (B, 1, rows, cols, time), gives (B, n_labels) logits.
+        Takes (B, ...) chunks as the datasets show them, gives (B, n_labels) logits.
     training, validation
         The chunks to learn from, and those that choose the epoch.
     schedule
@@ -181,6 +221,8 @@ def train_network(
         Where DVCLive writes the curves while training runs; None for nowhere.
     title, position
         Of the progress bar.
+    recipe
+        How the network learns, beyond the schedule.
 
     Returns
     -------
@@ -217,8 +259,8 @@ def train_network(
         deterministic="warn",  # all there is on a processor; on a graphics card the 3D pooling is not
     )
     trainer.fit(
-        _Loop(network, schedule.learning_rate),
-        DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed)),
+        _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings)),
+        _load_training(training, schedule, recipe),
         DataLoader(validation, schedule.batch_size),
         ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
         weights_only=True,  # a checkpoint can hold numbers, never code
@@ -228,6 +270,13 @@ def train_network(
     if not history.best:
         raise MeaError(f"{title}: no epoch gave a finite validation loss. Lower train.learning_rate.")
     return history.best, tabulate_curves(history.rows)
+
+
+def _load_training(training: ChunkDataset, schedule: Schedule, recipe: Recipe) -> DataLoader:
+    if not recipe.bag:
+        return DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed))
+    whole_bags = max(1, schedule.batch_size // recipe.bag) * recipe.bag
+    return DataLoader(training, whole_bags, sampler=BagShuffle(training, recipe.bag, recipe.bags, schedule.seed))
 
 
 def _keep_checkpoint(folder: Path) -> ModelCheckpoint:

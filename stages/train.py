@@ -26,9 +26,10 @@ from mea.tables import read_table, write_table
 class Params(StageParams):
     """The model, what it sees, and how it learns."""
 
-    model: Literal["cnn_lstm", "features", "rate"] = Field(
-        description="cnn_lstm; features: summary features and a linear classifier; rate: the baseline alone"
+    model: Literal["cnn_lstm", "features", "rate", "tcn"] = Field(
+        description="features: summary features; tcn, cnn_lstm: networks; rate: the baseline alone. See docs/models.md"
     )
+    network: Literal["grid", "predecessor"] = Field(description="of cnn_lstm: the project's own, or the predecessor's")
     sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
     input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
     bin_ms: float = Field(gt=0, description="length of a bin in ms")

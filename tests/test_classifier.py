@@ -20,7 +20,6 @@ from mea.classifier import (
     DESCRIPTION,
     Classifier,
     baseline_file,
-    build_network,
     estimator_file,
     fold_file,
     load_classifier,
@@ -29,10 +28,11 @@ from mea.classifier import (
     save_fold,
 )
 from mea.command import run_command
-from mea.decisions import classify_source, decide, predict_recording
+from mea.decisions import NOT_EVALUATED, classify_source, decide, predict_recording
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.files import read_json
+from mea.models.predecessor import build_network
 from mea.models.rate import build_estimator
 from mea.splits import cut_chunks
 from mea.tables import read_table
@@ -43,7 +43,10 @@ from stages.classify import Params, classify
 pytestmark = pytest.mark.usefixtures("alone")
 
 COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
-TRAIN = {"sequence": "transpose", "input": "binned", "bin_ms": 20.0, "bin": "peak", "scale": 20.0}
+TRAIN = {
+    "model": "cnn_lstm", "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 20.0,
+    "bin": "peak", "scale": 20.0,
+}  # fmt: skip
 
 
 def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), train=TRAIN, **changed):
@@ -269,13 +272,15 @@ def rig(tmp_path_factory):
 
 def test_new_recordings(tmp_path, rig):
     classifier = make_classifier(tmp_path / "model")
-    table = classify_source(classifier, rig)
+    with pytest.warns(UserWarning, match="trained, but not evaluated: its confidence is not calibrated"):
+        table = classify_source(classifier, rig)
     called = ["aa", "two", "two#2", "zz"]
     assert list(table.columns) == COLUMNS
     assert table["recording"].tolist() == ["aa", "broken", "scratched", "short", "sixty", "slow", "times", *called[1:]]
     table = table.set_index("recording")
     assert table.index[table["decision"] == "called"].tolist() == called
     assert (table.loc[called, "reason"] == "").all()
+    assert set(table.loc[called, "flags"]) == {NOT_EVALUATED} and "not calibrated" in NOT_EVALUATED
     np.testing.assert_allclose(table.loc[called, "confidence"], table.loc[called, ["p_a", "p_b"]].max(axis=1))
     assert table.loc["aa", "p_a"] == table.loc["zz", "p_a"] != table.loc["two", "p_a"]
     refused = table.drop(called)

@@ -16,9 +16,10 @@ from mea.chunks import ChunkDataset, EpochShuffle, View, load_recordings, measur
 from mea.classifier import fold_file, load_fold
 from mea.errors import MeaError
 from mea.events import save_events
-from mea.fitting import CODE, fit_fold
+from mea.fitting import fit_fold
 from mea.folds import describe_training, plan_folds, summarise_curves
-from mea.models.cnn_lstm import CnnLstm
+from mea.members import CODE
+from mea.models.predecessor import CnnLstm
 from mea.splits import assign_folds, choose_validation, cut_chunks
 from mea.training import CURVES, Schedule, choose_device, train_network
 
@@ -28,8 +29,8 @@ LABELS = ["a", "b"]
 VIEW = View("binned", 25, "peak", 20)
 SCHEDULE = Schedule(epochs=5, patience=9, min_gain=0.0, learning_rate=0.002, batch_size=4, seed=0)
 TRAIN = {
-    "model": "cnn_lstm", "sequence": "transpose", "input": "binned", "bin_ms": 25, "bin": "count",
-    "scale": 0.03, "validation": "inner", "inner_folds": 2, "epochs": 5, "patience": 9, "min_gain": 0.0,
+    "model": "cnn_lstm", "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 25,
+    "bin": "count", "scale": 0.03, "validation": "inner", "inner_folds": 2, "epochs": 5, "patience": 9, "min_gain": 0.0,
     "learning_rate": 0.001,
     "batch_size": 4, "seed": 0,
 }  # fmt: skip

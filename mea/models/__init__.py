@@ -1,14 +1,25 @@
 """One file a model. ``train.model`` names one of these.
 
-A network is trained by :mod:`mea.training`. An estimator is a scikit-learn model on features of chunks; its module has
-``describe_chunks(chunks, events) -> (n_chunks, n_features)`` and ``build_estimator(seed)``. One that judges whole
-recordings, too, has ``describe_recordings(chunks, events)``; the judging is in :mod:`mea.models.machine`.
+A network is trained by :mod:`mea.training`. Its module says how a chunk is shown to it, ``make_view(train)``; what it
+is, ``build_network(train, rows, cols, n_labels)``, with ``describe`` for what its last layer decides by; how it learns,
+``RECIPE``; and whether a network for one grid takes another, ``fits_grid(own, other)``. An estimator is a scikit-learn
+model on features of chunks; its module has ``describe_chunks(chunks, events) -> (n_chunks, n_features)`` and
+``build_estimator(seed)``. One that judges whole recordings, too, has ``describe_recordings(chunks, events)``; the
+judging is in :mod:`mea.models.machine`.
 """
 
 from types import ModuleType
+from typing import Any
 
-from mea.models import features, rate
+from mea.models import cnn_lstm, features, predecessor, rate, tcn
 
-NETWORKS = ("cnn_lstm",)
+NETWORKS: dict[str, ModuleType] = {"cnn_lstm": cnn_lstm, "tcn": tcn}
 ESTIMATORS: dict[str, ModuleType] = {"features": features, "rate": rate}
 JUDGES: dict[str, ModuleType] = {"features": features}
+
+
+def find_network(train: dict[str, Any]) -> ModuleType:
+    """The module of the network that the parameters of the training name."""
+    if train["model"] == "cnn_lstm" and train["network"] == "predecessor":
+        return predecessor
+    return NETWORKS[train["model"]]

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mea.errors import MeaError
-from mea.models.cnn_lstm import CnnLstm
+from mea.models.predecessor import CnnLstm
 
 
 @pytest.fixture(autouse=True)

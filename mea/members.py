@@ -1,0 +1,169 @@
+"""The networks of one fold: one, or one per inner fold, each with the recordings that chose its epoch."""
+
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import mea.augmentation
+import mea.channels
+import mea.chunks
+import mea.classifier
+import mea.events
+import mea.features.trains
+import mea.models.cnn_lstm
+import mea.models.predecessor
+import mea.models.tcn
+import mea.recipes
+import mea.splits
+import mea.training
+import mea.views
+from mea.cache import fetch_file, find_cache, make_key
+from mea.chunks import ChunkDataset
+from mea.classifier import average_recordings, fold_file, load_fold, load_network, member_file, run_network, save_fold
+from mea.events import Events
+from mea.folds import FoldJob
+from mea.models import find_network
+from mea.splits import assign_inner_folds, hash_split
+from mea.training import Schedule, choose_device, train_network
+
+CODE = (
+    sys.modules[__name__],
+    mea.augmentation,
+    mea.channels,
+    mea.chunks,
+    mea.classifier,
+    mea.events,
+    mea.features.trains,
+    mea.models.cnn_lstm,
+    mea.models.predecessor,
+    mea.models.tcn,
+    mea.recipes,
+    mea.splits,
+    mea.training,
+    mea.views,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a fold.
+
+    Attributes
+    ----------
+    number
+        From 0; added to the seed, so that no two members begin alike.
+    file
+        Name of its file.
+    learned, held
+        The chunks it learns from, and those that choose its epoch.
+    """
+
+    number: int
+    file: str
+    learned: pd.DataFrame
+    held: pd.DataFrame
+
+
+def plan_members(job: FoldJob, training: pd.DataFrame) -> list[Member]:
+    """The networks of a fold, as the recipe of its model says.
+
+    Raises
+    ------
+    MeaError
+        If no inner validation is possible.
+    """
+    if job.train["validation"] == "scored":
+        return [Member(0, fold_file(job.fold), training, job.chunks[job.chunks["fold"] == job.fold])]
+    inner = split_inside(assign_inner_folds, job, training)
+    if not find_network(job.train).RECIPE.members:
+        return [Member(0, fold_file(job.fold), training[inner != 0], training[inner == 0])]
+    return [
+        Member(number, member_file(job.fold, number), training[inner != number], training[inner == number])
+        for number in sorted(set(inner.tolist()))
+    ]
+
+
+def split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.DataFrame) -> np.ndarray:
+    """(n,) what a split says of the rows of a training side, as the parameters say."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
+        return split(training, job.level, job.train["inner_folds"], job.train["seed"])
+
+
+def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) -> list[list[float]]:
+    """Train each member, or take it from the cache, and give the mean of their learning curves, (epochs, 4)."""
+    curves = []
+    for member in members:
+        key = make_key({**_describe_job(job), "member": member.number}, CODE)
+        path = job.folder / member.file
+        fetch_file(key, path, lambda target, member=member, key=key: _fit_member(job, member, events, key, target))
+        curves.append(pd.DataFrame(load_fold(path)[1]))
+    return pd.concat(curves).groupby(level=0).mean().to_numpy().tolist()
+
+
+def predict_members(job: FoldJob, members: list[Member], events: dict[str, Events]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The chunks that chose the epochs, each judged by the network that has not learned from them.
+
+    Returns
+    -------
+    chunks
+        Those of all members; none where the epoch was chosen on the scored fold.
+    probabilities
+        (n_chunks, n_labels); the same for all chunks of a recording where the network judges recordings.
+    """
+    held, parts = job.chunks[:0], [np.zeros((0, len(job.labels)))]
+    if job.train["validation"] == "scored":
+        return held, parts[0]
+    model = find_network(job.train)
+    for member in members:
+        network = load_network(job.folder / member.file, job.train, job.rows, job.cols, len(job.labels))
+        dataset = ChunkDataset(member.held, events, model.make_view(job.train), job.labels)
+        logits = run_network(network, dataset).numpy()
+        if model.RECIPE.bag:
+            logits = average_recordings(logits, member.held["recording"].to_numpy())
+        parts.append(torch.from_numpy(logits).softmax(1).numpy())
+    return pd.concat([member.held for member in members]), np.concatenate(parts)
+
+
+def _describe_job(job: FoldJob) -> dict[str, Any]:
+    return {
+        "fold": job.fold,
+        "chunks": hash_split(job.chunks),
+        "events_sha256": job.events_sha256,
+        "level": job.level,
+        "train": job.train,
+        "threads": job.threads,
+        "device": choose_device(),
+        "torch": torch.__version__,
+    }
+
+
+def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: str, target: Path) -> None:
+    train, model = job.train, find_network(job.train)
+    schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+    schedule = replace(schedule, seed=schedule.seed + member.number)
+    torch.manual_seed(schedule.seed)
+    network = model.build_network(train, job.rows, job.cols, len(job.labels))
+    cache = find_cache()
+    checkpoints = cache / "checkpoints" / key if cache else None
+    weights, curves = train_network(
+        network,
+        *(ChunkDataset(part, events, model.make_view(train), job.labels) for part in (member.learned, member.held)),
+        schedule,
+        checkpoint_folder=checkpoints,
+        live_folder=job.live_folder,
+        title=f"fold {job.fold}" + (f", network {member.number}" if model.RECIPE.members else ""),
+        position=job.fold,
+        recipe=model.RECIPE,
+    )
+    save_fold(target, weights, curves)
+    if checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
