@@ -89,15 +89,19 @@ class View:
 class ChunkDataset(Dataset):
     """The chunks of a table, with the number of their label; built from the events when asked for.
 
-    Asked for a number, it gives that chunk as it is; for (number, seed), a variation of it that the seed decides.
+    Asked for a number, it gives that chunk as it is; for (number, seed), a variation of it that the seed decides. With
+    ``keep``, chunks as they are stay in memory.
     """
 
-    def __init__(self, chunks: pd.DataFrame, events: dict[str, Events], view: ChunkView, labels: list[str]):
+    def __init__(
+        self, chunks: pd.DataFrame, events: dict[str, Events], view: ChunkView, labels: list[str], keep: bool = False
+    ):
         for recording in chunks["recording"].unique():
             view.check(events[recording])
         self.events, self.view = events, view
         self.rows = list(chunks[["recording", "start_s", "stop_s"]].itertuples(index=False, name=None))
         self.targets = [labels.index(label) for label in chunks["label"]]
+        self.kept: dict[int, Tensor] | None = {} if keep else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,12 +113,19 @@ class ChunkDataset(Dataset):
 
     def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
         number, seed = index if isinstance(index, tuple) else (index, None)
+        if self.kept is None or seed is not None:
+            return self._show(number, seed), self.targets[number]
+        if number not in self.kept:
+            self.kept[number] = self._show(number, None)
+        return self.kept[number], self.targets[number]
+
+    def _show(self, number: int, seed: int | None) -> Tensor:
         recording, *window = self.rows[number]
         if seed is None:
             chunk = self.view.show(self.events[recording], *window)
         else:
             chunk = self.view.vary(self.events[recording], *window, np.random.default_rng(seed))
-        return torch.from_numpy(np.ascontiguousarray(chunk)), self.targets[number]
+        return torch.from_numpy(np.ascontiguousarray(chunk))
 
 
 class EpochShuffle(Sampler):
@@ -148,17 +159,19 @@ class BagShuffle(Sampler):
         Chunks in a bag.
     bags
         In an epoch, per recording.
+    varied
+        Whether to ask for variations of the chunks.
     seed
         Of the drawing.
     """
 
-    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, seed: int):
+    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, varied: bool, seed: int):
         numbers = dataset.recordings
         self.chunks = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
         targets = np.array(dataset.targets)[[chunks[0] for chunks in self.chunks]]
         shares = 1 / np.bincount(targets)[targets]
         self.shares = shares / shares.sum()
-        self.bag, self.seed, self.epoch = bag, seed, 0
+        self.bag, self.varied, self.seed, self.epoch = bag, varied, seed, 0
         self.bags = max(1, round(bags * len(self.chunks)))
 
     def set_epoch(self, epoch: int) -> None:
@@ -173,7 +186,8 @@ class BagShuffle(Sampler):
         for recording in generator.choice(len(self.chunks), self.bags, p=self.shares):
             own = self.chunks[recording]
             for number in generator.choice(own, self.bag, replace=len(own) < self.bag):
-                yield int(number), int(generator.integers(2**62))
+                seed = int(generator.integers(2**62))
+                yield (int(number), seed) if self.varied else int(number)
 
 
 def measure_rates(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

@@ -98,7 +98,12 @@ class Classifier:
     @property
     def judges_recordings(self) -> bool:
         """Whether it says more of a recording than the mean over its chunks."""
-        return self.model in JUDGES
+        return self.model in JUDGES or self._bags
+
+    @property
+    def _bags(self) -> bool:
+        """Whether it is a network that learned from bags of chunks."""
+        return self.model not in ESTIMATORS and find_network(self.params["train"]).RECIPE.bag > 0
 
     def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) the same for all chunks of a recording: what the model says of them together.
@@ -106,11 +111,11 @@ class Classifier:
         A network that learned from bags of chunks says it by the mean of its logits over the chunks; another model
         that knows chunks only, by the mean of its probabilities.
         """
+        recordings = chunks["recording"].to_numpy()
         if not self.judges_recordings:
-            names = chunks["recording"].to_numpy()
-            if self.model in ESTIMATORS or not find_network(self.params["train"]).RECIPE.bag:
-                return average_recordings(self.predict(chunks, events, fold), names)
-            logits = average_recordings(self._run_members(chunks, events, fold).numpy(), names)
+            return average_recordings(self.predict(chunks, events, fold), recordings)
+        if self._bags:
+            logits = average_recordings(self._run_members(chunks, events, fold).numpy(), recordings)
             return torch.from_numpy(logits).softmax(1).numpy()
         names, looks = JUDGES[self.model].describe_recordings(chunks, events)
         judged = judge_recordings(load_judge(self.folder / judge_file(fold)), looks, len(self.labels))

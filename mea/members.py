@@ -152,11 +152,12 @@ def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: st
     schedule = replace(schedule, seed=schedule.seed + member.number)
     torch.manual_seed(schedule.seed)
     network = model.build_network(train, job.rows, job.cols, len(job.labels))
+    view, keep = model.make_view(train), model.RECIPE.keep
     cache = find_cache()
     checkpoints = cache / "checkpoints" / key if cache else None
     weights, curves = train_network(
         network,
-        *(ChunkDataset(part, events, model.make_view(train), job.labels) for part in (member.learned, member.held)),
+        *(ChunkDataset(part, events, view, job.labels, keep) for part in (member.learned, member.held)),
         schedule,
         checkpoint_folder=checkpoints,
         live_folder=job.live_folder,

@@ -12,12 +12,15 @@ class Recipe:
     Attributes
     ----------
     bag
-        A training example is so many chunks of one recording, drawn anew each time and varied
-        (:mod:`mea.augmentation`), and what the network says of it is the mean of its logits over them: just as a
-        recording is judged later. Both classes are drawn alike often. 0: an example is one chunk as it is, and each is
-        seen once an epoch.
+        A training example is so many chunks of one recording, drawn anew each time, and what the network says of it is
+        the mean of its logits over them: just as a recording is judged later. Both classes are drawn alike often. 0: an
+        example is one chunk, and each is seen once an epoch.
     bags
         Examples an epoch, per training recording.
+    varied
+        Whether chunks drawn for training are varied (:mod:`mea.augmentation`).
+    keep
+        Whether chunks stay in memory as they are shown: a view that is costly to make and small to keep.
     weight_decay
         Of AdamW. 0: plain Adam.
     smoothing
@@ -31,6 +34,8 @@ class Recipe:
 
     bag: int = 0
     bags: float = 1.5
+    varied: bool = False
+    keep: bool = False
     weight_decay: float = 0.0
     smoothing: float = 0.0
     cosine: bool = False

@@ -276,7 +276,8 @@ def _load_training(training: ChunkDataset, schedule: Schedule, recipe: Recipe) -
     if not recipe.bag:
         return DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed))
     whole_bags = max(1, schedule.batch_size // recipe.bag) * recipe.bag
-    return DataLoader(training, whole_bags, sampler=BagShuffle(training, recipe.bag, recipe.bags, schedule.seed))
+    bags = BagShuffle(training, recipe.bag, recipe.bags, recipe.varied, schedule.seed)
+    return DataLoader(training, whole_bags, sampler=bags)
 
 
 def _keep_checkpoint(folder: Path) -> ModelCheckpoint:

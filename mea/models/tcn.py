@@ -15,8 +15,8 @@ from mea.channels import POPULATION, PopulationView
 from mea.recipes import Recipe
 
 WIDTH = 32
-DROPOUT = 0.3
-RECIPE = Recipe(bag=4, weight_decay=0.01, smoothing=0.05, cosine=True, members=True)
+DROPOUT = 0.5
+RECIPE = Recipe(bag=4, bags=3, keep=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True)
 
 
 class Tcn(nn.Module):
