@@ -11,6 +11,8 @@ from mea.models.machine import (
     fit_judge,
     fit_link,
     judge_recordings,
+    measure_losses,
+    pick_strengths,
 )
 from mea.models.support import (
     CLIP,
@@ -97,7 +99,7 @@ def test_a_link_knows_planted_odds_and_both_classes_alike():
     random = np.random.default_rng(0)
     decisions = random.normal(size=20_000) * 2
     targets = random.random(20_000) < 1 / (1 + np.exp(-1.5 * decisions))
-    slope, offset, _ = fit_link(decisions, targets)
+    slope, offset = fit_link(decisions, targets)
     assert slope == pytest.approx(1.5, abs=0.05) and offset == pytest.approx(0, abs=0.05)
 
 
@@ -125,6 +127,26 @@ def test_what_is_held_out_inside_has_no_part_in_its_own_decision():
     np.testing.assert_array_equal(machine.decide(looks[folds == 0]), decisions[folds == 0])
     again = fit_machine(prepare_training(spoiled[others], targets[others], culture[others]), strengths)
     np.testing.assert_array_equal(again.support, machine.support)
+
+
+def test_other_strengths_must_be_clearly_better():
+    """The planted fault: the lowest of many losses is low by chance; here it comes from a single one of four folds."""
+    folds = np.repeat(np.arange(4), 10)
+    usual, other = Strengths(), Strengths(30.0, 0.1, 0.03)
+    by_chance, in_all = np.ones(40), np.full(40, 0.9)
+    by_chance[:10] = 0.5
+    in_all[::2] = 0.8
+    assert pick_strengths({usual: np.ones(40), other: by_chance}, folds) == usual
+    assert pick_strengths({usual: np.ones(40), other: in_all}, folds) == other
+    assert pick_strengths({other: np.full(40, 1.1), usual: np.ones(40)}, folds) == usual
+
+
+def test_losses_count_both_classes_alike():
+    decisions, targets = np.random.default_rng(0).normal(size=40), np.arange(40) < 10
+    slope, offset = fit_link(decisions, targets)
+    probability = 1 / (1 + np.exp(-(slope * decisions + offset)))
+    expected = [-np.log(probability[targets]).mean(), -np.log(1 - probability[~targets]).mean()]
+    assert measure_losses(decisions, targets).mean() == pytest.approx(np.mean(expected))
 
 
 def test_strengths_are_compared_as_if_each_were_fitted_by_itself():

@@ -1,7 +1,8 @@
 """What judges whole recordings: a support vector machine a class, strengths chosen and decisions linked inside.
 
-The machines are those of :mod:`mea.models.support`. Strengths are chosen by the inner folds, by the log loss of the
-recordings they hold out, and so is the link from decisions to log odds. What is kept are plain arrays.
+The machines are those of :mod:`mea.models.support`. The usual strengths are replaced by others only where the inner
+folds clearly say so, by the log loss of the recordings they hold out; these make the link from decisions to log odds,
+too. What is kept are plain arrays.
 """
 
 from dataclasses import fields
@@ -27,6 +28,7 @@ from mea.models.support import (
 COSTS = (3.0, 10.0, 30.0)
 WIDTHS = (0.1, 0.2, 0.4)
 SHRINKS = (0.03, 0.1, 0.3)
+ERRORS = 2.0  # standard errors of a gain that is no chance
 
 Judge = dict[str, np.ndarray]  # arrays of a fitted judge, as they are stored
 
@@ -34,16 +36,34 @@ Judge = dict[str, np.ndarray]  # arrays of a fitted judge, as they are stored
 def choose_strengths(
     looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray
 ) -> tuple[Strengths, np.ndarray]:
-    """The strengths of lowest log loss on recordings held out by inner folds, and their decisions there, (n,).
+    """Strengths as the recordings held out by inner folds advise, and (n,) their decisions there.
 
     Only looks at whole recordings are compared, the first of each: enough to choose by.
     """
-    best, lowest = Strengths(), np.inf
-    for strengths, decisions in compare_strengths(looks[:, 0], targets, cultures, folds).items():
-        loss = fit_link(decisions, targets)[2]
-        if loss < lowest - 1e-9:
-            best, lowest = strengths, loss
-    return best, decide_held_out(looks, targets, cultures, folds, best)
+    compared = compare_strengths(looks[:, 0], targets, cultures, folds)
+    losses = {strengths: measure_losses(decisions, targets) for strengths, decisions in compared.items()}
+    chosen = pick_strengths(losses, folds)
+    return chosen, decide_held_out(looks, targets, cultures, folds, chosen)
+
+
+def pick_strengths(losses: dict[Strengths, np.ndarray], folds: np.ndarray) -> Strengths:
+    """The strengths of lowest loss if it is clearly lower than that of the usual ones, else the usual ones.
+
+    The lowest of many losses on a few batches is low by chance, too, and what is chosen then differs from fold to fold.
+    As in Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees" (1984), what is plain is kept
+    unless the gain exceeds its standard errors, here two, over the inner folds.
+
+    Parameters
+    ----------
+    losses
+        Of each strengths tried, the usual ones among them, (n,) loss of every recording.
+    folds
+        (n,) the inner fold that held it out.
+    """
+    usual, best = Strengths(), min(losses, key=lambda strengths: losses[strengths].sum())
+    gains = np.array([(losses[usual] - losses[best])[folds == fold].sum() for fold in np.unique(folds)])
+    clear = gains.mean() > ERRORS * gains.std(ddof=1) / np.sqrt(len(gains))
+    return best if clear else usual
 
 
 def compare_strengths(
@@ -81,15 +101,18 @@ def decide_held_out(
     return decisions
 
 
-def fit_link(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float, float]:
-    """Slope and offset from decisions to log odds, and their log loss; both classes count alike."""
+def fit_link(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Slope and offset from decisions to log odds; both classes count alike."""
     size = max(decisions.std(), 1e-12)
     model = LogisticRegression(C=10, class_weight="balanced").fit(decisions[:, None] / size, targets)
-    odds = model.decision_function(decisions[:, None] / size)
-    loss = np.average(
-        np.logaddexp(0, np.where(targets, -odds, odds)), weights=compute_sample_weight("balanced", targets)
-    )
-    return float(model.coef_[0, 0] / size), float(model.intercept_[0]), float(loss)
+    return float(model.coef_[0, 0] / size), float(model.intercept_[0])
+
+
+def measure_losses(decisions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(n,) log loss of linked decisions, weighted so that both classes count alike."""
+    slope, offset = fit_link(decisions, targets)
+    odds = slope * decisions + offset
+    return np.logaddexp(0, np.where(targets, -odds, odds)) * compute_sample_weight("balanced", targets)
 
 
 def fit_judge(
@@ -126,7 +149,7 @@ def fit_judge(
             strengths, link = Strengths(), (2.0, 0.0)
         else:
             strengths, decisions = choose_strengths(looks, own, cultures, folds)
-            link = fit_link(decisions, own)[:2]
+            link = fit_link(decisions, own)
             odds.append(link[0] * decisions + link[1])
         machine = fit_machine(prepare_training(looks, own, cultures), strengths)
         arrays = {name: np.atleast_1d(np.asarray(value, np.float64)) for name, value in vars(machine).items()}
