@@ -14,21 +14,27 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from mea.channels import ELECTRODE, GridView
 from mea.chunks import ChunkView
-from mea.models.tcn import pool_time
+from mea.models.tcn import convolve_time, pool_time
 from mea.recipes import Recipe
 
+COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "intervals"))]
+CROWD = 2 * len(ELECTRODE) + len(COUNTS)
+CROWD_WIDTH = 32
 WIDTH = 16
 HIDDEN = 64
-STEP = 5  # bins that make one step of the LSTM
-DROPOUT = 0.3
-RECIPE = Recipe(bag=4, weight_decay=0.01, smoothing=0.05, cosine=True, members=True)
+STEP = 8  # bins that make one step of the LSTM
+DROPOUT = 0.5
+RECIPE = Recipe(bag=4, bags=4, varied=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True)
 
 
 class GridLstm(nn.Module):
     """(B, 8, rows, cols, time) → (B, n_labels) logits.
 
-    Each electrode is described by itself in steps of five bins; convolutions over the grid describe neighbourhoods,
-    and their pooling, over existing electrodes alone, makes the size of the grid and its missing corners invisible.
+    Two looks at the same chunk, joined in steps of eight bins: how the channels are distributed over the electrodes,
+    followed in time as in :class:`mea.models.tcn.Tcn`; and where on the grid what happens, each electrode described by
+    itself and then with its neighbours. Only existing electrodes are pooled, so that neither the size of the grid nor
+    its missing corners can be seen. An LSTM follows the steps, and the mean, the spread and the largest of its states
+    decide.
 
     Parameters
     ----------
@@ -38,11 +44,17 @@ class GridLstm(nn.Module):
 
     def __init__(self, n_labels: int):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv1d(len(ELECTRODE), WIDTH, STEP, STEP), nn.BatchNorm1d(WIDTH), nn.ReLU())
+        self.crowd = nn.Sequential(
+            nn.BatchNorm1d(CROWD, affine=False),
+            convolve_time(CROWD, CROWD_WIDTH, 5, stride=2),
+            convolve_time(CROWD_WIDTH, CROWD_WIDTH, 5, stride=2),
+            nn.AvgPool1d(STEP // 4),
+        )
+        self.own = nn.Sequential(nn.Conv1d(len(ELECTRODE), WIDTH, STEP, STEP), nn.BatchNorm1d(WIDTH), nn.ReLU())
         self.near = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
         self.far = nn.Conv2d(WIDTH, 2 * WIDTH, 3, padding=1)
-        self.scale = nn.BatchNorm1d(6 * WIDTH)
-        self.lstm = nn.LSTM(6 * WIDTH, HIDDEN, batch_first=True)
+        self.scale = nn.BatchNorm1d(CROWD_WIDTH + 4 * WIDTH)
+        self.lstm = nn.LSTM(CROWD_WIDTH + 4 * WIDTH, HIDDEN, batch_first=True)
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(3 * HIDDEN, n_labels)
 
@@ -52,35 +64,41 @@ class GridLstm(nn.Module):
 
     def describe(self, chunk: Tensor) -> Tensor:
         """(B, 8, rows, cols, time) → (B, 192): what the head decides by."""
-        there = chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
-        places = there.nonzero(as_tuple=True)
-        trains = chunk[:, :-1].permute(0, 2, 3, 1, 4)[places]  # (electrodes of all chunks, 7, time)
-        own = self.stem(trains)  # (electrodes of all chunks, 16, steps)
-        grid = own.new_zeros(*there.shape, *own.shape[1:]).index_put(places, own)  # (B, rows, cols, 16, steps)
-        steps = torch.cat([pool_electrodes(grid, there), self._look_around(grid, there)], 1)  # (B, 96, steps)
-        states, _ = self.lstm(self.scale(steps).transpose(1, 2))  # (B, steps, 64)
+        channels, there = chunk[:, :-1], chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
+        crowd = self.crowd(pool_electrodes(channels, there))  # (B, 32, steps)
+        places = self._look_around(channels, there)  # (B, 64, steps)
+        steps = min(crowd.shape[2], places.shape[2])  # they round a rest of bins differently
+        joined = self.scale(torch.cat([crowd[..., :steps], places[..., :steps]], 1))
+        states, _ = self.lstm(joined.transpose(1, 2))  # (B, steps, 64)
         return pool_time(states.transpose(1, 2))
 
-    def _look_around(self, grid: Tensor, there: Tensor) -> Tensor:
-        """(B, rows, cols, 16, steps) → (B, 64, steps): mean and largest over the neighbourhoods."""
-        chunks, _, _, _, steps = grid.shape
+    def _look_around(self, channels: Tensor, there: Tensor) -> Tensor:
+        """(B, 7, rows, cols, time) → (B, 64, steps): mean and largest over the neighbourhoods."""
+        places = there.nonzero(as_tuple=True)
+        own = self.own(channels.permute(0, 2, 3, 1, 4)[places])  # (electrodes of all chunks, 16, steps)
+        steps = own.shape[2]
+        grid = own.new_zeros(*there.shape, WIDTH, steps).index_put(places, own)
         maps = grid.permute(0, 4, 3, 1, 2).flatten(0, 1)  # (B * steps, 16, rows, cols)
         mask = there[:, None, None].expand(-1, steps, -1, -1, -1).flatten(0, 1)  # (B * steps, 1, rows, cols)
         maps = convolve_partly(self.near, maps, mask)
         share = avg_pool2d(mask, 2, ceil_mode=True)
         maps = avg_pool2d(maps, 2, ceil_mode=True) / share.clamp(min=0.25)
         mask = (share > 0).to(maps.dtype)
-        maps = convolve_partly(self.far, maps * mask, mask)
+        maps = convolve_partly(self.far, maps, mask)
         mean = maps.sum((2, 3)) / mask.sum((2, 3))
-        return torch.cat([mean, maps.amax((2, 3))], 1).unflatten(0, (chunks, steps)).transpose(1, 2)
+        return torch.cat([mean, maps.amax((2, 3))], 1).unflatten(0, (-1, steps)).transpose(1, 2)
 
 
-def pool_electrodes(grid: Tensor, there: Tensor) -> Tensor:
-    """(B, rows, cols, features, steps) → (B, 2 * features, steps): mean and spread over existing electrodes."""
+def pool_electrodes(channels: Tensor, there: Tensor) -> Tensor:
+    """(B, 7, rows, cols, time) → (B, 19, time): how each channel is distributed over existing electrodes.
+
+    Mean and standard deviation of each, and for spikes and classes of intervals the share of electrodes with any.
+    """
     count = there.sum((1, 2))[:, None, None]
-    mean = grid.sum((1, 2)) / count
-    spread = ((grid**2).sum((1, 2)) / count - mean**2).clamp(min=0)
-    return torch.cat([mean, (spread + 1e-4).sqrt()], 1)
+    mean = channels.sum((2, 3)) / count  # channels are 0 where there is no electrode
+    spread = ((channels**2).sum((2, 3)) / count - mean**2).clamp(min=0).sqrt()
+    some = (channels[:, COUNTS] > 0).to(mean.dtype).sum((2, 3)) / count
+    return torch.cat([mean, spread, some], 1)
 
 
 def convolve_partly(layer: nn.Conv2d, maps: Tensor, mask: Tensor) -> Tensor:

@@ -32,10 +32,10 @@ class Tcn(nn.Module):
         super().__init__()
         self.scale = nn.BatchNorm1d(len(POPULATION), affine=False)  # what is common in the training recordings
         self.layers = nn.Sequential(
-            _convolve(len(POPULATION), WIDTH, 5, stride=2),
-            _convolve(WIDTH, WIDTH, 5, stride=2),
-            _convolve(WIDTH, 2 * WIDTH, 3, dilation=2),
-            _convolve(2 * WIDTH, 2 * WIDTH, 3, dilation=4),
+            convolve_time(len(POPULATION), WIDTH, 5, stride=2),
+            convolve_time(WIDTH, WIDTH, 5, stride=2),
+            convolve_time(WIDTH, 2 * WIDTH, 3, dilation=2),
+            convolve_time(2 * WIDTH, 2 * WIDTH, 3, dilation=4),
         )
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(3 * 2 * WIDTH, n_labels)
@@ -49,7 +49,8 @@ class Tcn(nn.Module):
         return pool_time(self.layers(self.scale(chunk)))  # (B, 64, time / 4)
 
 
-def _convolve(inputs: int, outputs: int, width: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def convolve_time(inputs: int, outputs: int, width: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """A convolution over time, standardised and rectified; the ends are padded with 0, the common value."""
     padding = dilation * (width // 2)
     layer = nn.Conv1d(inputs, outputs, width, stride, padding, dilation)
     return nn.Sequential(layer, nn.BatchNorm1d(outputs), nn.ReLU())
