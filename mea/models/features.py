@@ -6,8 +6,6 @@ cultures (:mod:`mea.models.machine`); single chunks, by logistic regression. Tak
 hold bursts (split.chunk_s of 10 s and more).
 """
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
@@ -17,9 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mea.descriptions import describe_lasting, describe_windows
 from mea.events import Events
-from mea.features import summarise_stretch
-
-FEWEST = 6  # chunks of a recording whose thirds are looked at
+from mea.features import list_summary_families, summarise_stretch
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -36,7 +32,7 @@ def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarr
 
 
 def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
-    """Features of whole recordings, and of the thirds of each.
+    """Features of whole recordings.
 
     Parameters
     ----------
@@ -50,33 +46,23 @@ def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tupl
     names
         (n,) the recordings, sorted.
     looks
-        (n, 4, n_summaries): whole, first, second and last third of its chunks, each named by
-        :func:`mea.features.list_summaries`; NaN where a feature is undefined. With fewer than six chunks a third says
-        too little, and the whole stands in its place.
+        (n, 1, n_summaries): one look, at the whole, named by :func:`mea.features.list_summaries`; NaN where a feature
+        is undefined.
     """
-    names, looks = [], []
-    for name, part in chunks.groupby("recording", sort=True):
-        edges = [0, len(part) // 3, 2 * len(part) // 3, len(part)]
-        thirds = list(pairwise(edges)) if len(part) >= FEWEST else [(0, len(part))] * 3
-        names.append(name)
-        looks.append(_look(part, events[name], [(0, len(part)), *thirds]))
-    return np.array(names), np.array(looks)
+    parts = dict(list(chunks.groupby("recording", sort=True)))
+    return np.array(list(parts)), np.array([[_summarise(part, events[name])] for name, part in parts.items()])
 
 
-def _look(part: pd.DataFrame, events: Events, spans: list[tuple[int, int]]) -> np.ndarray:
-    """(n_spans, n_summaries) of spans of a recording's chunks."""
-    start_s, stop_s = part["start_s"].tolist(), part["stop_s"].tolist()
-    windows = [(start_s[first], stop_s[last - 1]) for first, last in spans]
-    pieces = describe_chunks(part, {part["recording"].iloc[0]: events})
-    # The whole by itself, for novelty asks for it too.
-    whole = np.concatenate([describe_windows(events, windows[:1]), describe_windows(events, windows[1:])])
-    lasting = describe_lasting(events, windows)
-    return np.array(
-        [
-            summarise_stretch(whole[number], pieces[first:last], lasting[number])
-            for number, (first, last) in enumerate(spans)
-        ]
-    )
+def list_families(has_waveforms: bool) -> list[str]:
+    """Family of each feature of a look."""
+    return list_summary_families(has_waveforms)
+
+
+def _summarise(chunks: pd.DataFrame, events: Events) -> np.ndarray:
+    """(n_summaries,) of the stretch that a recording's chunks cover."""
+    window = [(float(chunks["start_s"].min()), float(chunks["stop_s"].max()))]
+    pieces = describe_chunks(chunks, {chunks["recording"].iloc[0]: events})
+    return summarise_stretch(describe_windows(events, window)[0], pieces, describe_lasting(events, window)[0])
 
 
 def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:
