@@ -60,11 +60,9 @@ class _Loop(lightning.LightningModule):
         self.judged = judged  # number of each validation chunk's recording
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_epoch_start(self) -> None:
-        # What falls out is decided by seed and epoch alone, so that a resumed training loses the same.
-        torch.manual_seed(self.schedule.seed * 1_000_003 + self.current_epoch)
-
     def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
+        # What drops out is decided by seed and step alone, so that a resumed training drops the same.
+        torch.manual_seed(self.schedule.seed * 1_000_003 + self.global_step)
         chunks, targets = batch
         logits, bag = self.network(chunks), self.recipe.bag
         if bag:
