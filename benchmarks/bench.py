@@ -182,12 +182,11 @@ def bench_network(folder: Path, effort: Effort) -> list[dict]:
 def bench_features(folder: Path, effort: Effort) -> list[dict]:
     """Seconds of one core for all that the features model measures of a recording, beside the recording's own."""
     events = make_lively(6, 10, DESCRIBED_S)
-    third = DESCRIBED_S // 3
-    stretches = [(0, DESCRIBED_S), *((start, start + third) for start in range(0, DESCRIBED_S, third))]
+    whole = [(0, DESCRIBED_S)]
     pieces = [(start, start + PIECE_S) for start in range(0, DESCRIBED_S, PIECE_S)]
     ways = {
-        "summary features": lambda: describe_pieces(events, [*stretches, *pieces]),
-        "features of stretches": lambda: describe_stretches(events, stretches),
+        "summary features": lambda: describe_pieces(events, [*whole, *pieces]),
+        "lasting features": lambda: describe_stretches(events, whole),
     }
     seconds = time_together(ways, effort.repeats)
     name = f"describe {DESCRIBED_S} s of 60 electrodes, {len(events)} spikes (beside real time)"
