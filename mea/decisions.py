@@ -24,6 +24,7 @@ from mea.splits import cut_chunks
 
 COLUMNS = ("recording", "predicted", "confidence")
 LAST_COLUMNS = ("decision", "reason", "flags", "labels_possible")
+NOT_EVALUATED = "not evaluated: confidence not calibrated, likeness to the training data not checked"
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def call_recording(caller: Caller, events: Events, odd_rate: str = "") -> dict[s
     if reasons or probabilities is None:
         return row | {"decision": "refused", "reason": "; ".join(reasons)}
     call = {"predicted": classifier.labels[best], "confidence": probabilities[best]}
+    if rules is None:
+        call["flags"] = NOT_EVALUATED
     return row | call | {"decision": "called", "reason": ""}
 
 
@@ -175,14 +178,18 @@ def predict_recording(
     classifier: Classifier, events: Events, rules: Rules | None = None
 ) -> tuple[np.ndarray | None, str]:
     """Mean of the fold models' probabilities, calibrated where there are rules, (n_labels,); or None and why not."""
-    obstacle = classifier.find_obstacle(events)
+    chunks, obstacle = cut_recording(classifier, events)
     if obstacle:
         return None, obstacle
-    one = {"rate_hz": events.rate_hz, "duration_s": events.duration_s, "recording": events.recording}
-    table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
-    chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
-    if refused:
-        return None, f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
     by_fold = [classifier.predict_whole(chunks, {events.recording: events}, fold)[0] for fold in classifier.folds]
     stated = np.array(by_fold)
     return (rules.calibrator.calibrate(stated) if rules else stated).mean(0), ""
+
+
+def cut_recording(classifier: Classifier, events: Events) -> tuple[pd.DataFrame, str]:
+    """The chunks of a new recording that the classifier looks at, or why it cannot look at it."""
+    one = {"rate_hz": events.rate_hz, "duration_s": events.duration_s, "recording": events.recording}
+    table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
+    chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
+    short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
+    return chunks, classifier.find_obstacle(events) or (short if refused else "")

@@ -10,19 +10,23 @@ import pandas as pd
 import torch
 
 from mea.chunks import load_recordings
-from mea.classifier import baseline_file, estimator_file, inner_file, judge_file, save_judge
+from mea.classifier import baseline_file, inner_file
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
+from mea.files import write_json
+from mea.fold_models import estimator_file, judge_file, save_judge, weights_file
 from mea.folds import FoldJob
 from mea.members import fit_members, plan_members, predict_members, split_inside
-from mea.models import ESTIMATORS, JUDGES, rate
+from mea.models import ESTIMATORS, JUDGES, ensemble, rate
 from mea.models.machine import fit_judge
 from mea.parallel import count_workers, run_parallel
 from mea.splits import IDENTITY, assign_inner_folds, group_recordings
 from mea.tables import write_table
 from mea.training import choose_device, tabulate_curves, write_live
 from mea.votes import add_predictions, vote_recordings
+
+Curves = list[list[float]]  # (epochs, 4)
 
 
 def count_trainers() -> int:
@@ -36,25 +40,54 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     training = job.chunks[job.chunks["fold"] != job.fold]
     events = load_recordings(job.array_folder, job.chunks["recording"].unique())
     _fit_estimator(rate, job, training, events, job.folder / baseline_file(job.fold))
-    if job.train["model"] in ESTIMATORS:
-        model = ESTIMATORS[job.train["model"]]
-        _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
-        judged = job.train["model"] in JUDGES
-        inner = (_fit_judge if judged else _predict_inner_folds)(model, job, training, events)
-        curves: list[list[float]] = []
-    else:
-        members = plan_members(job, training)
-        curves = fit_members(job, members, events)
-        write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
-        inner = _vote_inside(job, *predict_members(job, members, events))
+    inner, curves = _fit_model(job, training, events)
     write_table(job.folder / inner_file(job.fold), inner)
     return tabulate_curves(curves)
 
 
+def _fit_model(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> tuple[pd.DataFrame, Curves]:
+    """Fit the model, and give the recordings that inner folds held out as it judged them, and its curves."""
+    name = job.train["model"]
+    if name == "ensemble":
+        return _fit_ensemble(job, training, events)
+    if name in ESTIMATORS:
+        model = ESTIMATORS[name]
+        _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
+        return (_fit_judge if name in JUDGES else _predict_inner_folds)(model, job, training, events), []
+    members = plan_members(job, training)
+    curves = fit_members(job, members, events)
+    write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
+    return _vote_inside(job, *predict_members(job, members, events)), curves
+
+
+def _fit_ensemble(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> tuple[pd.DataFrame, Curves]:
+    """Fit every member in a folder of its own, and learn from their inner predictions how much each counts."""
+    tables, curves = [], []
+    for name in ensemble.MEMBERS:
+        folder = job.folder / name
+        folder.mkdir(exist_ok=True)  # the folds share it
+        inner, own = _fit_model(replace(job, folder=folder, train=job.train | {"model": name}), training, events)
+        tables.append(inner.set_index("recording"))
+        curves += own
+    judged = [name for name in tables[0].index if all(name in table.index for table in tables)]
+    columns = [f"p_{label}" for label in job.labels]
+    stated = np.array([table.loc[judged, columns].to_numpy(float) for table in tables])
+    recordings = tables[0].loc[judged].reset_index()
+    targets = recordings["label"].map(job.labels.index).to_numpy(int)
+    weights = ensemble.fit_weights(stated, targets)
+    write_json(job.folder / weights_file(job.fold), dict(zip(ensemble.MEMBERS, weights.tolist())), digits=17)
+    folds = _try_inner_folds(_judge_level(job), recordings) if judged else None
+    if folds is None:
+        return _select_columns(job, recordings[:0]), curves
+    combined = ensemble.combine_held_out(stated, targets, folds)
+    return _select_columns(job, add_predictions(recordings, combined, job.labels)), curves
+
+
 def describe_first(model: str, chunks: pd.DataFrame, array: Path) -> None:
     """Measure what an estimator sees of every recording, on all cores, so that the folds find it in the cache."""
-    if model in ESTIMATORS:
-        parts = [(model, part, array) for _, part in chunks.groupby("recording")]
+    names = ensemble.MEMBERS if model == "ensemble" else (model,)
+    parts = [(name, part, array) for name in names if name in ESTIMATORS for _, part in chunks.groupby("recording")]
+    if parts:
         run_parallel(_describe_one, parts, "recordings described")
 
 
@@ -92,8 +125,7 @@ def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: 
     recordings = training.drop_duplicates("recording").set_index("recording").loc[names].reset_index()
     targets = recordings["label"].map(job.labels.index).to_numpy(int)
     cultures = group_recordings(recordings, "culture")
-    level = "recording" if job.level == "chunk" else job.level
-    folds = _try_inner_folds(replace(job, level=level), recordings)
+    folds = _try_inner_folds(_judge_level(job), recordings)
     judge, inner = fit_judge(looks, targets, cultures, folds, len(job.labels))
     save_judge(job.folder / judge_file(job.fold), judge)
     return _select_columns(job, add_predictions(recordings[: len(inner)], inner, job.labels))
@@ -105,6 +137,11 @@ def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) 
 
 def _select_columns(job: FoldJob, recordings: pd.DataFrame) -> pd.DataFrame:
     return recordings[[*IDENTITY, *(f"p_{label}" for label in job.labels)]]
+
+
+def _judge_level(job: FoldJob) -> FoldJob:
+    """The same for what judges whole recordings, which cannot be split by chunk."""
+    return replace(job, level="recording" if job.level == "chunk" else job.level)
 
 
 def _try_inner_folds(job: FoldJob, training: pd.DataFrame) -> np.ndarray | None:

@@ -15,22 +15,22 @@ import torch
 import mea.augmentation
 import mea.channels
 import mea.chunks
-import mea.classifier
 import mea.events
 import mea.features.trains
 import mea.models.cnn_lstm
 import mea.models.predecessor
 import mea.models.tcn
+import mea.networks
 import mea.recipes
 import mea.splits
 import mea.training
 import mea.views
 from mea.cache import fetch_file, find_cache, make_key
 from mea.chunks import ChunkDataset
-from mea.classifier import average_recordings, fold_file, load_fold, load_network, member_file, run_network, save_fold
 from mea.events import Events
 from mea.folds import FoldJob
 from mea.models import find_network
+from mea.networks import average_recordings, fold_file, load_fold, load_network, member_file, run_network, save_fold
 from mea.splits import assign_inner_folds, hash_split
 from mea.training import Schedule, choose_device, train_network
 
@@ -39,12 +39,12 @@ CODE = (
     mea.augmentation,
     mea.channels,
     mea.chunks,
-    mea.classifier,
     mea.events,
     mea.features.trains,
     mea.models.cnn_lstm,
     mea.models.predecessor,
     mea.models.tcn,
+    mea.networks,
     mea.recipes,
     mea.splits,
     mea.training,

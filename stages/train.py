@@ -26,8 +26,8 @@ from mea.tables import read_table, write_table
 class Params(StageParams):
     """The model, what it sees, and how it learns."""
 
-    model: Literal["cnn_lstm", "features", "rate", "tcn"] = Field(
-        description="features: summary features; tcn, cnn_lstm: networks; rate: the baseline alone. See docs/models.md"
+    model: Literal["cnn_lstm", "ensemble", "features", "rate", "rocket", "tcn"] = Field(
+        description="what learns; rate: the firing rate alone, the baseline. See docs/models.md"
     )
     network: Literal["grid", "predecessor"] = Field(description="of cnn_lstm: the project's own, or the predecessor's")
     sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")

@@ -20,20 +20,18 @@ from mea.classifier import (
     DESCRIPTION,
     Classifier,
     baseline_file,
-    estimator_file,
-    fold_file,
     load_classifier,
-    load_fold,
     save_classifier,
-    save_fold,
 )
 from mea.command import run_command
 from mea.decisions import NOT_EVALUATED, classify_source, decide, predict_recording
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.files import read_json
-from mea.models.predecessor import build_network
+from mea.fold_models import estimator_file
+from mea.models.predecessor import build_network, make_view
 from mea.models.rate import build_estimator
+from mea.networks import fold_file, load_fold, save_fold
 from mea.splits import cut_chunks
 from mea.tables import read_table
 from mea.training import CURVES
@@ -108,7 +106,7 @@ def test_probabilities_are_those_of_the_network(tmp_path):
         network = build_network(TRAIN, 12, 12, 2)
         with torch.no_grad():
             network.head.weight *= 20
-            shown = [classifier.view.show(events, *times) for times in chunks[["start_s", "stop_s"]].to_numpy()]
+            shown = [make_view(TRAIN).show(events, *times) for times in chunks[["start_s", "stop_s"]].to_numpy()]
             expected = torch.cat([network(torch.from_numpy(values[None])) for values in shown]).double().softmax(1)
         np.testing.assert_allclose(classifier.predict(chunks, {"r1": events}, fold), expected, atol=1e-5)
     one, other = (classifier.predict(chunks, {"r1": events}, fold) for fold in (0, 1))

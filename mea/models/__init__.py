@@ -11,11 +11,11 @@ judging is in :mod:`mea.models.machine`.
 from types import ModuleType
 from typing import Any
 
-from mea.models import cnn_lstm, features, predecessor, rate, tcn
+from mea.models import cnn_lstm, features, predecessor, rate, rocket, tcn
 
 NETWORKS: dict[str, ModuleType] = {"cnn_lstm": cnn_lstm, "tcn": tcn}
-ESTIMATORS: dict[str, ModuleType] = {"features": features, "rate": rate}
-JUDGES: dict[str, ModuleType] = {"features": features}
+ESTIMATORS: dict[str, ModuleType] = {"features": features, "rate": rate, "rocket": rocket}
+JUDGES: dict[str, ModuleType] = {"features": features, "rocket": rocket}
 
 
 def find_network(train: dict[str, Any]) -> ModuleType:

@@ -1,0 +1,266 @@
+"""The model of one fold, of whatever kind: what it says of chunks and of recordings, and by what it decides."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mea.chunks import ChunkDataset
+from mea.errors import MeaError
+from mea.estimators import load_estimator
+from mea.events import Events
+from mea.files import read_json
+from mea.models import ESTIMATORS, JUDGES, ensemble, find_network
+from mea.models.machine import Judge, judge_recordings
+from mea.networks import average_recordings, find_members, load_network, run_network
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """The model of one fold, read from its files when it is asked.
+
+    Attributes
+    ----------
+    folder, fold
+        Where its files are, and which are its own.
+    train
+        Parameters of the training; ``train["model"]`` decides the kind.
+    labels
+        The classes, sorted.
+    rows, cols
+        Grid of the recordings it learned from.
+    """
+
+    folder: Path
+    fold: int
+    train: dict[str, Any]
+    labels: list[str]
+    rows: int
+    cols: int
+
+    @property
+    def judges_recordings(self) -> bool:
+        """Whether it says more of a recording than the mean over its chunks."""
+        return False
+
+    def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities."""
+        raise NotImplementedError
+
+    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_chunks, n_labels) the same for all chunks of a recording: what it says of them together.
+
+        ``without`` names a family of features (:meth:`list_families`) that is then as in the median recording.
+        """
+        return average_recordings(self.predict(chunks, events), chunks["recording"].to_numpy())
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features) what it decides by: its features, or its last layer's input."""
+        raise NotImplementedError
+
+    def list_families(self, has_waveforms: bool) -> list[str]:
+        """Families of features that it can do without; none for a model that sees no features of recordings."""
+        return []
+
+    def find_obstacle(self, events: Events) -> str:
+        """Why it can say nothing of a recording; an empty string where it can."""
+        return ""
+
+    def list_files(self) -> list[Path]:
+        """All that has to be kept of it."""
+        raise NotImplementedError
+
+
+class EstimatorModel(FoldModel):
+    """A scikit-learn model on features of chunks."""
+
+    def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities."""
+        return load_estimator(self.folder / estimator_file(self.fold)).predict_proba(self.describe(chunks, events))
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features)."""
+        return ESTIMATORS[self.train["model"]].describe_chunks(chunks, events)
+
+    def list_files(self) -> list[Path]:
+        """The scikit-learn model's."""
+        return [self.folder / estimator_file(self.fold)]
+
+
+class JudgeModel(EstimatorModel):
+    """The same, and a support vector machine on features of whole recordings: :mod:`mea.models.machine`."""
+
+    @property
+    def judges_recordings(self) -> bool:
+        """It does."""
+        return True
+
+    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_chunks, n_labels) what the machine says of each chunk's recording."""
+        names, looks = JUDGES[self.train["model"]].describe_recordings(chunks, events)
+        if without:  # what is undefined stands at the median of the training recordings
+            for number, name in enumerate(names):
+                looks[number][:, np.array(self._name_families(events[name].has_waveforms)) == without] = np.nan
+        judged = judge_recordings(load_judge(self.folder / judge_file(self.fold)), looks, len(self.labels))
+        return judged[np.searchsorted(names, chunks["recording"].to_numpy(str))]
+
+    def list_families(self, has_waveforms: bool) -> list[str]:
+        """Families of its features, in the order of the features."""
+        return list(dict.fromkeys(self._name_families(has_waveforms)))
+
+    def _name_families(self, has_waveforms: bool) -> list[str]:
+        return JUDGES[self.train["model"]].list_families(has_waveforms)
+
+    def list_files(self) -> list[Path]:
+        """The scikit-learn model's and the machine's."""
+        return [*super().list_files(), self.folder / judge_file(self.fold)]
+
+
+class NetworkModel(FoldModel):
+    """One network, or the mean of the logits of several."""
+
+    @property
+    def judges_recordings(self) -> bool:
+        """Where it learned from bags of chunks: by the mean of its logits over all of them."""
+        return find_network(self.train).RECIPE.bag > 0
+
+    def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities."""
+        return self._run(chunks, events).softmax(1).numpy()
+
+    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_chunks, n_labels) of each chunk's recording."""
+        if not self.judges_recordings:
+            return super().predict_whole(chunks, events)
+        logits = average_recordings(self._run(chunks, events).numpy(), chunks["recording"].to_numpy())
+        return torch.from_numpy(logits).softmax(1).numpy()
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features) the input of its last layer; of several networks, that of the first."""
+        network = self._load(find_members(self.folder, self.fold)[0])
+        return run_network(network.describe, self._show(chunks, events)).numpy()
+
+    def find_obstacle(self, events: Events) -> str:
+        """A grid it was not made for, or a recording that cannot be shown to it."""
+        network = find_network(self.train)
+        if not network.fits_grid((self.rows, self.cols), (events.rows, events.cols)):
+            return f"a grid of {events.rows} × {events.cols} does not fit the network"
+        try:
+            network.make_view(self.train).check(events)
+        except MeaError as error:
+            return str(error)
+        return ""
+
+    def list_files(self) -> list[Path]:
+        """One a network."""
+        return find_members(self.folder, self.fold)
+
+    def _run(self, chunks: pd.DataFrame, events: dict[str, Events]) -> Tensor:
+        """(n_chunks, n_labels) logits."""
+        shown = self._show(chunks, events)
+        return torch.stack([run_network(self._load(path), shown) for path in self.list_files()]).mean(0)
+
+    def _load(self, path: Path) -> Any:
+        return load_network(path, self.train, self.rows, self.cols, len(self.labels))
+
+    def _show(self, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
+        view = find_network(self.train).make_view(self.train)
+        return ChunkDataset(chunks.assign(label=self.labels[0]), events, view, self.labels)
+
+
+class EnsembleModel(FoldModel):
+    """Several models, each in a folder of its own: :mod:`mea.models.ensemble`."""
+
+    @property
+    def judges_recordings(self) -> bool:
+        """It does, for the weights were learned from recordings."""
+        return True
+
+    @property
+    def members(self) -> list[FoldModel]:
+        """The models it is made of."""
+        return [
+            open_model(replace(self, folder=self.folder / name, train=self.train | {"model": name}))
+            for name in ensemble.MEMBERS
+        ]
+
+    def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities."""
+        return self._combine([member.predict(chunks, events) for member in self.members])
+
+    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_chunks, n_labels) of each chunk's recording."""
+        return self._combine([member.predict_whole(chunks, events, without) for member in self.members])
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features) what its members decide by, side by side."""
+        return np.concatenate([member.describe(chunks, events) for member in self.members], axis=1)
+
+    def list_families(self, has_waveforms: bool) -> list[str]:
+        """Those of its members."""
+        return [family for member in self.members for family in member.list_families(has_waveforms)]
+
+    def find_obstacle(self, events: Events) -> str:
+        """The first of its members'."""
+        return next((said for member in self.members if (said := member.find_obstacle(events))), "")
+
+    def list_files(self) -> list[Path]:
+        """Its members', and the weights."""
+        own = [self.folder / weights_file(self.fold)]
+        return own + [path for member in self.members for path in member.list_files()]
+
+    def _combine(self, stated: list[np.ndarray]) -> np.ndarray:
+        weights = read_json(self.folder / weights_file(self.fold))
+        return ensemble.combine(np.stack(stated), np.array([weights[name] for name in ensemble.MEMBERS]))
+
+
+def open_model(model: FoldModel) -> FoldModel:
+    """The same as the kind that its training names."""
+    name = model.train["model"]
+    if name == "ensemble":
+        kind: type[FoldModel] = EnsembleModel
+    elif name in ESTIMATORS:
+        kind = JudgeModel if name in JUDGES else EstimatorModel
+    else:
+        kind = NetworkModel
+    return kind(**vars(model))
+
+
+def weights_file(fold: int) -> str:
+    """Name of the file of how much each member of one fold's ensemble counts."""
+    return f"fold_{fold}_weights.json"
+
+
+def estimator_file(fold: int) -> str:
+    """Name of the file of one fold's scikit-learn model."""
+    return f"fold_{fold}.skops"
+
+
+def judge_file(fold: int) -> str:
+    """Name of the file of what one fold's model judges whole recordings by."""
+    return f"fold_{fold}_judge.safetensors"
+
+
+def save_judge(path: Path, judge: Judge) -> None:
+    """Write what whole recordings are judged by."""
+    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in judge.items()}, path)
+
+
+def load_judge(path: Path) -> Judge:
+    """Read what :func:`save_judge` wrote.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    try:
+        return {name: value.numpy() for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise MeaError(f"{path}: not readable as a fold's judge ({error}). Train it again: dvc repro train.") from None

@@ -1,0 +1,83 @@
+"""A fold's networks: their files, and what they say of chunks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mea.chunks import ChunkDataset
+from mea.errors import MeaError
+from mea.models import find_network
+
+WEIGHTS = "network."  # prefix of the network's tensors in a file; its curves lie beside them
+
+
+def fold_file(fold: int) -> str:
+    """Name of the file of one fold's network, where it is a single one."""
+    return f"fold_{fold}.safetensors"
+
+
+def member_file(fold: int, member: int | str) -> str:
+    """Name of the file of one of a fold's networks, where there are several."""
+    return f"fold_{fold}_member_{member}.safetensors"
+
+
+def find_members(folder: Path, fold: int) -> list[Path]:
+    """Files of a fold's networks: its members, or the only one."""
+    return sorted(folder.glob(member_file(fold, "*"))) or [folder / fold_file(fold)]
+
+
+def load_network(path: Path, train: dict[str, Any], rows: int, cols: int, n_labels: int) -> Any:
+    """A network as the training's parameters say, with the weights of a file, ready to judge.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    network = find_network(train).build_network(train, rows, cols, n_labels)
+    network.load_state_dict(load_fold(path)[0])
+    return network.eval()
+
+
+def run_network(layers: Callable[[Tensor], Tensor], dataset: ChunkDataset, batch_size: int = 8) -> Tensor:
+    """(n_chunks, n_values) float64: what a network in evaluation mode, or the first part of one, makes of chunks."""
+    with torch.inference_mode():
+        return torch.cat([layers(chunks).double() for chunks, _ in DataLoader(dataset, batch_size)])
+
+
+def average_recordings(values: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """(n_chunks, n_values): of each chunk, the mean over all chunks of its recording."""
+    return pd.DataFrame(values).groupby(names).transform("mean").to_numpy(copy=True)
+
+
+def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> None:
+    """Write one fold's weights and curves as safetensors without metadata: the same bytes for the same numbers."""
+    tensors = {WEIGHTS + name: value.contiguous() for name, value in weights.items()}
+    tensors["curves"] = torch.tensor(curves.drop(columns="epoch").to_numpy(np.float64)).contiguous()
+    save_file(tensors, path)
+
+
+def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
+    """Read what :func:`save_fold` wrote: weights, and curves as (epochs, 4).
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    try:
+        tensors = load_file(path)
+        curves = tensors.pop("curves").numpy()
+    except (OSError, KeyError, SafetensorError) as error:
+        raise MeaError(
+            f"{path}: not readable as a fold's network ({error}). Train it again: dvc repro train."
+        ) from None
+    return {name.removeprefix(WEIGHTS): value for name, value in tensors.items()}, curves
