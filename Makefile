@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench controls preset
+.PHONY: install repro test test-all check bench controls preset explain
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
@@ -30,6 +30,10 @@ controls: $(INSTALLED)  ## does it find what is there, and nothing where there i
 
 preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, null_second or charlesworth2015 (SOURCE=folder)
 	python -m mea.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
+
+explain: $(INSTALLED)  ## what spoke for a class: RECORDING="name ..." of data/array, or SOURCE=folder of new ones
+	python -m mea.explain $(RECORDING) $(if $(SOURCE),--source "$(SOURCE)") \
+	    --model models/classifier --array data/array --split data/split --out plots/explain
 
 install: $(INSTALLED)
 
