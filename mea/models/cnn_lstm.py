@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import conv2d
 
 from mea.channels import ELECTRODE, GridView
 from mea.chunks import ChunkView
@@ -20,10 +20,11 @@ from mea.recipes import Recipe
 COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "intervals"))]
 CROWD = 2 * len(ELECTRODE) + len(COUNTS)
 CROWD_WIDTH = 32
-WIDTH = 16
+WIDTH = 8
 HIDDEN = 64
 STEP = 8  # bins that make one step of the LSTM
 DROPOUT = 0.5
+UNPLACED = 0.5  # share of training chunks shown without their places: where things happen tells the recording
 RECIPE = Recipe(bag=4, bags=4, varied=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True)
 
 
@@ -32,9 +33,9 @@ class GridLstm(nn.Module):
 
     Two looks at the same chunk, joined in steps of eight bins: how the channels are distributed over the electrodes,
     followed in time as in :class:`mea.models.tcn.Tcn`; and where on the grid what happens, each electrode described by
-    itself and then with its neighbours. Only existing electrodes are pooled, so that neither the size of the grid nor
-    its missing corners can be seen. An LSTM follows the steps, and the mean, the spread and the largest of its states
-    decide.
+    itself and then with its neighbours, which half of the training chunks do without. Only existing electrodes are
+    pooled, so that neither the size of the grid nor its missing corners can be seen. An LSTM follows the steps, and the
+    mean, the spread and the largest of its states decide.
 
     Parameters
     ----------
@@ -52,9 +53,8 @@ class GridLstm(nn.Module):
         )
         self.own = nn.Sequential(nn.Conv1d(len(ELECTRODE), WIDTH, STEP, STEP), nn.BatchNorm1d(WIDTH), nn.ReLU())
         self.near = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.far = nn.Conv2d(WIDTH, 2 * WIDTH, 3, padding=1)
-        self.scale = nn.BatchNorm1d(CROWD_WIDTH + 4 * WIDTH)
-        self.lstm = nn.LSTM(CROWD_WIDTH + 4 * WIDTH, HIDDEN, batch_first=True)
+        self.scale_crowd, self.scale_places = nn.BatchNorm1d(CROWD_WIDTH), nn.BatchNorm1d(2 * WIDTH)
+        self.lstm = nn.LSTM(CROWD_WIDTH + 2 * WIDTH, HIDDEN, batch_first=True)
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(3 * HIDDEN, n_labels)
 
@@ -65,26 +65,24 @@ class GridLstm(nn.Module):
     def describe(self, chunk: Tensor) -> Tensor:
         """(B, 8, rows, cols, time) → (B, 192): what the head decides by."""
         channels, there = chunk[:, :-1], chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
-        crowd = self.crowd(pool_electrodes(channels, there))  # (B, 32, steps)
-        places = self._look_around(channels, there)  # (B, 64, steps)
+        crowd = self.scale_crowd(self.crowd(pool_electrodes(channels, there)))  # (B, 32, steps)
+        places = self.scale_places(self._look_around(channels, there))  # (B, 16, steps)
+        if self.training:
+            places = places * (torch.rand(len(places), 1, 1, device=places.device) >= UNPLACED)
         steps = min(crowd.shape[2], places.shape[2])  # they round a rest of bins differently
-        joined = self.scale(torch.cat([crowd[..., :steps], places[..., :steps]], 1))
+        joined = torch.cat([crowd[..., :steps], places[..., :steps]], 1)
         states, _ = self.lstm(joined.transpose(1, 2))  # (B, steps, 64)
         return pool_time(states.transpose(1, 2))
 
     def _look_around(self, channels: Tensor, there: Tensor) -> Tensor:
-        """(B, 7, rows, cols, time) → (B, 64, steps): mean and largest over the neighbourhoods."""
+        """(B, 7, rows, cols, time) → (B, 16, steps): mean and largest over the neighbourhoods."""
         places = there.nonzero(as_tuple=True)
-        own = self.own(channels.permute(0, 2, 3, 1, 4)[places])  # (electrodes of all chunks, 16, steps)
+        own = self.own(channels.permute(0, 2, 3, 1, 4)[places])  # (electrodes of all chunks, 8, steps)
         steps = own.shape[2]
         grid = own.new_zeros(*there.shape, WIDTH, steps).index_put(places, own)
-        maps = grid.permute(0, 4, 3, 1, 2).flatten(0, 1)  # (B * steps, 16, rows, cols)
+        maps = grid.permute(0, 4, 3, 1, 2).flatten(0, 1)  # (B * steps, 8, rows, cols)
         mask = there[:, None, None].expand(-1, steps, -1, -1, -1).flatten(0, 1)  # (B * steps, 1, rows, cols)
         maps = convolve_partly(self.near, maps, mask)
-        share = avg_pool2d(mask, 2, ceil_mode=True)
-        maps = avg_pool2d(maps, 2, ceil_mode=True) / share.clamp(min=0.25)
-        mask = (share > 0).to(maps.dtype)
-        maps = convolve_partly(self.far, maps, mask)
         mean = maps.sum((2, 3)) / mask.sum((2, 3))
         return torch.cat([mean, maps.amax((2, 3))], 1).unflatten(0, (-1, steps)).transpose(1, 2)
 
