@@ -119,7 +119,7 @@ def test_overfits_eight_chunks(name):
     targets = torch.arange(8) % 2
     network = build(name)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-    for _ in range(25):
+    for _ in range(40):
         loss = cross_entropy(network(chunks), targets)
         optimizer.zero_grad()
         loss.backward()
