@@ -109,7 +109,7 @@ class ChunkDataset(Dataset):
     @property
     def recordings(self) -> np.ndarray:
         """(n_chunks,) number of each chunk's recording, in the order of first appearance."""
-        return pd.factorize(pd.Series([recording for recording, _, _ in self.rows], dtype=str))[0]
+        return np.array(pd.factorize(np.array([recording for recording, _, _ in self.rows]))[0])
 
     def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
         number, seed = index if isinstance(index, tuple) else (index, None)
