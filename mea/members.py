@@ -1,4 +1,4 @@
-"""The networks of one fold: one, or one per inner fold, each with the recordings that chose its epoch."""
+"""The networks of one fold: one, or one per inner fold and some more, with the recordings that chose their epochs."""
 
 import shutil
 import sys
@@ -63,7 +63,7 @@ class Member:
     file
         Name of its file.
     learned, held
-        The chunks it learns from, and those that choose its epoch.
+        The chunks it learns from, and those that choose its epoch; none where it learns to the end of the schedule.
     """
 
     number: int
@@ -83,11 +83,12 @@ def plan_members(job: FoldJob, training: pd.DataFrame) -> list[Member]:
     if job.train["validation"] == "scored":
         return [Member(0, fold_file(job.fold), training, job.chunks[job.chunks["fold"] == job.fold])]
     inner = split_inside(assign_inner_folds, job, training)
-    if not find_network(job.train).RECIPE.members:
+    recipe, count = find_network(job.train).RECIPE, int(inner.max()) + 1
+    if not recipe.members:
         return [Member(0, fold_file(job.fold), training[inner != 0], training[inner == 0])]
-    return [
+    return [  # the last ones have numbers that no inner fold has
         Member(number, member_file(job.fold, number), training[inner != number], training[inner == number])
-        for number in sorted(set(inner.tolist()))
+        for number in range(count + recipe.whole)
     ]
 
 
@@ -123,6 +124,7 @@ def predict_members(job: FoldJob, members: list[Member], events: dict[str, Event
     if job.train["validation"] == "scored":
         return held, parts[0]
     model = find_network(job.train)
+    members = [member for member in members if len(member.held)]
     for member in members:
         network = load_network(job.folder / member.file, job.train, job.rows, job.cols, len(job.labels))
         dataset = ChunkDataset(member.held, events, model.make_view(job.train), job.labels)
@@ -153,11 +155,13 @@ def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: st
     torch.manual_seed(schedule.seed)
     network = model.build_network(train, job.rows, job.cols, len(job.labels))
     view, keep = model.make_view(train), model.RECIPE.keep
+    sides = [ChunkDataset(part, events, view, job.labels, keep) for part in (member.learned, member.held)]
     cache = find_cache()
     checkpoints = cache / "checkpoints" / key if cache else None
     weights, curves = train_network(
         network,
-        *(ChunkDataset(part, events, view, job.labels, keep) for part in (member.learned, member.held)),
+        sides[0],
+        sides[1] if len(sides[1]) else None,
         schedule,
         checkpoint_folder=checkpoints,
         live_folder=job.live_folder,

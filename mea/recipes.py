@@ -28,8 +28,11 @@ class Recipe:
     cosine
         Whether the learning rate rises over the first tenth of the training and then falls to 0 along a cosine.
     members
-        Whether a fold's model is one network per inner fold, which chose its epoch by that inner fold; together they
+        Whether a fold's model holds one network per inner fold, which chose its epoch by that inner fold; together they
         give the mean of their logits. Each training recording is then judged once by a network that has not seen it.
+    whole
+        Further members that learn from the whole training side, to the end of the schedule: where batches are few, one
+        more or less to learn from matters.
     """
 
     bag: int = 0
@@ -40,6 +43,7 @@ class Recipe:
     smoothing: float = 0.0
     cosine: bool = False
     members: bool = False
+    whole: int = 0
 
 
 PLAIN = Recipe()

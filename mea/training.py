@@ -54,7 +54,7 @@ class Schedule:
 class _Loop(lightning.LightningModule):
     """Cross entropy and accuracy of a network, optimised as its recipe says."""
 
-    def __init__(self, network: nn.Module, schedule: Schedule, recipe: Recipe, judged: Tensor):
+    def __init__(self, network: nn.Module, schedule: Schedule, recipe: Recipe, judged: Tensor | None):
         super().__init__()
         self.network, self.schedule, self.recipe = network, schedule, recipe
         self.judged = judged  # number of each validation chunk's recording
@@ -78,7 +78,7 @@ class _Loop(lightning.LightningModule):
         return logits.mean()
 
     def on_validation_epoch_end(self) -> None:
-        if self.recipe.bag:
+        if self.recipe.bag and self.judged is not None:
             logits, targets = (torch.cat(parts) for parts in zip(*self.seen))
             self.seen = []
             self._score(*average_logits(logits, targets, self.judged.to(logits.device)), "validation")
@@ -122,8 +122,9 @@ class _History(Callback):
         self.live_folder = live_folder
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        row = [float(trainer.callback_metrics[name]) for name in CURVES]
-        if row[2] < min((earlier[2] for earlier in self.rows), default=math.inf):
+        row = [float(trainer.callback_metrics.get(name, math.nan)) for name in CURVES]
+        last_counts = "validation_loss" not in trainer.callback_metrics and math.isfinite(row[0])
+        if last_counts or row[2] < min((earlier[2] for earlier in self.rows), default=math.inf):
             self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
         self.rows.append(row)
         if self.live_folder:
@@ -158,8 +159,9 @@ class _Progress(Callback):
         self.bar.update()
 
     def on_train_epoch_end(self, trainer, _module) -> None:
-        loss, accuracy = (float(trainer.callback_metrics[name]) for name in CURVES[2:])
-        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, validation loss {loss:.3f}, {accuracy:.0%}")
+        side = "validation" if "validation_loss" in trainer.callback_metrics else "train"
+        loss, accuracy = (float(trainer.callback_metrics[f"{side}_{name}"]) for name in ("loss", "accuracy"))
+        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, {side} loss {loss:.3f}, {accuracy:.0%}")
 
     def on_train_end(self, _trainer, _module) -> None:
         self.bar.close()
@@ -193,7 +195,7 @@ def choose_device() -> str:
 def train_network(
     network: nn.Module,
     training: ChunkDataset,
-    validation: ChunkDataset,
+    validation: ChunkDataset | None,
     schedule: Schedule,
     checkpoint_folder: Path | None = None,
     live_folder: Path | None = None,
@@ -210,7 +212,7 @@ def train_network(
     network
         Takes (B, ...) chunks as the datasets show them, gives (B, n_labels) logits.
     training, validation
-        The chunks to learn from, and those that choose the epoch.
+        The chunks to learn from, and those that choose the epoch; without these, it is the last.
     schedule
         Length and speed.
     checkpoint_folder
@@ -237,11 +239,9 @@ def train_network(
     _silence_lightning()
     keep_freed_memory()
     history = _History(live_folder)
-    callbacks = [
-        history,
-        _Patience("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain),
-        _Progress(title, position, schedule.epochs),
-    ]
+    callbacks: list[Callback] = [history, _Progress(title, position, schedule.epochs)]
+    if validation:
+        callbacks.append(_Patience("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain))
     if checkpoint_folder:
         callbacks.append(_keep_checkpoint(checkpoint_folder))
     trainer = lightning.Trainer(
@@ -257,9 +257,9 @@ def train_network(
         deterministic="warn",  # all there is on a processor; on a graphics card the 3D pooling is not
     )
     trainer.fit(
-        _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings)),
+        _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings) if validation else None),
         _load_training(training, schedule, recipe),
-        DataLoader(validation, schedule.batch_size),
+        DataLoader(validation, schedule.batch_size) if validation else None,
         ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
         weights_only=True,  # a checkpoint can hold numbers, never code
     )
@@ -304,7 +304,8 @@ def write_live(rows: Sequence[Sequence[float]], folder: Path) -> None:
     with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
         for row in rows:
             for name, value in zip(CURVES, row):
-                live.log_metric(name, round(value, 6))
+                if not math.isnan(value):  # there was no validation
+                    live.log_metric(name, round(value, 6))
             live.next_step()
 
 

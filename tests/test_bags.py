@@ -131,6 +131,16 @@ def test_the_validation_loss_is_that_of_recordings(sides):
     assert float(loss) == pytest.approx(curves["validation_loss"].min(), abs=1e-5)
 
 
+def test_without_validation_the_last_epoch_is_kept(sides, tmp_path):
+    torch.manual_seed(0)
+    network = tcn.Tcn(2)
+    weights, curves = train_network(network, sides[0], None, SCHEDULE, tmp_path / "c", tmp_path / "live", recipe=RECIPE)
+    assert curves["validation_loss"].isna().all() and curves["train_loss"].notna().all() and len(curves) == 3
+    assert all(torch.equal(values, network.state_dict()[name]) for name, values in weights.items())
+    names = {path.stem for path in (tmp_path / "live").rglob("*.tsv")}
+    assert names == {"train_loss", "train_accuracy"}
+
+
 def test_the_recipe_changes_the_training(sides):
     plain = train(sides, recipe=RECIPE)
     for change in ({"smoothing": 0.3}, {"weight_decay": 0.9}, {"varied": False}, {"cosine": False}, {"bag": 3}):
@@ -164,7 +174,8 @@ def fitted(tmp_path_factory):
 def test_every_training_recording_is_judged_by_a_network_that_has_not_seen_its_batch(fitted):
     folder, job, chunks = fitted
     training = chunks[chunks["fold"] != 0]
-    members = plan_members(job, training)
+    *members, last = (member for member in plan_members(job, training) if member.number < 3)
+    assert len(last.learned) == len(training) and not len(last.held) and last.file == member_file(0, len(members))
     for member in members:
         assert not set(member.learned["batch"]) & set(member.held["batch"])
         assert len(member.learned) + len(member.held) == len(training)
@@ -186,7 +197,7 @@ def test_a_fold_says_the_mean_of_its_networks_logits(fitted):
         with torch.inference_mode():
             logits.append(load_network(path, TRAIN, 12, 12, 2)(shown).double())
     mean = torch.stack(logits).mean(0)
-    assert len(logits) == 2 and (logits[0] - logits[1]).abs().max() > 1e-3
+    assert len(logits) == 4 and (logits[0] - logits[1]).abs().max() > 1e-3
     np.testing.assert_allclose(classifier.predict(held, events, 0), mean.softmax(1), atol=1e-5)
     whole = pd.DataFrame(mean.numpy()).groupby(held["recording"].to_numpy()).transform("mean").to_numpy(copy=True)
     assert classifier.judges_recordings
@@ -197,7 +208,7 @@ def test_a_fold_says_the_mean_of_its_networks_logits(fitted):
 def test_all_members_are_copied(fitted, tmp_path):
     folder, _, _ = fitted
     copy_models(load_classifier(folder / "models"), tmp_path)
-    assert {member_file(0, 0), member_file(0, 1)} <= {path.name for path in tmp_path.iterdir()}
+    assert {member_file(0, k) for k in range(4)} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_where_the_scored_fold_chooses_there_is_one_network(fitted):

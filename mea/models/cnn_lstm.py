@@ -25,7 +25,7 @@ HIDDEN = 64
 STEP = 8  # bins that make one step of the LSTM
 DROPOUT = 0.5
 UNPLACED = 0.5  # share of training chunks shown without their places: where things happen tells the recording
-RECIPE = Recipe(bag=4, bags=4, varied=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True)
+RECIPE = Recipe(bag=4, bags=4, varied=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True, whole=2)
 
 
 class GridLstm(nn.Module):

@@ -16,7 +16,7 @@ from mea.recipes import Recipe
 
 WIDTH = 32
 DROPOUT = 0.5
-RECIPE = Recipe(bag=4, bags=3, keep=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True)
+RECIPE = Recipe(bag=4, bags=3, keep=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True, whole=2)
 
 
 class Tcn(nn.Module):
