@@ -120,11 +120,11 @@ class ChunkDataset(Dataset):
         return self.kept[number], self.targets[number]
 
     def _show(self, number: int, seed: int | None) -> Tensor:
-        recording, *window = self.rows[number]
+        recording, start_s, stop_s = self.rows[number]
         if seed is None:
-            chunk = self.view.show(self.events[recording], *window)
+            chunk = self.view.show(self.events[recording], start_s, stop_s)
         else:
-            chunk = self.view.vary(self.events[recording], *window, np.random.default_rng(seed))
+            chunk = self.view.vary(self.events[recording], start_s, stop_s, np.random.default_rng(seed))
         return torch.from_numpy(np.ascontiguousarray(chunk))
 
 

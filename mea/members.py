@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) 
     for member in members:
         key = make_key({**_describe_job(job), "member": member.number}, CODE)
         path = job.folder / member.file
-        fetch_file(key, path, lambda target, member=member, key=key: _fit_member(job, member, events, key, target))
+        fetch_file(key, path, partial(_fit_member, job, member, events, key))
         curves.append(pd.DataFrame(load_fold(path)[1]))
     return pd.concat(curves).groupby(level=0).mean().to_numpy().tolist()
 
