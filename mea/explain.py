@@ -26,11 +26,12 @@ from mea.classifier import Classifier, load_classifier
 from mea.cleaning import Cleaning, read_events
 from mea.command import report
 from mea.decisions import cut_recording
-from mea.errors import MeaError
+from mea.errors import BadRecording, MeaError
 from mea.events import Events
 from mea.parallel import run_parallel
 from mea.plots.explanation import figure_explanation
 from mea.plots.style import save_figure
+from mea.recording import Recording
 from mea.splits import hash_split
 from mea.tables import read_table
 
@@ -138,29 +139,39 @@ def find_questions(classifier: Classifier, names: list[str], array: Path, split:
 
 
 def find_new_questions(classifier: Classifier, names: list[str], source: Path) -> list[Question]:
-    """New recordings of a folder or file, each to be judged by the models of all folds; all of them for no names.
+    """New recordings of a folder or file, each to be judged by the models of all folds; for no names, all that can be.
+
+    What cannot be read or judged is reported.
 
     Raises
     ------
     MeaError
-        If there is no such recording, or it cannot be read or judged.
+        If there is no recording of a name.
     """
     with tempfile.TemporaryDirectory(prefix="mea-explain-") as temporary:
         folder = Path(temporary) / "unzip"
         found = read_recordings(folder, unpack(source, folder), classifier.params["h5"]["stream"], identify_nobody)
         there = {one.recording: one for one in found}
+        unknown = sorted(set(names) - set(there))
+        if unknown:
+            raise MeaError(f"{source}: no recording {unknown[0]!r}. There are {', '.join(sorted(there))}.")
         questions = []
         for name in names or sorted(there):
-            one = there.get(name)
-            if one is None or isinstance(one, Refusal):
-                reason = one.reason if one else f"there are {', '.join(sorted(there))}"
-                raise MeaError(f"{source}: recording {name!r} cannot be read: {reason}. Name another.")
-            events = read_events(folder / one.file, one, Cleaning(**classifier.params["array"]))
-            chunks, obstacle = cut_recording(classifier, events)
-            if obstacle:
-                raise MeaError(f"{source}: recording {name!r} cannot be judged: {obstacle}. Name another.")
-            questions.append(Question(classifier, classifier.folds, chunks, events))
+            try:
+                questions.append(_question_new(classifier, there[name], folder))
+            except BadRecording as error:
+                report(f"{name}: not explained: {error}")
     return questions
+
+
+def _question_new(classifier: Classifier, found: Recording | Refusal, folder: Path) -> Question:
+    if isinstance(found, Refusal):
+        raise BadRecording(found.reason)
+    events = read_events(folder / found.file, found, Cleaning(**classifier.params["array"]))
+    chunks, obstacle = cut_recording(classifier, events)
+    if obstacle:
+        raise BadRecording(obstacle)
+    return Question(classifier, classifier.folds, chunks, events)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -121,12 +121,12 @@ def _predict_inner_folds(
 
 def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
     """Fit what judges whole recordings, and give those of the training side as judged without their group."""
-    names, looks = model.describe_recordings(training, events)
+    names, values = model.describe_recordings(training, events)
     recordings = training.drop_duplicates("recording").set_index("recording").loc[names].reset_index()
     targets = recordings["label"].map(job.labels.index).to_numpy(int)
     cultures = group_recordings(recordings, "culture")
     folds = _try_inner_folds(_judge_level(job), recordings)
-    judge, inner = fit_judge(looks, targets, cultures, folds, len(job.labels))
+    judge, inner = fit_judge(values, targets, cultures, folds, len(job.labels))
     save_judge(job.folder / judge_file(job.fold), judge)
     return _select_columns(job, add_predictions(recordings[: len(inner)], inner, job.labels))
 

@@ -103,11 +103,11 @@ class JudgeModel(EstimatorModel):
 
     def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
         """(n_chunks, n_labels) what the machine says of each chunk's recording."""
-        names, looks = JUDGES[self.train["model"]].describe_recordings(chunks, events)
+        names, values = JUDGES[self.train["model"]].describe_recordings(chunks, events)
         if without:  # what is undefined stands at the median of the training recordings
             for number, name in enumerate(names):
-                looks[number][:, np.array(self._name_families(events[name].has_waveforms)) == without] = np.nan
-        judged = judge_recordings(load_judge(self.folder / judge_file(self.fold)), looks, len(self.labels))
+                values[number, np.array(self._name_families(events[name].has_waveforms)) == without] = np.nan
+        judged = judge_recordings(load_judge(self.folder / judge_file(self.fold)), values, len(self.labels))
         return judged[np.searchsorted(names, chunks["recording"].to_numpy(str))]
 
     def list_families(self, has_waveforms: bool) -> list[str]:

@@ -49,16 +49,16 @@ def test_silence_is_defined():
 
 def look(events):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 2.0, None)
-    names, looks = describe_recordings(chunks, {events.recording: events})
+    names, values = describe_recordings(chunks, {events.recording: events})
     assert names.tolist() == [events.recording]
-    return looks[0]
+    return values[0]
 
 
-def test_a_look_is_the_mean_over_chunks():
+def test_a_recording_is_the_mean_over_its_chunks():
     events = make_events("r1", rows=4, cols=4, duration_s=12.0)
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 2.0, None)
     values = rocket.describe_chunks(chunks, {"r1": events})
-    np.testing.assert_allclose(look(events), values.mean(0, keepdims=True))
+    np.testing.assert_allclose(look(events), values.mean(0))
 
 
 def test_neither_name_nor_order_of_electrodes_nor_place_on_the_grid():

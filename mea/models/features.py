@@ -45,16 +45,15 @@ def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tupl
     -------
     names
         (n,) the recordings, sorted.
-    looks
-        (n, 1, n_summaries): one look, at the whole, named by :func:`mea.features.list_summaries`; NaN where a feature
-        is undefined.
+    values
+        (n, n_summaries), named by :func:`mea.features.list_summaries`; NaN where a feature is undefined.
     """
     parts = dict(list(chunks.groupby("recording", sort=True)))
-    return np.array(list(parts)), np.array([[_summarise(part, events[name])] for name, part in parts.items()])
+    return np.array(list(parts)), np.array([_summarise(part, events[name]) for name, part in parts.items()])
 
 
 def list_families(has_waveforms: bool) -> list[str]:
-    """Family of each feature of a look."""
+    """Family of each feature of a recording."""
     return list_summary_families(has_waveforms)
 
 

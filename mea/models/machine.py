@@ -34,16 +34,13 @@ Judge = dict[str, np.ndarray]  # arrays of a fitted judge, as they are stored
 
 
 def choose_strengths(
-    looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray
+    values: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray
 ) -> tuple[Strengths, np.ndarray]:
-    """Strengths as the recordings held out by inner folds advise, and (n,) their decisions there.
-
-    Only looks at whole recordings are compared, the first of each: enough to choose by.
-    """
-    compared = compare_strengths(looks[:, 0], targets, cultures, folds)
+    """Strengths as the recordings held out by inner folds advise, and (n,) their decisions there."""
+    compared = compare_strengths(values, targets, cultures, folds)
     losses = {strengths: measure_losses(decisions, targets) for strengths, decisions in compared.items()}
     chosen = pick_strengths(losses, folds)
-    return chosen, decide_held_out(looks, targets, cultures, folds, chosen)
+    return chosen, compared[chosen]
 
 
 def pick_strengths(losses: dict[Strengths, np.ndarray], folds: np.ndarray) -> Strengths:
@@ -71,12 +68,12 @@ def compare_strengths(
 ) -> dict[Strengths, np.ndarray]:
     """For all strengths, (n,) decision of each recording by a machine that has not seen its fold; values (n, p).
 
-    The same as :func:`decide_held_out` for each, with one look; what several have in common is computed once.
+    What several have in common is computed once.
     """
     tried = {Strengths(*each): np.zeros(len(targets)) for each in product(COSTS, WIDTHS, SHRINKS)}
     for fold in np.unique(folds):
         held = folds == fold
-        training = prepare_training(values[~held, None], targets[~held], cultures[~held])
+        training = prepare_training(values[~held], targets[~held], cultures[~held])
         scaled = training.scaler.scale(values[held])
         for shrink in SHRINKS:
             shrunk = shrink_training(training, shrink)
@@ -87,18 +84,6 @@ def compare_strengths(
                 model = fit_support(shrunk.squares, gamma, cost, training)
                 tried[Strengths(cost, width, shrink)][held] = model.decision_function(np.exp(-gamma * away))
     return tried
-
-
-def decide_held_out(
-    looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray, strengths: Strengths
-) -> np.ndarray:
-    """(n,) decision of each recording by a machine that has not seen its fold."""
-    decisions = np.zeros(len(targets))
-    for fold in np.unique(folds):
-        held = folds == fold
-        machine = fit_machine(prepare_training(looks[~held], targets[~held], cultures[~held]), strengths)
-        decisions[held] = machine.decide(looks[held])
-    return decisions
 
 
 def fit_link(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -116,14 +101,14 @@ def measure_losses(decisions: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def fit_judge(
-    looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray | None, n_labels: int
+    values: np.ndarray, targets: np.ndarray, cultures: np.ndarray, folds: np.ndarray | None, n_labels: int
 ) -> tuple[Judge, np.ndarray]:
     """Train one machine a class (with two classes, for the second), strengths chosen and linked by inner folds.
 
     Parameters
     ----------
-    looks
-        (n, n_looks, p) features of the training recordings.
+    values
+        (n, p) features of the training recordings; NaN where undefined.
     targets
         (n,) int, number of the label.
     cultures
@@ -148,24 +133,24 @@ def fit_judge(
         if folds is None:
             strengths, link = Strengths(), (2.0, 0.0)
         else:
-            strengths, decisions = choose_strengths(looks, own, cultures, folds)
+            strengths, decisions = choose_strengths(values, own, cultures, folds)
             link = fit_link(decisions, own)
             odds.append(link[0] * decisions + link[1])
-        machine = fit_machine(prepare_training(looks, own, cultures), strengths)
+        machine = fit_machine(prepare_training(values, own, cultures), strengths)
         arrays = {name: np.atleast_1d(np.asarray(value, np.float64)) for name, value in vars(machine).items()}
         judge |= {f"{label}.{name}": value for name, value in (arrays | {"link": np.array(link)}).items()}
     inner = share_odds(np.array(odds).T, n_labels) if odds else np.zeros((0, n_labels))
     return judge, inner
 
 
-def judge_recordings(judge: Judge, looks: np.ndarray, n_labels: int) -> np.ndarray:
-    """(n, n_labels) probabilities of recordings, (n, n_looks, p)."""
+def judge_recordings(judge: Judge, values: np.ndarray, n_labels: int) -> np.ndarray:
+    """(n, n_labels) probabilities of recordings, (n, p) features."""
     odds = []
     for label in [1] if n_labels == 2 else range(n_labels):
         arrays = {field.name: judge[f"{label}.{field.name}"] for field in fields(Machine)}
-        values: dict[str, Any] = arrays | {name: float(arrays[name][0]) for name in ("offset", "gamma")}
+        parts: dict[str, Any] = arrays | {name: float(arrays[name][0]) for name in ("offset", "gamma")}
         slope, offset = judge[f"{label}.link"]
-        odds.append(slope * Machine(**values).decide(looks) + offset)
+        odds.append(slope * Machine(**parts).decide(values) + offset)
     return share_odds(np.array(odds).T, n_labels)
 
 

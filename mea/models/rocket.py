@@ -44,13 +44,13 @@ def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarr
 
 
 def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
-    """Names (n,), sorted, and (n, 1, 1580) means over the chunks of each recording."""
+    """Names (n,), sorted, and (n, 1580) means over the chunks of each recording."""
     parts = dict(list(chunks.groupby("recording", sort=True)))
-    return np.array(list(parts)), np.array([[describe_chunks(part, events).mean(0)] for part in parts.values()])
+    return np.array(list(parts)), np.array([describe_chunks(part, events).mean(0) for part in parts.values()])
 
 
 def list_families(_has_waveforms: bool) -> list[str]:
-    """Family of each feature of a look."""
+    """Family of each feature of a recording."""
     n_shapes, n_levels = 4 * len(DILATIONS) * GROUPS * KERNELS, 2 * len(POPULATION)
     return ["shapes"] * n_shapes + ["levels"] * n_levels
 

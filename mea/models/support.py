@@ -63,11 +63,10 @@ class Machine:
     offset: float
     gamma: float
 
-    def decide(self, looks: np.ndarray) -> np.ndarray:
-        """(n,) mean decision over the looks at each recording, (n, n_looks, p); above 0 for the class."""
-        values = shrink_differences(self.scale(looks.reshape(-1, looks.shape[2])), self.directions, self.factors)
-        kernel = np.exp(-self.gamma * measure_squares(values, self.support))
-        return (kernel @ self.weights + self.offset).reshape(looks.shape[:2]).mean(1)
+    def decide(self, values: np.ndarray) -> np.ndarray:
+        """(n,) decision on each recording, (n, p) features; above 0 for the class."""
+        shrunk = shrink_differences(self.scale(values), self.directions, self.factors)
+        return np.exp(-self.gamma * measure_squares(shrunk, self.support)) @ self.weights + self.offset
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """(n, p) standardised and clipped, undefined ones at the median."""
@@ -84,9 +83,9 @@ class Training:
     scaler
         A machine that does nothing but scale.
     values
-        (m, p) scaled looks, one recording after the other.
+        (n, p) scaled.
     targets, weights
-        (m,) 1 for the class, and how much each look counts: both classes, and all recordings of one, alike.
+        (n,) 1 for the class, and how much each recording counts: both classes, and all recordings of one, alike.
     directions, variances
         (k, p) in which cultures of one class differ, and (k,) how much.
     """
@@ -99,25 +98,22 @@ class Training:
     variances: np.ndarray
 
 
-def prepare_training(looks: np.ndarray, targets: np.ndarray, cultures: np.ndarray) -> Training:
+def prepare_training(values: np.ndarray, targets: np.ndarray, cultures: np.ndarray) -> Training:
     """Scale, and find in what the cultures of one class differ.
 
     Parameters
     ----------
-    looks
-        (n, n_looks, p) features of each recording, looked at as a whole and in parts; NaN where undefined.
+    values
+        (n, p) features of each recording; NaN where undefined.
     targets
         (n,) bool, of the class.
     cultures
         (n,) culture of each.
     """
-    n_looks = looks.shape[1]
-    table = looks.reshape(-1, looks.shape[2])
-    positive, group = np.repeat(targets, n_looks).astype(int), np.repeat(cultures, n_looks)
-    scaler = _fit_scaler(table)
-    values = scaler.scale(table)
-    weights = compute_sample_weight("balanced", positive) / n_looks
-    return Training(scaler, values, positive, weights, *find_differences(values, positive, group))
+    scaler, positive = _fit_scaler(values), targets.astype(int)
+    scaled = scaler.scale(values)
+    weights = compute_sample_weight("balanced", positive)
+    return Training(scaler, scaled, positive, weights, *find_differences(scaled, positive, cultures))
 
 
 def fit_machine(training: Training, strengths: Strengths) -> Machine:
@@ -145,9 +141,9 @@ class Shrunk:
     factors
         (k,) what is left of each direction.
     values
-        (m, p).
+        (n, p).
     squares
-        (m, m) squared distances between them.
+        (n, n) squared distances between them.
     variance
         Sum over the features of their variance.
     """
@@ -166,7 +162,7 @@ def shrink_training(training: Training, shrink: float) -> Shrunk:
 
 
 def fit_support(squares: np.ndarray, gamma: float, cost: float, training: Training) -> SVC:
-    """A support vector machine on the kernel of squared distances, (m, m)."""
+    """A support vector machine on the kernel of squared distances, (n, n)."""
     model = SVC(C=cost, kernel="precomputed")
     return model.fit(np.exp(-gamma * squares), training.targets, sample_weight=training.weights)
 
