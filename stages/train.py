@@ -63,9 +63,9 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
         save_classifier(describe_training(folder, jobs, decided))
     counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
     save_figure(figure_chunks(counts), plots / "chunks.png")
+    write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())  # DVC draws it, empty or not
     if best:
         save_figure(figure_curves(table), plots / "curves.png")
-        write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())
     write_json(metrics, {"model": params.model, **best})
     report(f"{len(jobs)} models trained, one per fold: {out}")
 
