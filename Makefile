@@ -19,7 +19,7 @@ test-all: $(INSTALLED)  ## the tests, the slow ones too
 check: $(INSTALLED)  ## style, types, tests
 	ruff check
 	ruff format --check
-	mypy mea stages
+	mypy mea stages benchmarks
 	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side

@@ -26,7 +26,7 @@ from mea.events import Events, load_events, save_events
 from mea.features import describe_pieces, describe_stretches
 from mea.files import fresh_file, write_json
 from mea.formats import read_counts, read_sources
-from mea.models.cnn_lstm import CnnLstm
+from mea.models.predecessor import CnnLstm
 from mea.recording import Source
 from mea.simulate import plan_training, write_simulated
 from mea.spikes import detect_events

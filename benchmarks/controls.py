@@ -15,9 +15,8 @@ import argparse
 import contextlib
 import io
 import os
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,7 +45,7 @@ QUICK = (  # 12 recordings of 12 chunks, easily told apart, and a model that tra
 )
 EFFECT = {"null": 0, "positive": 2, "permuted": 2}
 CHANCE = 0.5
-WORK = {
+WORK: dict[ModuleType, Callable[..., None]] = {
     stages.simulate: stages.simulate.work,
     stages.unzip: stages.unzip.unzip,
     stages.h5: stages.h5.build,
@@ -168,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

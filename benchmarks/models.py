@@ -12,7 +12,6 @@ Every line is a look at held-out recordings: count them.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -126,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -337,3 +337,9 @@ def test_every_file_and_public_name_has_a_docstring():
 def test_packages_run_no_code_that_dvc_would_not_see():
     """``stages/__init__.py`` runs before every stage and is no dep: it may hold its docstring and nothing else."""
     assert all(isinstance(node, ast.Expr) for node in parse(ROOT / "stages" / "__init__.py").body)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_can_be_imported(path):
+    """They run by hand only; a name that moved away shows here."""
+    importlib.import_module(f"benchmarks.{path.stem}")

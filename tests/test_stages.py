@@ -398,7 +398,11 @@ def test_what_is_missing_is_named(array, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "setting", "message"),
     [
-        ("train", "train.model=oracle", "train.model = 'oracle': Input should be 'cnn_lstm', 'ensemble', 'features', 'rate'"),
+        (
+            "train",
+            "train.model=oracle",
+            "train.model = 'oracle': Input should be 'cnn_lstm', 'ensemble', 'features'",
+        ),
         ("train", "train.learning_rate=0", "train.learning_rate = 0: Input should be greater than 0"),
         ("train", "train.bin_ms=5000", "bins of 5000.0 ms in a window of 1 s"),
         ("train", "train.learning_rate=1e30", "no epoch gave a finite validation loss. Lower train.learning_rate"),
