@@ -42,6 +42,7 @@ QUICK = (
     "split.first_s=null",
     "split.on_bad_recording=error",
     "train.model=cnn_lstm",
+    "train.network=predecessor",
     "train.input=binned",
     "train.bin=peak",
     "train.bin_ms=25",
