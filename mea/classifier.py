@@ -78,7 +78,7 @@ class Classifier:
     def open_fold(self, fold: int) -> FoldModel:
         """The model of one fold."""
         train = self.params["train"] | {"model": self.model}
-        return open_model(FoldModel(self.folder, fold, train, self.labels, self.rows, self.cols))
+        return open_model(self.folder, fold, train, self.labels, self.rows, self.cols)
 
     def predict(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
         """(n_chunks, n_labels) probabilities by the model of one fold."""

@@ -1,6 +1,7 @@
 """The model of one fold, of whatever kind: what it says of chunks and of recordings, and by what it decides."""
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from mea.events import Events
 from mea.files import read_json
 from mea.models import ESTIMATORS, JUDGES, ensemble, find_network
 from mea.models.machine import Judge, judge_recordings
-from mea.networks import average_recordings, find_members, load_network, run_network
+from mea.networks import find_members, load_network, run_network
+from mea.votes import average_recordings
 
 
 @dataclass(frozen=True)
-class FoldModel:
+class FoldModel(ABC):
     """The model of one fold, read from its files when it is asked.
 
     Attributes
@@ -49,20 +51,20 @@ class FoldModel:
         """Whether it says more of a recording than the mean over its chunks."""
         return False
 
+    @abstractmethod
     def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
         """(n_chunks, n_labels) probabilities."""
-        raise NotImplementedError
 
     def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
         """(n_chunks, n_labels) the same for all chunks of a recording: what it says of them together.
 
         ``without`` names a family of features (:meth:`list_families`) that is then as in the median recording.
         """
-        return average_recordings(self.predict(chunks, events), chunks["recording"].to_numpy())
+        return average_recordings(chunks, self.predict(chunks, events))
 
+    @abstractmethod
     def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
         """(n_chunks, n_features) what it decides by: its features, or its last layer's input."""
-        raise NotImplementedError
 
     def list_families(self, has_waveforms: bool) -> list[str]:
         """Families of features that it can do without; none for a model that sees no features of recordings."""
@@ -72,9 +74,9 @@ class FoldModel:
         """Why it can say nothing of a recording; an empty string where it can."""
         return ""
 
+    @abstractmethod
     def list_files(self) -> list[Path]:
         """All that has to be kept of it."""
-        raise NotImplementedError
 
 
 class EstimatorModel(FoldModel):
@@ -138,7 +140,7 @@ class NetworkModel(FoldModel):
         """(n_chunks, n_labels) of each chunk's recording."""
         if not self.judges_recordings:
             return super().predict_whole(chunks, events)
-        logits = average_recordings(self._run(chunks, events).numpy(), chunks["recording"].to_numpy())
+        logits = average_recordings(chunks, self._run(chunks, events).numpy())
         return torch.from_numpy(logits).softmax(1).numpy()
 
     def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -163,8 +165,11 @@ class NetworkModel(FoldModel):
 
     def _run(self, chunks: pd.DataFrame, events: dict[str, Events]) -> Tensor:
         """(n_chunks, n_labels) logits."""
-        shown = self._show(chunks, events)
-        return torch.stack([run_network(self._load(path), shown) for path in self.list_files()]).mean(0)
+        networks = [self._load(path) for path in self.list_files()]
+        return run_network(  # each batch of chunks is shown once, to all of them
+            lambda shown: torch.stack([network(shown).double() for network in networks]).mean(0),
+            self._show(chunks, events),
+        )
 
     def _load(self, path: Path) -> Any:
         return load_network(path, self.train, self.rows, self.cols, len(self.labels))
@@ -185,9 +190,9 @@ class EnsembleModel(FoldModel):
     @property
     def members(self) -> list[FoldModel]:
         """The models it is made of."""
+        about = (self.labels, self.rows, self.cols)
         return [
-            open_model(replace(self, folder=self.folder / name, train=self.train | {"model": name}))
-            for name in ensemble.MEMBERS
+            open_model(self.folder / name, self.fold, self.train | {"model": name}, *about) for name in ensemble.MEMBERS
         ]
 
     def predict(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -220,16 +225,16 @@ class EnsembleModel(FoldModel):
         return ensemble.combine(np.stack(stated), np.array([weights[name] for name in ensemble.MEMBERS]))
 
 
-def open_model(model: FoldModel) -> FoldModel:
-    """The same as the kind that its training names."""
-    name = model.train["model"]
+def open_model(folder: Path, fold: int, train: dict[str, Any], labels: list[str], rows: int, cols: int) -> FoldModel:
+    """The model of one fold, of the kind that its training names; the values are :class:`FoldModel`'s."""
+    name = train["model"]
     if name == "ensemble":
         kind: type[FoldModel] = EnsembleModel
     elif name in ESTIMATORS:
         kind = JudgeModel if name in JUDGES else EstimatorModel
     else:
         kind = NetworkModel
-    return kind(**vars(model))
+    return kind(folder, fold, train, labels, rows, cols)
 
 
 def weights_file(fold: int) -> str:

@@ -31,9 +31,10 @@ from mea.chunks import ChunkDataset
 from mea.events import Events
 from mea.folds import FoldJob
 from mea.models import find_network
-from mea.networks import average_recordings, fold_file, load_fold, load_network, member_file, run_network, save_fold
+from mea.networks import fold_file, load_fold, load_network, member_file, run_network, save_fold
 from mea.splits import assign_inner_folds, hash_split
 from mea.training import Schedule, choose_device, train_network
+from mea.votes import average_recordings
 
 CODE = (
     sys.modules[__name__],
@@ -131,7 +132,7 @@ def predict_members(job: FoldJob, members: list[Member], events: dict[str, Event
         dataset = ChunkDataset(member.held, events, model.make_view(job.train), job.labels)
         logits = run_network(network, dataset).numpy()
         if model.RECIPE.bag:
-            logits = average_recordings(logits, member.held["recording"].to_numpy())
+            logits = average_recordings(member.held, logits)
         parts.append(torch.from_numpy(logits).softmax(1).numpy())
     return pd.concat([member.held for member in members]), np.concatenate(parts)
 

@@ -53,11 +53,6 @@ def run_network(layers: Callable[[Tensor], Tensor], dataset: ChunkDataset, batch
         return torch.cat([layers(chunks).double() for chunks, _ in DataLoader(dataset, batch_size)])
 
 
-def average_recordings(values: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """(n_chunks, n_values): of each chunk, the mean over all chunks of its recording."""
-    return pd.DataFrame(values).groupby(names).transform("mean").to_numpy(copy=True)
-
-
 def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> None:
     """Write one fold's weights and curves as safetensors without metadata: the same bytes for the same numbers."""
     tensors = {WEIGHTS + name: value.contiguous() for name, value in weights.items()}

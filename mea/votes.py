@@ -21,10 +21,15 @@ def get_probabilities(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
     return table[[f"p_{label}" for label in labels]].to_numpy(float)
 
 
-def average_chunks(chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    """Mean probability of each recording over its chunks: the recording's vote. Indexed by recording."""
-    table = pd.DataFrame(probabilities, index=chunks["recording"].to_numpy())
+def average_chunks(chunks: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Mean of each recording over its chunks; of probabilities, the recording's vote. Indexed by recording."""
+    table = pd.DataFrame(values, index=chunks["recording"].to_numpy())
     return table.groupby(level=0, sort=True).mean()
+
+
+def average_recordings(chunks: pd.DataFrame, values: np.ndarray) -> np.ndarray:
+    """(n_chunks, n_values): of each chunk, the mean over all chunks of its recording."""
+    return average_chunks(chunks, values).loc[chunks["recording"]].to_numpy(copy=True)  # writable, as torch wants it
 
 
 def vote_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
