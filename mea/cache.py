@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from mea.files import fresh_file, hash_file
 
@@ -64,3 +67,11 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     with fresh_file(kept) as work:
         shutil.copyfile(target, work)
     return False
+
+
+def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array of ``key``: from the cache, else made by ``make()`` and kept."""
+    with tempfile.TemporaryDirectory(prefix="mea-array-") as folder:
+        path = Path(folder) / "array.npy"
+        fetch_file(key, path, lambda made: np.save(made, make()))
+        return np.load(path)

@@ -13,7 +13,7 @@ import numpy as np
 from mea.augmentation import CROP, turn_grid, vary_trains
 from mea.errors import MeaError
 from mea.events import Events
-from mea.features.trains import Trains
+from mea.features.trains import Trains, cut_trains
 
 POPULATION_EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of intervals
 ELECTRODE_EDGES_MS = (10, 100, 1000)
@@ -77,7 +77,7 @@ class PopulationView:
         return show_population(vary_trains(self._take(events, start_s, stop_s), generator), int(self.bin_ms))
 
     def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
-        trains = cut_spikes(events, start_s, stop_s)
+        trains = cut_trains(events, start_s, stop_s)
         if trains.count_bins(int(self.bin_ms)) * CROP < self.fewest:
             raise MeaError(
                 f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest / CROP:g} bins of "
@@ -108,21 +108,6 @@ def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows:
     grid[:-1, row, col] = values
     grid[-1, row, col] = 1
     return grid
-
-
-def cut_spikes(events: Events, start_s: float, stop_s: float) -> Trains:
-    """The spikes whose peak lies in [start_s, stop_s), each rounded to a sample, in order of time.
-
-    Raises
-    ------
-    MeaError
-        If the window is empty or leaves the recording.
-    """
-    found = events.find_events(start_s, stop_s)
-    found = found[np.argsort(events.peak_sample[found], kind="stable")]
-    first, last = round(start_s * events.rate_hz), round(stop_s * events.rate_hz)
-    sample, electrode = events.peak_sample[found] - first, events.electrode[found]
-    return Trains(events.rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
 def show_population(trains: Trains, bin_ms: int) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Summary features of windows of a recording, measured once and kept."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +20,7 @@ import mea.features.statistics
 import mea.features.together
 import mea.features.trains
 import mea.features.waveforms
-from mea.cache import fetch_file, make_key
+from mea.cache import fetch_array, make_key
 from mea.events import Events
 from mea.features import describe_pieces, describe_stretches
 
@@ -63,7 +61,4 @@ def _fetch(describe: Callable[[Events, Windows], np.ndarray], events: Events, wi
     # What was detected is told in counts; what they are worth decides the amplitudes.
     values = {"events": events.content_sha256, "volts": events.volts_per_count.tolist()}
     values |= {"what": describe.__name__, "windows": windows}
-    with tempfile.TemporaryDirectory(prefix="mea-features-") as folder:
-        path = Path(folder) / "features.npy"
-        fetch_file(make_key(values, CODE), path, lambda made: np.save(made, describe(events, windows)))
-        return np.load(path)
+    return fetch_array(make_key(values, CODE), lambda: describe(events, windows))

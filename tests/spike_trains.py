@@ -7,6 +7,7 @@ from arrays import make_events
 
 from mea.events import Events
 from mea.features import describe_piece, describe_stretches, list_features, list_lasting_features
+from mea.features.trains import Trains, cut_trains
 
 RATE_HZ = 10_000
 
@@ -30,6 +31,11 @@ def make_trains(times_s, duration_s, rows=3, cols=3, rate_hz=RATE_HZ):
 def make_poisson(rate_hz, duration_s, electrodes, seed=0):
     random = np.random.default_rng(seed)
     return [np.sort(random.uniform(0, duration_s, random.poisson(rate_hz * duration_s))) for _ in range(electrodes)]
+
+
+def order_spikes(events: Events) -> Trains:
+    """All spikes of a recording."""
+    return cut_trains(events, 0.0, events.duration_s)
 
 
 def name_features(events: Events, start_s=0.0, stop_s=None) -> dict[str, float]:

@@ -12,13 +12,12 @@ from mea.channels import (
     POPULATION_EDGES_MS,
     GridView,
     PopulationView,
-    cut_spikes,
     find_neighbours,
     show_electrodes,
     show_population,
 )
 from mea.errors import MeaError
-from mea.features.trains import Trains
+from mea.features.trains import Trains, cut_trains
 from tests.arrays import make_events
 
 RATE = 10_000
@@ -195,7 +194,7 @@ def test_silence_is_shown():
 def test_every_electrode_stands_in_its_place():
     events = make_events("r1", spikes_per_s=8, duration_s=4.0)
     shown = GridView(100).show(events, 0.0, 2.0)
-    values = show_electrodes(cut_spikes(events, 0.0, 2.0), 100)
+    values = show_electrodes(cut_trains(events, 0.0, 2.0), 100)
     assert shown.shape == (8, 12, 12, 20)
     for unit in range(events.n_electrodes):
         np.testing.assert_array_equal(shown[:-1, events.row[unit], events.col[unit]], values[:, unit])
@@ -204,7 +203,7 @@ def test_every_electrode_stands_in_its_place():
 
 def test_spikes_of_a_window_come_in_order_of_time():
     events = make_events("r1", spikes_per_s=8, duration_s=4.0)
-    trains = cut_spikes(events, 1.0, 3.0)
+    trains = cut_trains(events, 1.0, 3.0)
     assert (np.diff(trains.sample) >= 0).all() and trains.duration_s == 2.0
     np.testing.assert_array_equal(trains.counts, events.count_events(1.0, 3.0))
     np.testing.assert_array_equal(trains.sample, events.peak_sample[trains.event] - events.rate_hz)

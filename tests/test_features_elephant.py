@@ -9,11 +9,10 @@ import quantities as pq
 from elephant.conversion import BinnedSpikeTrain
 from elephant.spike_train_correlation import correlation_coefficient
 from elephant.statistics import cv, fanofactor, isi, lv
-from spike_trains import make_lively, name_features
+from spike_trains import make_lively, name_features, order_spikes
 
 from mea.features.correlations import correlate_counts
 from mea.features.intervals import EDGES_MS, count_intervals, measure_irregularity
-from mea.features.trains import order_spikes
 
 DURATION_S = 40
 

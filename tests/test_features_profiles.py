@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from spike_trains import make_trains, name_features
+from spike_trains import make_trains, name_features, order_spikes
 
 from mea.features.profiles import find_onsets
-from mea.features.trains import order_spikes
 
 STARTS_S = np.arange(5, 50, 5.0)
 ACTIVE = {0.0025: 8, 0.032: 4, 0.102: 2}  # time after the beginning: electrodes of nine that fire, 14 spikes in all

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from spike_trains import make_lively, make_trains, name_features
+from spike_trains import make_lively, make_trains, name_features, order_spikes
 
 from mea.features.network_bursts import find_network_bursts
 from mea.features.recruitment import find_latencies, measure_bursts
-from mea.features.trains import order_spikes
 
 STARTS_S = np.arange(2, 34, 4.0)
 ROW, COL = np.divmod(np.arange(9), 3)

@@ -5,13 +5,12 @@ import pytest
 import quantities as pq
 from elephant.statistics import lv
 from scipy.stats import skew
-from spike_trains import make_lively, make_poisson, make_trains, name_features
+from spike_trains import make_lively, make_poisson, make_trains, name_features, order_spikes
 
 from mea.features.network_bursts import find_network_bursts
 from mea.features.return_maps import EDGES_MS, correlate_successive, count_pairs
 from mea.features.runs import SIZES, count_runs
 from mea.features.statistics import count_crowd
-from mea.features.trains import order_spikes
 
 # --- return maps -----------------------------------------------------------------------------------------------------
 

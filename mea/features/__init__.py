@@ -27,7 +27,7 @@ from mea.features.recruitment import describe_recruitment
 from mea.features.return_maps import describe_return_maps
 from mea.features.runs import describe_runs
 from mea.features.together import describe_together
-from mea.features.trains import Trains, cut_trains, empty_trains, order_spikes
+from mea.features.trains import Trains, cut_trains, empty_trains
 from mea.features.waveforms import describe_waveforms
 
 FAMILIES = {
@@ -67,8 +67,7 @@ def describe_piece(events: Events, start_s: float, stop_s: float) -> np.ndarray:
 
 def describe_pieces(events: Events, windows: Sequence[tuple[float, float]]) -> np.ndarray:
     """(n_windows, n_features): :func:`describe_piece` of each window, given as start and stop in s."""
-    whole = order_spikes(events)
-    return np.array([_describe_trains(cut_trains(whole, events, *window), events) for window in windows])
+    return np.array([_describe_trains(cut_trains(events, *window), events) for window in windows])
 
 
 def describe_stretches(events: Events, windows: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -76,8 +75,7 @@ def describe_stretches(events: Events, windows: Sequence[tuple[float, float]]) -
 
     Windows and errors as for :func:`describe_pieces`.
     """
-    whole = order_spikes(events)
-    cut = [cut_trains(whole, events, *window) for window in windows]
+    cut = [cut_trains(events, *window) for window in windows]
     return np.array([[v for family in LASTING_FAMILIES.values() for v in family(trains).values()] for trains in cut])
 
 

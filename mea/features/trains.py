@@ -97,15 +97,7 @@ class Trains:
         return self._kept[bin_ms]
 
 
-def order_spikes(events: Events) -> Trains:
-    """All spikes of a recording."""
-    peak = events.peak_sample
-    # Events are in the order of their first sample; the peaks of two electrodes may follow the other way round.
-    order = np.arange(len(peak)) if (peak[1:] >= peak[:-1]).all() else np.argsort(peak, kind="stable")
-    return Trains(events.rate_hz, events.n_samples, events.row, events.col, peak[order], events.electrode[order], order)
-
-
-def cut_trains(whole: Trains, events: Events, start_s: float, stop_s: float) -> Trains:
+def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
     """The spikes of a recording whose peak lies in [start_s, stop_s), each rounded to a sample.
 
     Raises
@@ -113,8 +105,12 @@ def cut_trains(whole: Trains, events: Events, start_s: float, stop_s: float) -> 
     MeaError
         If the window is empty or leaves the recording.
     """
-    events.count_events(start_s, stop_s)  # refuses a window that is not in the recording
-    return slice_trains(whole, round(start_s * events.rate_hz), round(stop_s * events.rate_hz))
+    found = events.find_events(start_s, stop_s)
+    # Events are in the order of their first sample; the peaks of two electrodes may follow the other way round.
+    found = found[np.argsort(events.peak_sample[found], kind="stable")]
+    first, last = round(start_s * events.rate_hz), round(stop_s * events.rate_hz)
+    sample, electrode = events.peak_sample[found] - first, events.electrode[found]
+    return Trains(events.rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
 def slice_trains(trains: Trains, first: int, last: int) -> Trains:

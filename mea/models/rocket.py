@@ -9,8 +9,6 @@ large a channel is, so mean and standard deviation of each channel stand beside 
 """
 
 import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +21,7 @@ from torch.nn.functional import conv1d, one_hot
 
 import mea.augmentation
 import mea.channels
-from mea.cache import fetch_file, make_key
+from mea.cache import fetch_array, make_key
 from mea.channels import POPULATION, PopulationView
 from mea.events import Events
 
@@ -58,14 +56,11 @@ def list_families(_has_waveforms: bool) -> list[str]:
 def _describe_windows(events: Events, windows: list[tuple[float, float]]) -> np.ndarray:
     """(n_windows, n_features) float32, from the cache where these windows were described before."""
 
-    def describe(path: Path) -> None:
+    def describe() -> np.ndarray:
         view = PopulationView(BIN_MS)
-        np.save(path, describe_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows]))))
+        return describe_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows])))
 
-    with tempfile.TemporaryDirectory(prefix="mea-rocket-") as folder:
-        path = Path(folder) / "features.npy"
-        fetch_file(make_key({"events": events.content_sha256, "windows": windows}, CODE), path, describe)
-        return np.load(path)
+    return fetch_array(make_key({"events": events.content_sha256, "windows": windows}, CODE), describe)
 
 
 def describe_channels(values: Tensor) -> np.ndarray:
