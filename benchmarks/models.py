@@ -25,9 +25,10 @@ from benchmarks.controls import run_stage
 from mea.chunks import load_recordings
 from mea.classifier import load_classifier
 from mea.command import report
-from mea.evaluation import apply_inner_rules, judge_held_out, predict_held_out, score_level
+from mea.evaluation import apply_inner_rules, predict_held_out, score_level
 from mea.files import write_json
-from mea.tables import read_table, write_table
+from mea.tables import draw_markdown, read_table, write_table
+from mea.votes import vote_recordings
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
 SUREST = 0.8
@@ -61,8 +62,7 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     seconds = time.perf_counter() - start
     trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
-    by_chunk = chunks if trained.judges_recordings else predict_held_out(trained, chunks, events, trained.predict)
-    stated = judge_held_out(trained, chunks, events, by_chunk)
+    stated = vote_recordings(predict_held_out(trained, chunks, events, trained.predict_whole), trained.labels)
     recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, LEVEL, 0)
     scores = score_level(recordings, trained.labels, BINS, LEVEL)
     return {column: scores[name] for name, column in SCORES.items()} | {
@@ -103,8 +103,7 @@ def format_table(table: pd.DataFrame) -> str:
         [str(value) if name == "seed" else f"{value:.{digits.get(name, 3)}f}" for name, value in row.items()]
         for row in table.to_dict("records")
     ]
-    head = [list(table.columns), ["--:"] * len(table.columns)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in head + rows)
+    return "\n".join(draw_markdown(table.columns, rows))
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,10 +80,7 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
         )
     rows: list[dict[str, Any]] = []
     if source is not None:
-        with tempfile.TemporaryDirectory(prefix="mea-classify-") as temporary:
-            folder = Path(temporary) / "unzip"
-            manifest = unpack(source, folder)
-            found = read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
+        with open_source(classifier, source) as (folder, found):
             rows = run_parallel(_Decide(caller, folder), found, "recordings")
     columns = [*COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
     return pd.DataFrame(rows, columns=columns).sort_values("recording", ignore_index=True)
@@ -94,16 +93,37 @@ class _Decide:
         self.caller, self.folder = caller, folder
 
     def __call__(self, found: Recording | Refusal) -> dict[str, Any]:
-        if isinstance(found, Refusal):
-            return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {found.reason}"}
-        cleaning = Cleaning(**self.caller.classifier.params["array"])
         try:
-            events = read_events(self.folder / found.file, found, cleaning)
+            events, odd_rate = read_new(self.caller.classifier, self.folder, found)
         except BadRecording as error:
-            reason = str(error).replace(f"{self.folder}{os.sep}", "")  # a temporary folder: another one every time
-            return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {reason}"}
-        odd_rate = cleaning.explain_refusal(found.source)
+            return {"recording": found.recording, "decision": "refused", "reason": f"unreadable: {error}"}
         return {"recording": found.recording} | call_recording(self.caller, events, odd_rate)
+
+
+@contextmanager
+def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Refusal]]]:
+    """Unpack a folder or file of new recordings, for as long as the block lasts: where they are, and which."""
+    with tempfile.TemporaryDirectory(prefix="mea-new-") as temporary:
+        folder = Path(temporary) / "unzip"
+        manifest = unpack(source, folder)
+        yield folder, read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
+
+
+def read_new(classifier: Classifier, folder: Path, found: Recording | Refusal) -> tuple[Events, str]:
+    """The events of a recording that :func:`open_source` found, and why its rate is odd, if it is.
+
+    Raises
+    ------
+    BadRecording
+        If it cannot be read.
+    """
+    if isinstance(found, Refusal):
+        raise BadRecording(found.reason)
+    cleaning = Cleaning(**classifier.params["array"])
+    try:
+        return read_events(folder / found.file, found, cleaning), cleaning.explain_refusal(found.source)
+    except BadRecording as error:  # the folder is a temporary one: another every time
+        raise BadRecording(str(error).replace(f"{folder}{os.sep}", "")) from None
 
 
 def decide(classifier: Classifier, events: Events, odd_rate: str = "") -> dict[str, Any]:

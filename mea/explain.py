@@ -11,7 +11,6 @@ Recordings are those of the array stage, each judged by the model of the fold th
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mea.archives import unpack
-from mea.catalogue import Refusal, identify_nobody, read_recordings
 from mea.chunks import load_recordings
 from mea.classifier import Classifier, load_classifier
-from mea.cleaning import Cleaning, read_events
 from mea.command import report
-from mea.decisions import cut_recording
+from mea.decisions import cut_recording, open_source, read_new
 from mea.errors import BadRecording, MeaError
+from mea.evaluation import check_split
 from mea.events import Events
 from mea.parallel import run_parallel
 from mea.plots.explanation import figure_explanation
 from mea.plots.style import save_figure
-from mea.recording import Recording
-from mea.splits import hash_split
 from mea.tables import read_table
 
 MOST_SPANS = 30  # of seconds looked at alone
@@ -123,8 +118,7 @@ def find_questions(classifier: Classifier, names: list[str], array: Path, split:
         If the split is not the one the classifier was trained with, or has no such recording.
     """
     chunks = read_table(split / "chunks.csv")
-    if classifier.facts.get("split_sha256") != hash_split(chunks):
-        raise MeaError(f"{split}: not the split that {classifier.folder} was trained with. Run dvc repro.")
+    check_split(classifier, chunks)
     unknown = sorted(set(names) - set(chunks["recording"]))
     if unknown:
         raise MeaError(f"{split / 'chunks.csv'}: no recording {unknown[0]!r}. Name one of its column recording.")
@@ -148,9 +142,7 @@ def find_new_questions(classifier: Classifier, names: list[str], source: Path) -
     MeaError
         If there is no recording of a name.
     """
-    with tempfile.TemporaryDirectory(prefix="mea-explain-") as temporary:
-        folder = Path(temporary) / "unzip"
-        found = read_recordings(folder, unpack(source, folder), classifier.params["h5"]["stream"], identify_nobody)
+    with open_source(classifier, source) as (folder, found):
         there = {one.recording: one for one in found}
         unknown = sorted(set(names) - set(there))
         if unknown:
@@ -158,20 +150,16 @@ def find_new_questions(classifier: Classifier, names: list[str], source: Path) -
         questions = []
         for name in names or sorted(there):
             try:
-                questions.append(_question_new(classifier, there[name], folder))
+                events, _ = read_new(classifier, folder, there[name])
             except BadRecording as error:
                 report(f"{name}: not explained: {error}")
+                continue
+            chunks, obstacle = cut_recording(classifier, events)
+            if obstacle:
+                report(f"{name}: not explained: {obstacle}")
+            else:
+                questions.append(Question(classifier, classifier.folds, chunks, events))
     return questions
-
-
-def _question_new(classifier: Classifier, found: Recording | Refusal, folder: Path) -> Question:
-    if isinstance(found, Refusal):
-        raise BadRecording(found.reason)
-    events = read_events(folder / found.file, found, Cleaning(**classifier.params["array"]))
-    chunks, obstacle = cut_recording(classifier, events)
-    if obstacle:
-        raise BadRecording(obstacle)
-    return Question(classifier, classifier.folds, chunks, events)
 
 
 def main(argv: list[str] | None = None) -> None:

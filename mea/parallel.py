@@ -29,14 +29,22 @@ def count_workers() -> int:
 def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
     """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
 
-    The results do not depend on the number of workers. The bar stays away with ``MEA_QUIET=1``, and is drawn anew
-    every half minute only where it goes to a file, which keeps every state of it.
+    The results do not depend on the number of workers.
     """
     items = list(items)
     workers = min(workers or count_workers(), max(1, len(items)))
     results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+    return list(show_progress(results, total=len(items), desc=title))
+
+
+def show_progress(*arguments: Any, **options: Any) -> tqdm:
+    """A progress bar, as tqdm takes its arguments.
+
+    It stays away with ``MEA_QUIET=1``, and is drawn anew every half minute only where it goes to a file, which keeps
+    every state of it.
+    """
     seconds = 0.1 if sys.stderr.isatty() else 30.0
     pace = {"mininterval": seconds, "maxinterval": max(10.0, seconds)}  # the latter redraws a bar that stands still
-    return list(tqdm(results, total=len(items), desc=title, disable=bool(os.environ.get("MEA_QUIET")), **pace))
+    return tqdm(*arguments, disable=bool(os.environ.get("MEA_QUIET")), **pace, **options)

@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from mea.chunks import BagShuffle, ChunkDataset, EpochShuffle
 from mea.errors import MeaError
+from mea.parallel import show_progress
 from mea.recipes import PLAIN, Recipe
 
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -144,15 +144,12 @@ class _Progress(Callback):
         self.title, self.position, self.epochs = title, position, epochs
 
     def on_train_start(self, trainer, _module) -> None:
-        slow = 0.5 if sys.stderr.isatty() else 15
-        self.bar = tqdm(
+        self.bar = show_progress(
             total=trainer.num_training_batches * self.epochs,
             initial=trainer.num_training_batches * trainer.current_epoch,
             desc=self.title,
             position=self.position if sys.stderr.isatty() else 0,
-            mininterval=slow,
             unit="batch",
-            disable=bool(os.environ.get("MEA_QUIET")),
         )
 
     def on_train_batch_end(self, *_args) -> None:

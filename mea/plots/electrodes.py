@@ -48,11 +48,12 @@ def draw_electrode_map(
     image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, origin="upper")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85, extend="min" if silent else "neither")
     bar.set_label(f"{label}{', log scale' if log else ''}{'; grey: 0' if silent else ''}")
-    _label_grid(ax, values.shape, row_names, col_names)
+    label_grid(ax, values.shape, row_names, col_names)
     ax.set_title(title)
 
 
-def _label_grid(ax: Axes, shape, row_names, col_names) -> None:
+def label_grid(ax: Axes, shape, row_names, col_names) -> None:
+    """Ticks, names and white lines between the places of a grid, (rows, cols); numbers where no names are given."""
     rows, cols = shape
     for axis, size, names in ((ax.yaxis, rows, row_names), (ax.xaxis, cols, col_names)):
         places = np.arange(0, size, -(-size // 16))
@@ -76,7 +77,7 @@ def draw_electrode_names(
     ax.set_xlim(-0.7, cols - 0.3)
     ax.set_ylim(rows - 0.3, -0.7)
     ax.set_aspect("equal")
-    _label_grid(ax, (rows, cols), None, None)
+    label_grid(ax, (rows, cols), None, None)
     ax.grid(visible=False, which="both")
 
 

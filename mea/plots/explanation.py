@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, LinearSegmentedColormap
 
+from mea.plots.electrodes import label_grid
 from mea.plots.style import COLOURS, Picture, label_axes, new_picture, styled
 
 FOR, AGAINST = COLOURS[0], COLOURS[1]
@@ -44,13 +45,8 @@ def _draw_electrodes(ax: Axes, electrodes: pd.DataFrame, grid: tuple[int, int]) 
     colours = LinearSegmentedColormap.from_list("evidence", [AGAINST, "0.96", FOR])
     image = ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, origin="upper")
     ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("log odds lost were it silent")
-    ax.set_xticks(np.arange(1, grid[1]) - 0.5, minor=True)
-    ax.set_yticks(np.arange(1, grid[0]) - 0.5, minor=True)
-    ax.tick_params(which="both", length=0)
-    ax.grid(which="minor", color="white", linewidth=0.8)
-    ax.set_axisbelow(False)
-    ax.spines[:].set_visible(False)
-    label_axes(ax, "column of the grid", "row of the grid", "each electrode left out")
+    label_grid(ax, grid, None, None)
+    ax.set_title("each electrode left out")
 
 
 def _draw_seconds(ax: Axes, seconds: pd.DataFrame, whole: float) -> None:
