@@ -5,7 +5,8 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mea.errors import MeaError
@@ -42,14 +43,21 @@ def run_command(
     parser = _build_parser(section, work, params_model, paths)
     arguments = vars(parser.parse_args(argv))
     _show_warnings_plainly()
-    try:
+    with end_plainly(section, "interrupted; nothing half-written was left. The same command goes on from here."):
         _check_environment()
         params = _read_params(section, params_model, arguments, paths)
         work(params, **{name: Path(arguments[name]) for name in paths if name not in params_model.model_fields})
+
+
+@contextmanager
+def end_plainly(name: str, interrupted: str) -> Iterator[None]:
+    """End the program with one line that begins with its name where the user made a mistake or pressed Ctrl-C."""
+    try:
+        yield
     except MeaError as error:
-        sys.exit(f"{section}: {error}")
+        sys.exit(f"{name}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{section}: interrupted; nothing half-written was left. The same command goes on from here.")
+        sys.exit(f"{name}: {interrupted}")
 
 
 def report(text: str) -> None:

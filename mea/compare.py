@@ -2,13 +2,13 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mea.command import end_plainly
 from mea.errors import MeaError
 from mea.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
 from mea.splits import IDENTITY, explain_unknown, group_recordings
@@ -217,12 +217,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=f"{known}; by default workspace")
     parser.add_argument("--md", action="store_true", help="Markdown for a pull request")
     arguments = parser.parse_args(argv)
-    try:
+    with end_plainly("compare", "interrupted; nothing was changed."):
         print(describe_comparison(load_version(arguments.a), load_version(arguments.b), arguments.md))
-    except MeaError as error:
-        sys.exit(f"compare: {error}")
-    except KeyboardInterrupt:
-        sys.exit("compare: interrupted; nothing was changed.")
 
 
 if __name__ == "__main__":

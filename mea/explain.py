@@ -10,7 +10,6 @@ Recordings are those of the array stage, each judged by the model of the fold th
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 
 from mea.chunks import load_recordings
 from mea.classifier import Classifier, load_classifier
-from mea.command import report
+from mea.command import end_plainly, report
 from mea.decisions import cut_recording, open_source, read_new
 from mea.errors import BadRecording, MeaError
 from mea.evaluation import check_split
@@ -170,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, what in (("model", "the classifier"), ("array", "events"), ("split", "folds"), ("out", "pictures")):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help=f"folder of {what}")
     arguments = parser.parse_args(argv)
-    try:
+    with end_plainly("explain", "interrupted."):
         classifier = load_classifier(arguments.model)
         if arguments.source:
             questions = find_new_questions(classifier, arguments.names, arguments.source)
@@ -186,10 +185,6 @@ def main(argv: list[str] | None = None) -> None:
             picture = figure_explanation(evidence, label, (question.events.rows, question.events.cols), name)
             save_figure(picture, arguments.out / f"{name}.png")
             report(f"{name}: {label}, log odds {evidence['log_odds'].iloc[0]:.2f}: {arguments.out / name}.png")
-    except MeaError as error:
-        sys.exit(f"explain: {error}")
-    except KeyboardInterrupt:
-        sys.exit("explain: interrupted.")
 
 
 if __name__ == "__main__":

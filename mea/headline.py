@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from mea.command import end_plainly
 from mea.errors import MeaError
 from mea.files import read_json
 from mea.tables import read_table
@@ -72,10 +73,8 @@ def main(argv: list[str]) -> None:
             "headline: name the metrics and the table of new recordings, for instance "
             "python -m mea.headline metrics/evaluate.json metrics/classify.csv"
         )
-    try:
+    with end_plainly("headline", "interrupted."):
         print(describe_results(Path(argv[0]), Path(argv[1])))
-    except MeaError as error:
-        sys.exit(f"headline: {error}")
     print("Results:", ", ".join(argv))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from mea.command import end_plainly
 from mea.errors import MeaError
 
 NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it finishes on a laptop
@@ -204,16 +205,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", help="folder of the recordings, for charlesworth2015")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one more")
     arguments = parser.parse_args(argv)
-    try:
+    with end_plainly("preset", "interrupted. params.yaml is as committed again; the same command goes on from here."):
         overrides = list_overrides(arguments.name, arguments.source, arguments.set)
         committed = read_committed()
         check_names(overrides, committed)
         print(describe_overrides(arguments.name, overrides, committed), flush=True)
         run_preset(arguments.name, overrides)
-    except MeaError as error:
-        sys.exit(f"preset: {error}")
-    except KeyboardInterrupt:
-        sys.exit("preset: interrupted. params.yaml is as committed again; the same command goes on from here.")
     print(f"Results of {arguments.name} are in the workspace. Compare: python -m mea.compare OTHER {arguments.name}")
 
 
