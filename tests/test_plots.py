@@ -13,6 +13,7 @@ from PIL import Image
 
 from mea.plots import evaluation
 from mea.plots.electrodes import draw_electrode_map, figure_electrode_maps, figure_electrode_names
+from mea.plots.explanation import AGAINST, FOR, figure_explanation
 from mea.plots.honesty import figure_confounds, figure_optimism, figure_permutation
 from mea.plots.recordings import (
     draw_raster,
@@ -112,8 +113,17 @@ def make_pictures():
         "figure_conformal": figure_conformal(make_coverage(), 0.9),
         "figure_permutation": figure_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
         "figure_confounds": figure_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
+        "figure_explanation": figure_explanation(make_evidence(), "a", (2, 2), "r1"),
         "figure_optimism": figure_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
+
+
+def make_evidence():
+    electrodes = [{"kind": "electrode", "row": k // 2, "col": k % 2, "log_odds": k - 1.0} for k in range(3)]
+    seconds = [{"kind": "seconds", "start_s": 30 * k, "stop_s": 30 * k + 30, "log_odds": 1.0 - k} for k in range(3)]
+    families = [{"kind": "family", "family": name, "log_odds": odds} for name, odds in (("rates", 0.5), ("runs", -0.2))]
+    columns = ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
+    return pd.DataFrame([{"kind": "whole", "log_odds": 1.5}, *electrodes, *seconds, *families], columns=columns)
 
 
 def make_audit():
@@ -171,6 +181,12 @@ def test_every_picture_names_its_axes_with_units():
         ],
         "figure_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
         "figure_confounds": [("balanced accuracy from metadata alone (%)", "")],
+        "figure_explanation": [
+            grid,
+            ("time (s)", "log odds of these seconds alone"),
+            ("log odds lost with it at the median", ""),
+            ("", "log odds lost were it silent"),
+        ],
         "figure_optimism": [("held-out chunks named rightly (%)", "")],
     }
     shown = {name: [(ax.get_xlabel(), ax.get_ylabel()) for ax in made.axes] for name, made in make_pictures().items()}
@@ -585,3 +601,24 @@ def test_pictures_are_closed_with_their_last_reference():
     del picture
     gc.collect()
     assert gone() is None
+
+
+# --- explanations ---------------------------------------------------------------------------------------------------
+
+
+def test_what_spoke_for_a_class_is_blue_and_what_spoke_against_it_orange():
+    electrodes, seconds, families = figure_explanation(make_evidence(), "a", (2, 2), "r1").axes[:3]
+    np.testing.assert_array_equal(electrodes.images[0].get_array().filled(np.nan), [[-1, 0], [1, np.nan]])
+    shown = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in seconds.patches]
+    assert shown == [(0, 30, 1), (30, 30, 0), (60, 30, -1)]
+    colours = [to_hex(patch.get_facecolor()).upper() for patch in seconds.patches]
+    assert colours == [FOR, FOR, AGAINST]
+    assert seconds.lines[-1].get_ydata()[0] == 1.5, "the whole recording"
+    names = [label.get_text() for label in families.get_yticklabels()]
+    assert names == ["runs", "rates"] and [patch.get_width() for patch in families.patches] == [-0.2, 0.5]
+
+
+def test_a_model_without_families_has_two_panels():
+    evidence = make_evidence()
+    picture = figure_explanation(evidence[evidence["kind"] != "family"], "a", (2, 2))
+    assert len(picture.axes) == 3, "with the colour bar"
