@@ -13,28 +13,34 @@ import pandas as pd
 import mea.events
 import mea.formats
 import mea.formats.hdf5
+import mea.formats.inflate
 import mea.formats.mcs
 import mea.formats.spike_times
 import mea.recording
+import mea.resampling
 import mea.spikes
 from mea.cache import fetch_file, make_key
 from mea.events import Events, events_from_spike_times, load_events, save_events
 from mea.files import hash_file
 from mea.formats import read_counts
 from mea.recording import Recording, Source, read_recording
-from mea.spikes import detect_events, resample_counts
+from mea.resampling import resample_counts
+from mea.spikes import find_spikes, join_spikes
 
 CODE = (
     sys.modules[__name__],
     mea.events,
     mea.formats,
     mea.formats.hdf5,
+    mea.formats.inflate,
     mea.formats.mcs,
     mea.formats.spike_times,
     mea.recording,
+    mea.resampling,
     mea.spikes,
 )
 SHOWN_S = 0.25
+MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
     "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes",
     "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
@@ -77,8 +83,25 @@ def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
     identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     if _has_spike_times_only(recording.source):
         return replace(events_from_spike_times(recording.source, cleaning.rate_hz), **identity)
-    counts, source = _read_at_rate(path, recording.source, cleaning)
-    return replace(detect_events(counts, source, cleaning.threshold), **identity)
+    spikes = []
+    for electrodes in split_electrodes(recording.source, cleaning):
+        counts, source = _read_at_rate(path, recording.source.take(electrodes), cleaning)
+        spikes += find_spikes(counts, source, cleaning.threshold)
+        del counts  # before the next ones are read
+    whole = replace(recording.source, rate_hz=source.rate_hz)
+    return replace(join_spikes(whole, source.n_samples, spikes), **identity)
+
+
+def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
+    """Electrodes to hold in memory together: all, or as many as keep a worker under 2 GB however long the recording.
+
+    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again.
+    """
+    bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
+    if source.rate_hz != cleaning.rate_hz:
+        bytes_per_sample += 4 * cleaning.rate_hz / source.rate_hz
+    together = max(1, int(MOST_BYTES / (bytes_per_sample * source.n_samples)))
+    return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
 
 
 def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> dict[str, Any]:
@@ -184,20 +207,20 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         raw_uv and cleaned_uv (2, samples), peaks, rate_hz, threshold_uv, titles and start_s, as
         :func:`mea.plots.recordings.figure_traces` takes them.
     """
-    counts, source = _read_at_rate(path, recording.source, cleaning)
     chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
+    counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning)
     width = min(round(SHOWN_S * events.rate_hz), events.n_samples)
     peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
     first = int(np.bincount(np.concatenate(peaks) // width, minlength=1).argmax()) * width
     last = min(first + width, events.n_samples)
-    zero, volts = source.zero[chosen, None], source.volts_per_count[chosen, None]
+    zero, volts = source.zero[:, None], source.volts_per_count[:, None]
     return {
-        "raw_uv": (counts[chosen, first:last].astype(np.int64) - zero) * volts * 1e6,
+        "raw_uv": (counts[:, first:last].astype(np.int64) - zero) * volts * 1e6,
         "cleaned_uv": events.dense(first, last)[events.row[chosen], events.col[chosen]],
         "peaks": [found[(found >= first) & (found < last)] - first for found in peaks],
         "rate_hz": events.rate_hz,
         "threshold_uv": events.threshold_uv[chosen],
-        "titles": [f"electrode {name}" for name in source.names[chosen]],
+        "titles": [f"electrode {name}" for name in source.names],
         "start_s": first / events.rate_hz,
     }
 

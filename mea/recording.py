@@ -1,6 +1,6 @@
 """A recording: who it is, and where its samples or spike times are. One small HDF5 file, written and read here."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import h5py
@@ -10,6 +10,7 @@ from mea.errors import MeaError
 
 FORMAT_VERSION = 2
 LONG = 1000  # values from which on a dataset is compressed; only spike times are so many
+OF_ELECTRODES = ("names", "row", "col", "x_um", "y_um", "source_row", "volts_per_count", "zero")
 IDENTITY = ("recording", "label", "culture", "batch", "file", "sha256")
 
 
@@ -85,6 +86,10 @@ class Source:
     @property
     def n_electrodes(self) -> int:
         return len(self.row)
+
+    def take(self, electrodes: np.ndarray | slice) -> "Source":
+        """Some of the electrodes of a source of samples, as if the file had no others."""
+        return replace(self, **{name: getattr(self, name)[electrodes] for name in OF_ELECTRODES})
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,47 @@ middle values, and the smallest count that reaches it.
 
 import hashlib
 import math
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
-from scipy.signal import resample_poly
 
 from mea.events import Events, describe_source
 from mea.recording import Source
 
 MEDIAN_OF_NORMAL = 0.6745  # the median of |x| is this many standard deviations of normally distributed noise
 LOW_BITS = 16
+QUIET = 256  # samples that are looked at together: most hold no spike
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """What is found on one electrode.
+
+    Attributes
+    ----------
+    samples_sha256
+        Of its counts.
+    threshold_uv
+        Least height of a peak.
+    peak_sample, first_sample
+        (m,) int64: sample of each event's peak, and the first of its waveform.
+    offset
+        (m + 1,) int64: the waveform of event i is ``waveform_counts[offset[i]:offset[i + 1]]``.
+    waveform_counts
+        int64, counts minus zero.
+    """
+
+    samples_sha256: bytes
+    threshold_uv: float
+    peak_sample: np.ndarray
+    first_sample: np.ndarray
+    offset: np.ndarray
+    waveform_counts: np.ndarray
 
 
 def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Events:
@@ -47,28 +75,46 @@ def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Event
     ----------
     Quian Quiroga, Nadasdy, Ben-Shaul (2004), Neural Computation 16:1661, doi:10.1162/089976604774201631.
     """
-    pulse = int(0.001 * source.rate_hz)
-    thresholds = np.zeros(len(counts))
-    peaks = []
-    for electrode, row in enumerate(counts):
-        row = np.ascontiguousarray(row)
-        zero, volts = int(source.zero[electrode]), float(source.volts_per_count[electrode])
-        thresholds[electrode] = find_threshold(row, zero, volts, threshold)
-        least = find_least_count(thresholds[electrode], volts)
-        peaks.append(_find_best_peaks(row, zero, least, 3 * pulse))
+    return join_spikes(source, counts.shape[1], find_spikes(counts, source, threshold))
+
+
+def find_spikes(counts: np.ndarray, source: Source, threshold: float) -> list[Spikes]:
+    """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`."""
+    find = partial(_find_electrode_spikes, pulse=int(0.001 * source.rate_hz), threshold=threshold)
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        return list(pool.map(find, counts, source.zero.tolist(), source.volts_per_count.tolist()))
+
+
+def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Events:
+    """The events of all electrodes of a source, in the order of (first_sample, electrode)."""
+    digest = hashlib.sha256(f"{len(spikes)} {n_samples}".encode())
+    for found in spikes:
+        digest.update(found.samples_sha256)
     return Events(
-        **describe_source(source, hash_counts(counts), source.rate_hz, counts.shape[1]),
-        threshold_uv=thresholds,
+        **describe_source(source, digest.hexdigest(), source.rate_hz, n_samples),
+        threshold_uv=np.array([found.threshold_uv for found in spikes], np.float64),
         volts_per_count=np.asarray(source.volts_per_count, np.float64),
-        **_cut_waveforms(counts, np.asarray(source.zero, np.int64), peaks, pulse),
+        **_sort_spikes(spikes),
     )
+
+
+def _find_electrode_spikes(row: np.ndarray, zero: int, volts: float, pulse: int, threshold: float) -> Spikes:
+    row = np.ascontiguousarray(row)
+    threshold_uv = find_threshold(row, zero, volts, threshold)
+    peak = _find_best_peaks(row, zero, find_least_count(threshold_uv, volts), 3 * pulse)
+    first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
+    last = np.minimum(len(row), peak + 1.4 * pulse).astype(np.int64)
+    stop = np.minimum(len(row), last + 1)
+    offset = np.concatenate([[0], np.cumsum(stop - first)])
+    digest = hashlib.sha256(_shrink(row, (np.int16, np.int32)).data).digest()
+    return Spikes(digest, threshold_uv, peak, first, offset, _gather_waveforms(row, zero, first, offset))
 
 
 def find_threshold(row: np.ndarray, zero: int, volts_per_count: float, factor: float) -> float:
     """Least height of a peak of one electrode, µV: median(abs(x) / 0.6745) * factor; NaN for no samples."""
     if len(row) == 0:
         return math.nan
-    low, high = _find_middle_magnitudes(row, zero)
+    low, high = (_find_int16_middles if row.dtype == np.int16 else _find_middle_magnitudes)(row, zero)
     scale = abs(volts_per_count)
     below, above = ((int(middle) * scale) * 1e6 / MEDIAN_OF_NORMAL for middle in (low, high))
     median = (below + above) / 2 if len(row) % 2 == 0 else above
@@ -88,63 +134,23 @@ def find_least_count(threshold_uv: float, volts_per_count: float) -> int:
     return count
 
 
-def resample_counts(counts: np.ndarray, source: Source, rate_hz: int) -> tuple[np.ndarray, Source]:
-    """The recording at another rate: polyphase filter of each electrode, rounded back to whole counts.
-
-    Parameters
-    ----------
-    counts
-        (n_electrodes, n_samples) integers.
-    source
-        What they mean.
-    rate_hz
-        The rate wanted.
-
-    Returns
-    -------
-    counts
-        (n_electrodes, ceil(n_samples * rate_hz / source.rate_hz)) int32, with 0 as zero (int64 where they need it).
-    source
-        The same source at the new rate.
-    """
-    ratio = Fraction(int(rate_hz), int(source.rate_hz))
-    n_samples = math.ceil(counts.shape[1] * ratio)
-    resampled = np.zeros((len(counts), n_samples), np.int64)
-    for electrode, row in enumerate(counts):
-        values = (row.astype(np.int64) - int(source.zero[electrode])).astype(np.float64)
-        resampled[electrode] = np.rint(resample_poly(values, ratio.numerator, ratio.denominator))
-    segments = source.segments.copy()
-    segments[:, 1:] = segments[:, 1:] * ratio.numerator // ratio.denominator
-    zero = np.zeros_like(source.zero)
-    return _shrink(resampled, (np.int32,)), replace(
-        source, rate_hz=rate_hz, n_samples=n_samples, zero=zero, segments=segments
-    )
-
-
-def hash_counts(counts: np.ndarray) -> str:
-    """SHA-256 of the samples as they were read, electrode after electrode."""
-    digest = hashlib.sha256(str(counts.shape).encode())
-    for row in counts:
-        digest.update(np.ascontiguousarray(row).data)
-    return digest.hexdigest()
-
-
-def _cut_waveforms(counts: np.ndarray, zero: np.ndarray, peaks: list[np.ndarray], pulse: int) -> dict[str, Any]:
-    electrode = np.repeat(np.arange(len(peaks)), [len(found) for found in peaks])
-    peak = np.concatenate([np.zeros(0, np.int64), *peaks])
-    first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
-    last = np.minimum(counts.shape[1], peak + 1.4 * pulse).astype(np.int64)
-    stop = np.minimum(counts.shape[1], last + 1)
+def _sort_spikes(spikes: Sequence[Spikes]) -> dict[str, Any]:
+    none = np.zeros(0, np.int64)
+    electrode = np.repeat(np.arange(len(spikes)), [len(found.peak_sample) for found in spikes])
+    first = np.concatenate([none, *(found.first_sample for found in spikes)])
+    peak = np.concatenate([none, *(found.peak_sample for found in spikes)])
+    length = np.concatenate([none, *(np.diff(found.offset) for found in spikes)])
+    waveform = np.concatenate([none, *(found.waveform_counts for found in spikes)])
     order = np.lexsort((electrode, first))
-    electrode, peak, first, stop = (values[order] for values in (electrode, peak, first, stop))
-    offset = np.concatenate([[0], np.cumsum(stop - first)])
-    waveform = _gather_waveforms(counts, zero, electrode, first, offset)
+    begin = (np.cumsum(length) - length)[order]
+    offset = np.concatenate([[0], np.cumsum(length[order])])
+    index = np.arange(offset[-1]) + np.repeat(begin - offset[:-1], length[order])
     return dict(
-        electrode=electrode,
-        first_sample=first,
-        peak_sample=peak,
+        electrode=electrode[order],
+        first_sample=first[order],
+        peak_sample=peak[order],
         offset=offset,
-        waveform_counts=_shrink(waveform, (np.int16, np.int32)),
+        waveform_counts=_shrink(waveform[index], (np.int16, np.int32)),
     )
 
 
@@ -152,9 +158,30 @@ def _shrink(values: np.ndarray, choices: tuple[type, ...]) -> np.ndarray:
     """The same integers in the first of the types that holds them all."""
     for choice in choices:
         limits = np.iinfo(choice)
-        if values.size == 0 or (values.min() >= limits.min and values.max() <= limits.max):
-            return values.astype(choice)
+        if values.dtype == choice or values.size == 0 or (values.min() >= limits.min and values.max() <= limits.max):
+            return values.astype(choice, copy=False)
     return values
+
+
+def _find_int16_middles(row: np.ndarray, zero: int) -> tuple[int, int]:
+    """As :func:`_find_middle_magnitudes`, from a tally of all 65,536 values."""
+    magnitudes = np.abs(np.arange(-(1 << 15), 1 << 15) - zero)
+    nearest = int(magnitudes.min())  # 0 but for a zero that 16 bits cannot hold
+    reached = np.cumsum(np.bincount(magnitudes - nearest, weights=_tally_int16(row)))
+    low, high = np.searchsorted(reached, [(len(row) - 1) // 2, len(row) // 2], side="right") + nearest
+    return int(low), int(high)
+
+
+@numba.njit(cache=True, nogil=True)
+def _tally_int16(row):
+    """(65536,) how often each value occurs, the lowest first; in two tables, so that equal neighbours need not wait."""
+    even, odd = np.zeros(1 << 16, np.uint32), np.zeros(1 << 16, np.uint32)
+    for index in range(0, len(row) - 1, 2):
+        even[np.int64(row[index]) + (1 << 15)] += 1
+        odd[np.int64(row[index + 1]) + (1 << 15)] += 1
+    if len(row) % 2:
+        even[np.int64(row[-1]) + (1 << 15)] += 1
+    return even + odd
 
 
 @numba.njit(cache=True, nogil=True)
@@ -199,10 +226,16 @@ def _find_best_peaks(row, zero, least, window):
     found = 0
     opener, best, best_height = np.int64(-1), np.int64(-1), np.int64(-1)
     last = len(row) - 1
-    sample = 1
+    sample, looked = 1, 1
     while sample < last:
+        if sample >= looked:  # almost every stretch is quiet, and so is almost every sample of the others
+            looked = min(sample + QUIET, last)
+            stretch = row[sample:looked]
+            if max(np.int64(stretch.max()) - zero, zero - np.int64(stretch.min())) < least:
+                sample = looked
+                continue
         value = np.int64(row[sample]) - zero
-        if abs(value) < least:  # almost every sample: nothing else may be asked before
+        if abs(value) < least:
             sample += 1
             continue
         rises = row[sample - 1] < row[sample]
@@ -229,11 +262,10 @@ def _find_best_peaks(row, zero, least, window):
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather_waveforms(counts, zero, electrode, first_sample, offset):
+def _gather_waveforms(row, zero, first_sample, offset):
     """(offset[-1],) int64 counts minus zero of all events, one after the other."""
     waveforms = np.empty(offset[-1], np.int64)
-    for event in range(len(electrode)):
-        unit = electrode[event]
+    for event in range(len(first_sample)):
         for index in range(offset[event], offset[event + 1]):
-            waveforms[index] = np.int64(counts[unit, first_sample[event] + index - offset[event]]) - zero[unit]
+            waveforms[index] = np.int64(row[first_sample[event] + index - offset[event]]) - zero
     return waveforms

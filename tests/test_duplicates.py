@@ -23,8 +23,9 @@ from mea.formats import read_counts, read_sources
 from mea.layouts import electrode_labels
 from mea.patterns import KEPT, describe_content, list_contents
 from mea.recording import Source
+from mea.resampling import resample_counts
 from mea.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
-from mea.spikes import detect_events, resample_counts
+from mea.spikes import detect_events
 
 RATE_HZ = 25_000
 DURATION_S = 8.0

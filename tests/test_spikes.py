@@ -8,9 +8,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mea.errors import BadRecording
 from mea.formats import read_counts, read_sources
 from mea.recording import Source
-from mea.spikes import detect_events, find_least_count, find_threshold, resample_counts
+from mea.resampling import resample_counts
+from mea.spikes import (
+    QUIET,
+    _find_int16_middles,
+    _find_middle_magnitudes,
+    detect_events,
+    find_least_count,
+    find_threshold,
+)
 
 VOLTS_PER_COUNT = 59605 * 10.0**-12
 
@@ -248,10 +257,27 @@ def test_resampling_keeps_a_sine_and_whole_counts():
     assert counts.max() <= 10_100  # the input is left alone
 
 
-def test_resampling_that_leaves_int32_is_widened():
+def test_resampling_that_leaves_int32_is_refused():
     counts = np.tile(np.repeat([2**31 - 1, -(2**31)], 20), 10).astype(np.int32)[None]
-    resampled, _ = resample_counts(counts, make_source(counts, rate_hz=10_000), 25_000)
-    assert resampled.dtype == np.int64 and resampled.max() > 2**31
+    with pytest.raises(BadRecording, match=r"electrode E0: counts beyond ±2147483647 after resampling to 25000 Hz"):
+        resample_counts(counts, make_source(counts, rate_hz=10_000), 25_000)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=60), st.integers(-(2**17), 2**17))
+def test_the_tally_of_16_bits_finds_the_same_middles(values, zero):
+    row = np.array(values, np.int16)
+    expected = np.sort(abs(row.astype(np.int64) - zero))[[(len(row) - 1) // 2, len(row) // 2]]
+    assert _find_int16_middles(row, zero) == tuple(expected)
+    assert _find_middle_magnitudes(row.astype(np.int32), zero) == tuple(expected)
+
+
+def test_spikes_at_the_borders_of_quiet_stretches_are_found():
+    """Stretches of QUIET samples are skipped when none is loud: every place of a peak and of a flat top around one."""
+    for place in range(1, 2 * QUIET + 3):
+        counts = np.tile([3, -3], 2 * QUIET).astype(np.int16)
+        counts[place : place + 1 + place % 3] = 100
+        assert_same_as_predecessor(counts)
 
 
 def test_equal_samples_have_equal_digests():

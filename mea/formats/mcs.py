@@ -11,6 +11,7 @@ import numpy as np
 
 from mea.errors import BadRecording
 from mea.formats.hdf5 import decode_text, explain_damage, find_dataset, read_dataset
+from mea.formats.inflate import can_inflate, read_inflated
 from mea.layouts import Grid, place_electrodes
 from mea.recording import Source
 
@@ -62,8 +63,7 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
 def read_counts(h5: h5py.File, path: Path, source: Source) -> np.ndarray:
     """(n_electrodes, n_samples) int16 or int32; see :func:`mea.formats.read_counts`.
 
-    Chunks span all channels, so that blocks of time are read: every chunk is inflated once, and memory holds the
-    result and one block.
+    Every chunk is inflated once, and memory holds the result and a chunk or block a thread.
     """
     data = find_dataset(h5, source.dataset, str(path))
     if data.ndim != 2 or data.shape[1] != source.n_samples or data.shape[0] <= source.source_row.max():
@@ -71,21 +71,25 @@ def read_counts(h5: h5py.File, path: Path, source: Source) -> np.ndarray:
             f"{path}: {source.dataset} has the shape {data.shape}, not the {source.n_samples} samples read before. "
             "The file has changed: run the h5 stage again."
         )
-    counts = _read_blocks(data, source, np.dtype(np.int16))
-    counts = _read_blocks(data, source, np.dtype(np.int32)) if counts is None else counts
+    read_rows = read_inflated if can_inflate(data) else _read_blocks
+    counts = read_rows(data, source.source_row, np.dtype(np.int16))
+    counts = read_rows(data, source.source_row, np.dtype(np.int32)) if counts is None else counts
     if counts is None:
         raise BadRecording(f"{path}: {source.dataset} holds counts beyond int32. It is damaged: export it again.")
     return counts
 
 
-def _read_blocks(data: h5py.Dataset, source: Source, dtype: np.dtype) -> np.ndarray | None:
-    """All samples as ``dtype``, or None as soon as one does not fit."""
+def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
+    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters.
+
+    Chunks span all channels, so that blocks of time are read.
+    """
     limits = np.iinfo(dtype)
     width = data.chunks[1] if data.chunks else 2048
     width *= max(1, BLOCK_VALUES // (width * data.shape[0]))
-    counts = np.empty((source.n_electrodes, source.n_samples), dtype)
-    for first in range(0, source.n_samples, width):
-        block = data[:, first : first + width][source.source_row]
+    counts = np.empty((len(rows), data.shape[1]), dtype)
+    for first in range(0, data.shape[1], width):
+        block = data[:, first : first + width][rows]
         if block.min() < limits.min or block.max() > limits.max:
             return None
         counts[:, first : first + width] = block

@@ -1,0 +1,142 @@
+"""Samples of a compressed HDF5 dataset, its chunks inflated on several threads by ISA-L.
+
+HDF5 inflates one chunk at a time, with zlib, while it keeps every other thread waiting. Here it only hands out the
+chunks as they are stored: rigs write them with the byte shuffle and gzip filters, or gzip alone, and anything else is
+left to h5py. Intel's Intelligent Storage Acceleration Library: https://github.com/intel/isa-l.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import h5py
+import numba
+import numpy as np
+from isal import igzip_lib, isal_zlib
+from numba import uint8
+
+GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+LEAST_BYTES = 1 << 14  # of a chunk: below, handing chunks around costs more than it saves
+
+
+def can_inflate(data: h5py.Dataset) -> bool:
+    """Whether a dataset is what :func:`read_inflated` reads: (channels, samples) int32 in gzipped chunks."""
+    if data.dtype != np.dtype("<i4") or data.ndim != 2 or not data.chunks:
+        return False
+    return _list_filters(data) in ([SHUFFLE, GZIP], [GZIP]) and 4 * int(np.prod(data.chunks)) >= LEAST_BYTES
+
+
+def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
+    """Some rows of a dataset, as ``data[...][rows]`` would give them.
+
+    Parameters
+    ----------
+    data
+        (channels, samples) int32, see :func:`can_inflate`.
+    rows
+        (n,) the channels wanted, in the order wanted.
+    dtype
+        int16 or int32.
+
+    Returns
+    -------
+    np.ndarray or None
+        (n, samples) of ``dtype``; None as soon as a sample does not fit.
+
+    Raises
+    ------
+    OSError
+        If a chunk is damaged.
+    """
+    place = np.full(data.shape[0], -1)
+    place[rows] = np.arange(len(rows))
+    counts = np.empty((len(rows), data.shape[1]), dtype)
+    shuffled = SHUFFLE in _list_filters(data)
+
+    def fill(origin: tuple[int, int]) -> bool:
+        return _place_chunk(_inflate_chunk(data, origin, shuffled), place[origin[0] :], counts, origin[1])
+
+    corners = product(*(range(0, size, step) for size, step in zip(data.shape, data.chunks)))
+    origins = [corner for corner in corners if (place[corner[0] : corner[0] + data.chunks[0]] >= 0).any()]
+    return counts if _all_on_threads(fill, origins) else None
+
+
+def _all_on_threads(work, items: Iterable) -> bool:
+    """Whether ``work`` is true for all items; after the first for which it is not, no further one is begun."""
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        try:
+            return all(pool.map(work, items))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _list_filters(data: h5py.Dataset) -> list[int]:
+    settings = data.id.get_create_plist()
+    return [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
+
+
+def _inflate_chunk(data: h5py.Dataset, origin: tuple[int, int], shuffled: bool) -> np.ndarray:
+    """(4, channels, samples) uint8: the lowest bytes of all samples of a chunk, the second lowest, and so on."""
+    unfiltered, stored = data.id.read_direct_chunk(origin)
+    if unfiltered:  # HDF5 leaves a filter out where it would make a chunk larger
+        return _split_bytes(_read_chunk(data, origin))
+    try:
+        values = isal_zlib.decompress(stored)
+    except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stubs do not say that it is an exception
+        raise OSError(f"chunk at {origin}: {error}") from error
+    if len(values) != 4 * np.prod(data.chunks):
+        raise OSError(f"chunk at {origin}: {len(values)} bytes, not {4 * np.prod(data.chunks)}")
+    if shuffled:
+        return np.frombuffer(values, np.uint8).reshape(4, *data.chunks)
+    return _split_bytes(np.frombuffer(values, "<i4").reshape(data.chunks))
+
+
+def _read_chunk(data: h5py.Dataset, origin: tuple[int, int]) -> np.ndarray:
+    (row, first), (rows, width) = origin, data.chunks
+    chunk = np.zeros((rows, width), "<i4")
+    block = data[row : row + rows, first : first + width]
+    chunk[: block.shape[0], : block.shape[1]] = block
+    return chunk
+
+
+def _split_bytes(chunk: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(chunk.view(np.uint8).reshape(*chunk.shape, 4), -1, 0))
+
+
+def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, first: int) -> bool:
+    place_rows = _place_int16 if counts.dtype == np.int16 else _place_int32
+    return bool(place_rows(chunk, place, counts, first))
+
+
+@numba.njit(cache=True, nogil=True)
+def _place_int16(chunk, place, counts, first):
+    """Put the samples of a chunk at their places, rows without one left out; whether all fit into 16 bits."""
+    width = min(chunk.shape[2], counts.shape[1] - first)
+    lost = uint8(0)
+    for row in range(min(chunk.shape[1], len(place))):
+        if place[row] < 0:
+            continue
+        low, high = chunk[0, row, :width], chunk[1, row, :width]
+        third, fourth = chunk[2, row, :width], chunk[3, row, :width]
+        target = counts[place[row], first : first + width]
+        for index in range(width):
+            sign = uint8(255) * uint8(high[index] >> 7)  # what both upper bytes are when 16 bits are enough
+            lost |= uint8(uint8(third[index] ^ sign) | uint8(fourth[index] ^ sign))
+            target[index] = np.int16(low[index] | (high[index] << 8))
+    return lost == 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _place_int32(chunk, place, counts, first):
+    """As :func:`_place_int16`, where everything fits."""
+    width = min(chunk.shape[2], counts.shape[1] - first)
+    for row in range(min(chunk.shape[1], len(place))):
+        if place[row] >= 0:
+            low, high = chunk[0, row, :width], chunk[1, row, :width]
+            third, fourth = chunk[2, row, :width], chunk[3, row, :width]
+            target = counts[place[row], first : first + width]
+            for index in range(width):
+                target[index] = np.int32(
+                    low[index] | (high[index] << 8) | (third[index] << 16) | (np.int32(fourth[index]) << 24)
+                )
+    return True
