@@ -16,6 +16,7 @@ NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it f
     "train.model": "cnn_lstm",
     "train.network": "predecessor",
     "train.sequence": "reshape",
+    "train.silence": "computed",
     "train.input": "binned",
     "train.bin_ms": "1",
     "train.bin": "peak",

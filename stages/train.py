@@ -31,6 +31,9 @@ class Params(StageParams):
     )
     network: Literal["grid", "predecessor"] = Field(description="of cnn_lstm: the project's own, or the predecessor's")
     sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
+    silence: Literal["skipped", "computed"] = Field(
+        description="of the predecessor's network; skipped: faster, the same up to rounding; computed: to the bit"
+    )
     input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
     bin_ms: float = Field(gt=0, description="length of a bin in ms")
     bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mea.chunks import View
 from mea.errors import MeaError
 from mea.recipes import PLAIN
+from mea.silence import convolve_loud_times, convolve_spikes
 
 POOLED = 8  # three poolings by 2, in rows, columns and time
 RECIPE = PLAIN
@@ -19,7 +20,7 @@ def make_view(train: dict[str, Any]) -> View:
 
 def build_network(train: dict[str, Any], rows: int, cols: int, n_labels: int) -> nn.Module:
     """With fresh weights."""
-    return CnnLstm(rows, cols, n_labels, train["sequence"])
+    return CnnLstm(rows, cols, n_labels, train["sequence"], train["silence"])
 
 
 def fits_grid(own: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -44,13 +45,15 @@ class CnnLstm(nn.Module):
         Number of classes.
     sequence
         ``"reshape"`` or ``"transpose"``.
+    silence
+        ``"computed"``, as the predecessor did, or ``"skipped"``: the same up to rounding (:mod:`mea.silence`).
     """
 
-    def __init__(self, rows: int, cols: int, n_labels: int, sequence: str):
+    def __init__(self, rows: int, cols: int, n_labels: int, sequence: str, silence: str = "computed"):
         super().__init__()
         if min(rows, cols) < POOLED:
             raise MeaError(f"grid of {rows} × {cols}: cnn_lstm pools three times by 2 and needs at least 8 × 8.")
-        self.sequence = sequence
+        self.sequence, self.silence = sequence, silence
         self.conv1 = nn.Conv3d(1, 16, 3, padding=1)
         self.conv2 = nn.Conv3d(16, 32, 3, padding=1)
         self.conv3 = nn.Conv3d(32, 64, 3, padding=1)
@@ -65,10 +68,12 @@ class CnnLstm(nn.Module):
 
     def describe(self, chunk: Tensor) -> Tensor:
         """(B, 1, rows, cols, time) → (B, 128): what the head decides by."""
-        # Pooling before ReLU gives the same bits, on an eighth of the values.
-        x = self.pool(self.conv1(chunk)).relu()
-        x = self.pool(self.conv2(x)).relu()
-        x = self.pool(self.conv3(x)).relu()  # (B, 64, rows // 8, cols // 8, time // 8)
+        if self.silence == "skipped":
+            weight, bias = self.conv1.parameters()
+            x, loud = convolve_spikes(chunk, weight, bias)
+            x = convolve_loud_times(self._reduce, x, bias.relu(), loud.any((1, 2)))
+        else:
+            x = self._reduce(self.pool(self.conv1(chunk)).relu())  # (B, 64, rows // 8, cols // 8, time // 8)
         steps = x.shape[-1]
         if self.sequence == "reshape":
             x = x.reshape(len(x), steps, self.features)
@@ -76,3 +81,8 @@ class CnnLstm(nn.Module):
             x = x.permute(0, 4, 1, 2, 3).flatten(2)  # (B, time // 8, features)
         _, (hidden, _) = self.lstm(x)
         return hidden[-1]
+
+    def _reduce(self, x: Tensor) -> Tensor:
+        # Pooling before ReLU gives the same bits, on an eighth of the values.
+        x = self.pool(self.conv2(x)).relu()
+        return self.pool(self.conv3(x)).relu()
