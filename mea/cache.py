@@ -23,16 +23,16 @@ def find_cache() -> Path | None:
     """
     if os.environ.get("MEA_CACHE"):
         return Path(os.environ["MEA_CACHE"])
-    return _find_dvc_cache()
+    return _find_dvc_cache(Path.cwd())
 
 
 @lru_cache
-def _find_dvc_cache() -> Path | None:
+def _find_dvc_cache(folder: Path) -> Path | None:
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
     try:
-        with Repo() as repo:
+        with Repo(folder) as repo:
             return Path(repo.cache.local_cache_dir) / "mea"
     except NotDvcRepoError:
         return None

@@ -16,6 +16,7 @@ from mea.archives import unpack
 from mea.catalogue import Refusal, identify_nobody, read_recordings
 from mea.classifier import Classifier
 from mea.cleaning import Cleaning, read_events
+from mea.cluster import ADDRESS
 from mea.errors import BadRecording
 from mea.events import Events
 from mea.novelty import Experience, list_strange, load_experience, measure_recording
@@ -103,7 +104,8 @@ class _Decide:
 @contextmanager
 def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Refusal]]]:
     """Unpack a folder or file of new recordings, for as long as the block lasts: where they are, and which."""
-    with tempfile.TemporaryDirectory(prefix="mea-new-") as temporary:
+    shared = Path.cwd() if os.environ.get(ADDRESS) else None  # a cluster's workers see this folder, but no other's /tmp
+    with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
         folder = Path(temporary) / "unzip"
         manifest = unpack(source, folder)
         yield folder, read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)

@@ -38,6 +38,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     try:
         with _explain_refusal(path, NO_ROOM):
             yield work
+        for left_over in work.rglob(".*.partial"):  # by a worker that was killed; its work was done again
+            left_over.unlink(missing_ok=True)
         with _explain_refusal(path):
             remove_folder(path)
             work.replace(path)

@@ -1,4 +1,4 @@
-"""Run the same work for many recordings or folds on all cores."""
+"""Run the same work for many recordings or folds on all cores, or on a cluster."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
+from mea.cluster import ADDRESS, run_on_cluster
 from mea.errors import MeaError
 
 
@@ -29,9 +30,14 @@ def count_workers() -> int:
 def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
     """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
 
-    The results do not depend on the number of workers.
+    The results do not depend on the number of workers, nor on where they are: with ``DASK_SCHEDULER_ADDRESS`` it is the
+    workers of that cluster, however many, that work.
     """
     items = list(items)
+    address = os.environ.get(ADDRESS)
+    if address and items:
+        placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
+        return [placed[number] for number in range(len(items))]
     workers = min(workers or count_workers(), max(1, len(items)))
     results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
