@@ -69,6 +69,13 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     return False
 
 
+def forget_file(key: str, suffix: str) -> None:
+    """Keep the result of ``key`` no longer: it is not what the key promises."""
+    folder = find_cache()
+    if folder:
+        (folder / key[:2] / f"{key[2:]}{suffix}").unlink(missing_ok=True)
+
+
 def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array of ``key``: from the cache, else made by ``make()`` and kept."""
     with tempfile.TemporaryDirectory(prefix="mea-array-") as folder:

@@ -226,7 +226,7 @@ def _tell_confidence(confidence: dict[str, Any]) -> list[str]:
 
 def _tell_making(card: dict[str, Any]) -> list[str]:
     made = {f"version of {name}": number for name, number in card["versions"].items()}
-    made |= {name: card["training"][name] for name in ("device", "threads") if name in card["training"]}
+    made |= {name: card["training"][name] for name in ("device", "threads", "processes") if name in card["training"]}
     for name, value in flatten(card["parameters"]).items():
         made[name] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
     return ["## Versions and parameters", "", *draw_markdown(["name", "value"], made.items()), ""]

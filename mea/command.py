@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mea.errors import MeaError
-from mea.parallel import count_workers
+from mea.parallel import count_processes, count_workers, refuse_outer_processes
 from mea.params import StageParams, describe_field, load_params, read_section
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -69,6 +69,8 @@ def report(text: str) -> None:
 def _check_environment() -> None:
     """A mistyped variable is a mistake in every stage, also in those that would not have looked at it."""
     count_workers()
+    count_processes()
+    refuse_outer_processes()
     device = os.environ.get("MEA_DEVICE") or DEVICES[0]
     if device not in DEVICES:
         names = ", ".join(DEVICES)

@@ -11,6 +11,7 @@ import torch
 
 from mea.chunks import load_recordings
 from mea.classifier import baseline_file, inner_file
+from mea.curves import tabulate_curves, write_live
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
@@ -20,18 +21,18 @@ from mea.folds import FoldJob
 from mea.members import fit_members, plan_members, predict_members, split_inside
 from mea.models import ESTIMATORS, JUDGES, ensemble, rate
 from mea.models.machine import fit_judge
-from mea.parallel import count_workers, run_parallel
+from mea.parallel import count_processes, count_workers, run_parallel
 from mea.splits import IDENTITY, assign_inner_folds, group_recordings
 from mea.tables import write_table
-from mea.training import choose_device, tabulate_curves, write_live
+from mea.training import choose_device
 from mea.votes import add_predictions, vote_recordings
 
 Curves = list[list[float]]  # (epochs, 4)
 
 
 def count_trainers() -> int:
-    """Folds that train at once: one on a graphics card, else as many as there are workers."""
-    return count_workers() if choose_device() == "cpu" else 1
+    """Folds that train at once: one on a graphics card or in several processes, else as many as there are workers."""
+    return count_workers() if choose_device() == "cpu" and count_processes() == 1 else 1
 
 
 def fit_fold(job: FoldJob) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import hash_file
 from mea.models import ESTIMATORS
+from mea.networks import read_processes
 from mea.splits import hash_split
 from mea.training import choose_device
 
@@ -132,6 +133,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
     scored = job.train["validation"] == "scored" and job.train["model"] not in ESTIMATORS
+    processes = read_processes(folder)  # more than one number where a training went on with others
     reasons = [split["warning"], "leaky: the epoch was chosen on the fold it is scored on" if scored else ""]
     return Classifier(
         folder=folder,
@@ -152,7 +154,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
             "chunks": len(job.chunks),
             "split_sha256": hash_split(job.chunks),
             "events_sha256": job.events_sha256,
-            "processes": 1,
+            "processes": ", ".join(map(str, processes)) if len(processes) > 1 else processes[0],
             "threads": job.threads,
             "device": choose_device(),
             "torch": torch.__version__,

@@ -16,22 +16,25 @@ import torch
 import mea.augmentation
 import mea.channels
 import mea.chunks
+import mea.curves
 import mea.events
 import mea.features.trains
 import mea.models.cnn_lstm
 import mea.models.predecessor
 import mea.models.tcn
 import mea.networks
+import mea.processes
 import mea.recipes
 import mea.splits
 import mea.training
 import mea.views
-from mea.cache import fetch_file, find_cache, make_key
+from mea.cache import fetch_file, find_cache, forget_file, make_key
 from mea.chunks import ChunkDataset
 from mea.events import Events
 from mea.folds import FoldJob
 from mea.models import find_network
-from mea.networks import fold_file, load_fold, load_network, member_file, run_network, save_fold
+from mea.networks import fold_file, load_fold, load_network, load_processes, member_file, run_network, save_fold
+from mea.parallel import count_processes
 from mea.splits import assign_inner_folds, hash_split
 from mea.training import Schedule, choose_device, train_network
 from mea.votes import average_recordings
@@ -41,12 +44,14 @@ CODE = (
     mea.augmentation,
     mea.channels,
     mea.chunks,
+    mea.curves,
     mea.events,
     mea.features.trains,
     mea.models.cnn_lstm,
     mea.models.predecessor,
     mea.models.tcn,
     mea.networks,
+    mea.processes,
     mea.recipes,
     mea.splits,
     mea.training,
@@ -105,9 +110,13 @@ def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) 
     """Train each member, or take it from the cache, and give the mean of their learning curves, (epochs, 4)."""
     curves = []
     for member in members:
-        key = make_key({**_describe_job(job), "member": member.number}, CODE)
+        values = {**_describe_job(job), "member": member.number}
+        key = make_key(values | {"processes": count_processes()}, CODE)
         path = job.folder / member.file
-        fetch_file(key, path, partial(_fit_member, job, member, events, key))
+        # The checkpoint's key leaves the processes out: others may go on with it. What they make is kept for nobody.
+        fetch_file(key, path, partial(_fit_member, job, member, events, make_key(values, CODE)))
+        if load_processes(path) != [count_processes()]:
+            forget_file(key, path.suffix)
         curves.append(pd.DataFrame(load_fold(path)[1]))
     return pd.concat(curves).groupby(level=0).mean().to_numpy().tolist()
 
@@ -150,7 +159,7 @@ def _describe_job(job: FoldJob) -> dict[str, Any]:
     }
 
 
-def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: str, target: Path) -> None:
+def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], resume_key: str, target: Path) -> None:
     train, model = job.train, find_network(job.train)
     schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
     schedule = replace(schedule, seed=schedule.seed + member.number)
@@ -159,7 +168,7 @@ def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: st
     view, keep = model.make_view(train), model.RECIPE.keep
     sides = [ChunkDataset(part, events, view, job.labels, keep) for part in (member.learned, member.held)]
     cache = find_cache()
-    checkpoints = cache / "checkpoints" / key if cache else None
+    checkpoints = cache / "checkpoints" / resume_key if cache else None
     weights, curves = train_network(
         network,
         sides[0],

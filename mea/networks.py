@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -57,7 +57,21 @@ def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> N
     """Write one fold's weights and curves as safetensors without metadata: the same bytes for the same numbers."""
     tensors = {WEIGHTS + name: value.contiguous() for name, value in weights.items()}
     tensors["curves"] = torch.tensor(curves.drop(columns="epoch").to_numpy(np.float64)).contiguous()
+    tensors["processes"] = torch.tensor(curves.attrs.get("processes", []), dtype=torch.int64)  # of each epoch
     save_file(tensors, path)
+
+
+def read_processes(folder: Path) -> list[int]:
+    """How many processes trained the networks in a folder and those below it: every number that occurs, sorted."""
+    found = {count for path in folder.rglob("*.safetensors") for count in load_processes(path)}
+    return sorted(found or {1})
+
+
+def load_processes(path: Path) -> list[int]:
+    """The same of one file; empty for one that holds no network."""
+    with safe_open(path, "pt") as tensors:
+        held = "processes" in tensors.keys()  # noqa: SIM118 - what is open is no dict
+        return sorted(set(tensors.get_tensor("processes").tolist())) if held else []
 
 
 def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
@@ -70,7 +84,7 @@ def load_fold(path: Path) -> tuple[dict[str, Tensor], np.ndarray]:
     """
     try:
         tensors = load_file(path)
-        curves = tensors.pop("curves").numpy()
+        curves, _ = tensors.pop("curves").numpy(), tensors.pop("processes", None)
     except (OSError, KeyError, SafetensorError) as error:
         raise MeaError(
             f"{path}: not readable as a fold's network ({error}). Train it again: dvc repro train."

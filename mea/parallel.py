@@ -27,6 +27,43 @@ def count_workers() -> int:
     return int(asked)
 
 
+def count_processes() -> int:
+    """Processes that train one network together, on all machines: ``MEA_PROCESSES``, else 1.
+
+    Raises
+    ------
+    MeaError
+        If ``MEA_PROCESSES`` is no whole number of at least 1, or is not there although ``MEA_TORCHRUN`` is.
+    """
+    asked = os.environ.get("MEA_PROCESSES") or "1"
+    if not asked.isdecimal() or int(asked) < 1:
+        raise MeaError(
+            f"MEA_PROCESSES = {asked!r}: must be a whole number, at least 1. Unset it to train in one process."
+        )
+    if os.environ.get("MEA_TORCHRUN") and int(asked) == 1:
+        raise MeaError(
+            "MEA_TORCHRUN is set, but MEA_PROCESSES is not: set it to how many processes that starts in all."
+        )
+    return int(asked)
+
+
+def refuse_outer_processes() -> None:
+    """Refuse a stage that was itself started several times at once: every one would write the same files.
+
+    Raises
+    ------
+    MeaError
+        If torchrun or srun started this process together with others.
+    """
+    for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
+        count = os.environ.get(name, "1")
+        if count not in ("", "1"):
+            raise MeaError(
+                f"{name} = {count}: the stage was started {count} times, but it starts its processes itself. Give the "
+                "plain command, with MEA_PROCESSES and MEA_TORCHRUN (docs/cluster.md)."
+            )
+
+
 def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
     """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
 

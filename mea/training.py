@@ -6,25 +6,24 @@ import os
 import pickle
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import pandas as pd
 import torch
-from dvclive import Live
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from mea.chunks import BagShuffle, ChunkDataset, EpochShuffle
+from mea.curves import History, Progress, tabulate_curves
 from mea.errors import MeaError
-from mea.parallel import show_progress
+from mea.parallel import count_processes
+from mea.processes import BatchShare, check_processes, is_started_by_torchrun, list_devices, train_in_processes
 from mea.recipes import PLAIN, Recipe
-
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,28 @@ class _Loop(lightning.LightningModule):
         self.judged = judged  # number of each validation chunk's recording
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        share = _find_share(self.trainer.train_dataloader)
         # What drops out is decided by seed and step alone, so that a resumed training drops the same.
-        torch.manual_seed(self.schedule.seed * 1_000_003 + self.global_step)
+        torch.manual_seed(self.schedule.seed * 1_000_003 + self.global_step + share.rank * 2**48)
         chunks, targets = batch
         logits, bag = self.network(chunks), self.recipe.bag
         if bag:
             logits, targets = logits.unflatten(0, (-1, bag)).mean(1), targets[::bag]
-        return self._score(logits, targets, "train", self.recipe.smoothing)
+        smoothing = self.recipe.smoothing
+        loss = self._score(share.gather(logits, index), share.gather(targets, index), "train", smoothing)
+        if share.world == 1:
+            return loss
+        # The processes' gradients are averaged: weighted like this, that is the gradient of the whole batch's loss.
+        return cross_entropy(logits, targets, label_smoothing=smoothing) * (
+            share.count_own(index) * share.world / share.count(index)
+        )
 
-    def validation_step(self, batch: list[Tensor], _index: int) -> Tensor:
+    def validation_step(self, batch: list[Tensor], index: int) -> Tensor:
+        share = _find_share(self.trainer.val_dataloaders)
         chunks, targets = batch
-        logits = self.network(chunks)
+        logits = share.gather(self.network(chunks), index)
+        targets = share.gather(targets, index)
         if not self.recipe.bag:
             return self._score(logits, targets, "validation")
         self.seen.append((logits, targets))
@@ -100,6 +109,10 @@ class _Loop(lightning.LightningModule):
         return loss
 
 
+def _find_share(loader: Any) -> BatchShare:
+    return loader.batch_sampler
+
+
 def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     """Mean logits of each recording over its chunks, and its target; chunks of recording ``k`` have number ``k``."""
     count = int(numbers.max()) + 1
@@ -111,57 +124,6 @@ def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Te
 def find_rate(step: int, steps: int) -> float:
     """Share of the learning rate at a step: up over the first tenth of the training, then down along a cosine."""
     return min(1.0, (step + 1) / (0.1 * steps)) * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
-
-
-class _History(Callback):
-    """The curves so far and the best weights; both travel in the checkpoint, so that a resumed training has them."""
-
-    def __init__(self, live_folder: Path | None):
-        self.rows: list[list[float]] = []
-        self.best: dict[str, Tensor] = {}
-        self.live_folder = live_folder
-
-    def on_train_epoch_end(self, trainer, module) -> None:
-        row = [float(trainer.callback_metrics.get(name, math.nan)) for name in CURVES]
-        last_counts = "validation_loss" not in trainer.callback_metrics and math.isfinite(row[0])
-        if last_counts or row[2] < min((earlier[2] for earlier in self.rows), default=math.inf):
-            self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
-        self.rows.append(row)
-        if self.live_folder:
-            write_live(self.rows, self.live_folder)
-
-    def state_dict(self) -> dict:
-        return {"rows": self.rows, "best": self.best}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.rows, self.best = state["rows"], state["best"]
-
-
-class _Progress(Callback):
-    """One bar for all epochs of a fold: time left, and where the curves stand."""
-
-    def __init__(self, title: str, position: int, epochs: int):
-        self.title, self.position, self.epochs = title, position, epochs
-
-    def on_train_start(self, trainer, _module) -> None:
-        self.bar = show_progress(
-            total=trainer.num_training_batches * self.epochs,
-            initial=trainer.num_training_batches * trainer.current_epoch,
-            desc=self.title,
-            position=self.position if sys.stderr.isatty() else 0,
-            unit="batch",
-        )
-
-    def on_train_batch_end(self, *_args) -> None:
-        self.bar.update()
-
-    def on_train_epoch_end(self, trainer, _module) -> None:
-        side = "validation" if "validation_loss" in trainer.callback_metrics else "train"
-        loss, accuracy = (float(trainer.callback_metrics[f"{side}_{name}"]) for name in ("loss", "accuracy"))
-        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, {side} loss {loss:.3f}, {accuracy:.0%}")
-
-    def on_train_end(self, _trainer, _module) -> None:
-        self.bar.close()
 
 
 class _Patience(EarlyStopping):
@@ -202,7 +164,9 @@ def train_network(
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Train, and give the weights of the epoch with the lowest validation loss.
 
-    A training that was killed goes on from its last whole epoch, and ends with the same bits.
+    A training that was killed goes on from its last whole epoch, and ends with the same bits. With ``MEA_PROCESSES``
+    several processes share every batch; the result is the same up to rounding, save that networks which normalise by
+    the batch do so by each process's part of it on a CPU, and drop out others.
 
     Parameters
     ----------
@@ -226,24 +190,34 @@ def train_network(
     weights
         State of the network at its best epoch.
     curves
-        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy.
+        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy. How many
+        processes trained each epoch stands in ``curves.attrs["processes"]``.
 
     Raises
     ------
     MeaError
-        If the training diverged before its first epoch ended.
+        If the training diverged before its first epoch ended, or several processes cannot share it.
     """
+    units = max(1, schedule.batch_size // (recipe.bag or 1))
+    check_processes(choose_device(), units)
+    if count_processes() > 1 and not is_started_by_torchrun():
+        sides = {"network": network, "training": training, "validation": validation}
+        folders = {"checkpoint_folder": checkpoint_folder, "live_folder": live_folder}
+        rest = {"schedule": schedule, "title": title, "position": position, "recipe": recipe}
+        answer = train_in_processes({**sides, **folders, **rest}, checkpoint_folder)
+        return answer["weights"], tabulate_curves(answer["rows"], answer["processes"])
     _silence_lightning()
     keep_freed_memory()
-    history = _History(live_folder)
-    callbacks: list[Callback] = [history, _Progress(title, position, schedule.epochs)]
+    history = History(live_folder)
+    callbacks: list[Callback] = [history, Progress(title, position, schedule.epochs)]
     if validation:
         callbacks.append(_Patience("validation_loss", patience=schedule.patience, min_delta=schedule.min_gain))
     if checkpoint_folder:
         callbacks.append(_keep_checkpoint(checkpoint_folder))
     trainer = lightning.Trainer(
         accelerator=choose_device(),
-        devices=1,
+        **list_devices(choose_device()),
+        use_distributed_sampler=False,
         max_epochs=schedule.epochs,
         callbacks=callbacks,
         logger=False,
@@ -255,8 +229,8 @@ def train_network(
     )
     trainer.fit(
         _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings) if validation else None),
-        _load_training(training, schedule, recipe),
-        DataLoader(validation, schedule.batch_size) if validation else None,
+        _load_training(training, units, schedule, recipe),
+        _load_share(validation, SequentialSampler(validation), schedule.batch_size) if validation else None,
         ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
         weights_only=True,  # a checkpoint can hold numbers, never code
     )
@@ -264,15 +238,18 @@ def train_network(
         raise KeyboardInterrupt
     if not history.best:
         raise MeaError(f"{title}: no epoch gave a finite validation loss. Lower train.learning_rate.")
-    return history.best, tabulate_curves(history.rows)
+    return history.best, tabulate_curves(history.rows, history.processes)
 
 
-def _load_training(training: ChunkDataset, schedule: Schedule, recipe: Recipe) -> DataLoader:
+def _load_training(training: ChunkDataset, units: int, schedule: Schedule, recipe: Recipe) -> DataLoader:
     if not recipe.bag:
-        return DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed))
-    whole_bags = max(1, schedule.batch_size // recipe.bag) * recipe.bag
+        return _load_share(training, EpochShuffle(len(training), schedule.seed), units)
     bags = BagShuffle(training, recipe.bag, recipe.bags, recipe.varied, schedule.seed)
-    return DataLoader(training, whole_bags, sampler=bags)
+    return _load_share(training, bags, units, recipe.bag)
+
+
+def _load_share(dataset: ChunkDataset, sampler: Sampler, batch_size: int, unit: int = 1) -> DataLoader:
+    return DataLoader(dataset, batch_sampler=BatchShare(sampler, batch_size, unit))
 
 
 def _keep_checkpoint(folder: Path) -> ModelCheckpoint:
@@ -287,23 +264,6 @@ def _find_checkpoint(folder: Path) -> Path | None:
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
         return None
     return path
-
-
-def tabulate_curves(rows: Sequence[Sequence[float]]) -> pd.DataFrame:
-    """One row an epoch, the epoch counted from 1."""
-    table = pd.DataFrame(rows, columns=list(CURVES))
-    table.insert(0, "epoch", range(1, len(table) + 1))
-    return table
-
-
-def write_live(rows: Sequence[Sequence[float]], folder: Path) -> None:
-    """Write the curves so far as DVCLive does; ``dvc plots`` and the VS Code extension show them while they grow."""
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
-        for row in rows:
-            for name, value in zip(CURVES, row):
-                if not math.isnan(value):  # there was no validation
-                    live.log_metric(name, round(value, 6))
-            live.next_step()
 
 
 def keep_freed_memory() -> None:

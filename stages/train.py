@@ -63,13 +63,15 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
             shutil.rmtree(plots, ignore_errors=True)
             raise
         table, best = summarise_curves(decided["score"], curves)
-        save_classifier(describe_training(folder, jobs, decided))
+        classifier = describe_training(folder, jobs, decided)
+        save_classifier(classifier)
     counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
     save_figure(figure_chunks(counts), plots / "chunks.png")
     write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())  # DVC draws it, empty or not
     if best:
         save_figure(figure_curves(table), plots / "curves.png")
-    write_json(metrics, {"model": params.model, **best})
+    made = {"processes": classifier.facts["processes"]} if best else {}
+    write_json(metrics, {"model": params.model, **made, **best})
     report(f"{len(jobs)} models trained, one per fold: {out}")
 
 

@@ -24,6 +24,7 @@ from mea.classifier import (
     save_classifier,
 )
 from mea.command import run_command
+from mea.curves import CURVES
 from mea.decisions import NOT_EVALUATED, classify_source, decide, predict_recording
 from mea.errors import MeaError
 from mea.estimators import save_estimator
@@ -34,7 +35,6 @@ from mea.models.rate import build_estimator
 from mea.networks import fold_file, load_fold, save_fold
 from mea.splits import cut_chunks
 from mea.tables import read_table
-from mea.training import CURVES
 from mea.votes import average_chunks
 from stages.classify import Params, classify
 

@@ -157,7 +157,7 @@ def test_train_keeps_every_fold_and_its_baseline(done):
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
     metrics = read_json(done / "metrics/train.json")
-    assert metrics["model"] == "cnn_lstm" and list(metrics)[1:] == ["mean", "fold_0", "fold_1", "fold_2"]
+    assert metrics["model"] == "cnn_lstm" and list(metrics)[1:] == ["processes", "mean", "fold_0", "fold_1", "fold_2"]
     assert metrics["fold_1"]["epochs"] == 2
     curves = read_table(done / "plots/train/mean_curves.csv")
     losses = [metrics[f"fold_{fold}"]["validation_loss"] for fold in range(3)]

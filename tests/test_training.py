@@ -13,6 +13,7 @@ from closure import ROOT, find_closure
 from torch.nn.functional import cross_entropy
 
 from mea.chunks import ChunkDataset, EpochShuffle, View, load_recordings, measure_rates
+from mea.curves import CURVES
 from mea.errors import MeaError
 from mea.events import save_events
 from mea.fitting import fit_fold
@@ -21,7 +22,7 @@ from mea.members import CODE
 from mea.models.predecessor import CnnLstm
 from mea.networks import fold_file, load_fold
 from mea.splits import assign_folds, choose_validation, cut_chunks
-from mea.training import CURVES, Schedule, choose_device, train_network
+from mea.training import Schedule, choose_device, train_network
 
 pytestmark = pytest.mark.usefixtures("alone")
 
