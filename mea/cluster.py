@@ -82,6 +82,7 @@ def do_errand(parcel: bytes, environment: dict[str, str], expected: dict[str, st
     for name in [name for name in os.environ if name.startswith("MEA_") or name == ADDRESS]:
         del os.environ[name]
     os.environ.update(environment)
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # a nanny sees to the other libraries: a worker has one core
     with warnings.catch_warnings(record=True) as caught:
         work, item = cloudpickle.loads(parcel)
         result = work(item)
