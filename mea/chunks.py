@@ -1,6 +1,6 @@
 """Chunks of recordings as the network sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -126,6 +126,32 @@ class ChunkDataset(Dataset):
         else:
             chunk = self.view.vary(self.events[recording], start_s, stop_s, np.random.default_rng(seed))
         return torch.from_numpy(np.ascontiguousarray(chunk))
+
+
+class DescribedChunks(Dataset):
+    """Chunks as a describing network takes them in, each with the features it should name; kept in memory once made.
+
+    Parameters
+    ----------
+    chunks
+        As they are shown.
+    pool
+        What the network makes of (B, ...) chunks before anything is learned: tensors with one row a chunk.
+    targets
+        (n_chunks, n_features); NaN where one is undefined.
+    """
+
+    def __init__(self, chunks: ChunkDataset, pool: Callable[[Tensor], tuple[Tensor, ...]], targets: Tensor):
+        self.chunks, self.pool, self.targets = chunks, pool, targets
+        self.kept: dict[int, list[Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, number: int) -> tuple[list[Tensor], Tensor]:
+        if number not in self.kept:
+            self.kept[number] = [part[0] for part in self.pool(self.chunks[number][0][None])]
+        return self.kept[number], self.targets[number]
 
 
 class EpochShuffle(Sampler):

@@ -105,7 +105,7 @@ def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) 
     """Train each member, or take it from the cache, and give the mean of their learning curves, (epochs, 4)."""
     curves = []
     for member in members:
-        key = make_key({**_describe_job(job), "member": member.number}, CODE)
+        key = make_key({**describe_job(job), "member": member.number}, CODE)
         path = job.folder / member.file
         fetch_file(key, path, partial(_fit_member, job, member, events, key))
         curves.append(pd.DataFrame(load_fold(path)[1]))
@@ -137,7 +137,13 @@ def predict_members(job: FoldJob, members: list[Member], events: dict[str, Event
     return pd.concat([member.held for member in members]), np.concatenate(parts)
 
 
-def _describe_job(job: FoldJob) -> dict[str, Any]:
+def plan_schedule(train: dict[str, Any]) -> Schedule:
+    """What the parameters of the training say of its length and speed."""
+    return Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+
+
+def describe_job(job: FoldJob) -> dict[str, Any]:
+    """All that decides a fold's networks, beside the code: for the key of the cache."""
     return {
         "fold": job.fold,
         "chunks": hash_split(job.chunks),
@@ -152,7 +158,7 @@ def _describe_job(job: FoldJob) -> dict[str, Any]:
 
 def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], key: str, target: Path) -> None:
     train, model = job.train, find_network(job.train)
-    schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+    schedule = plan_schedule(train)
     schedule = replace(schedule, seed=schedule.seed + member.number)
     torch.manual_seed(schedule.seed)
     network = model.build_network(train, job.rows, job.cols, len(job.labels))

@@ -33,6 +33,9 @@ class Recipe:
     whole
         Further members that learn from the whole training side, to the end of the schedule: where batches are few, one
         more or less to learn from matters.
+    describes
+        Whether the network is taught no class, but the summary features of each chunk: :mod:`mea.describers`. What it
+        says is then judged as features are. Each chunk is seen once an epoch, to the end of the schedule.
     """
 
     bag: int = 0
@@ -44,6 +47,7 @@ class Recipe:
     cosine: bool = False
     members: bool = False
     whole: int = 0
+    describes: bool = False
 
 
 PLAIN = Recipe()

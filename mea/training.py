@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from mea.chunks import BagShuffle, ChunkDataset, EpochShuffle
+from mea.chunks import BagShuffle, ChunkDataset, DescribedChunks, EpochShuffle
 from mea.errors import MeaError
 from mea.parallel import show_progress
 from mea.recipes import PLAIN, Recipe
@@ -64,6 +64,10 @@ class _Loop(lightning.LightningModule):
         # What drops out is decided by seed and step alone, so that a resumed training drops the same.
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.global_step)
         chunks, targets = batch
+        if self.recipe.describes:
+            loss = measure_misses(self.network(chunks), targets)
+            self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+            return loss
         logits, bag = self.network(chunks), self.recipe.bag
         if bag:
             logits, targets = logits.unflatten(0, (-1, bag)).mean(1), targets[::bag]
@@ -98,6 +102,12 @@ class _Loop(lightning.LightningModule):
         for name, value in (("loss", loss), ("accuracy", accuracy)):
             self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
+
+
+def measure_misses(said: Tensor, targets: Tensor) -> Tensor:
+    """Mean square by which what is said of chunks, (B, n_features), misses the features that are defined."""
+    defined = ~targets.isnan()
+    return (said - targets)[defined].square().sum() / defined.sum().clamp(min=1)
 
 
 def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,8 +167,9 @@ class _Progress(Callback):
 
     def on_train_epoch_end(self, trainer, _module) -> None:
         side = "validation" if "validation_loss" in trainer.callback_metrics else "train"
-        loss, accuracy = (float(trainer.callback_metrics[f"{side}_{name}"]) for name in ("loss", "accuracy"))
-        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, {side} loss {loss:.3f}, {accuracy:.0%}")
+        loss, accuracy = (trainer.callback_metrics.get(f"{side}_{name}") for name in ("loss", "accuracy"))
+        said = f"epoch {trainer.current_epoch + 1}, {side} loss {float(loss):.3f}"
+        self.bar.set_postfix_str(said if accuracy is None else f"{said}, {float(accuracy):.0%}")
 
     def on_train_end(self, _trainer, _module) -> None:
         self.bar.close()
@@ -191,7 +202,7 @@ def choose_device() -> str:
 
 def train_network(
     network: nn.Module,
-    training: ChunkDataset,
+    training: ChunkDataset | DescribedChunks,
     validation: ChunkDataset | None,
     schedule: Schedule,
     checkpoint_folder: Path | None = None,
@@ -267,8 +278,8 @@ def train_network(
     return history.best, tabulate_curves(history.rows)
 
 
-def _load_training(training: ChunkDataset, schedule: Schedule, recipe: Recipe) -> DataLoader:
-    if not recipe.bag:
+def _load_training(training: ChunkDataset | DescribedChunks, schedule: Schedule, recipe: Recipe) -> DataLoader:
+    if isinstance(training, DescribedChunks) or not recipe.bag:
         return DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed))
     whole_bags = max(1, schedule.batch_size // recipe.bag) * recipe.bag
     bags = BagShuffle(training, recipe.bag, recipe.bags, recipe.varied, schedule.seed)
