@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from mea.augmentation import CROP, turn_grid, vary_trains
 from mea.errors import MeaError
 from mea.events import Events
 from mea.features.trains import Trains, cut_trains
@@ -71,15 +70,11 @@ class PopulationView:
         """
         return show_population(self._take(events, start_s, stop_s), int(self.bin_ms))
 
-    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
-        """(22, bins) float32 of a variation of the chunk: :func:`mea.augmentation.vary_trains`."""
-        return show_population(vary_trains(self._take(events, start_s, stop_s), generator), int(self.bin_ms))
-
     def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
         trains = cut_trains(events, start_s, stop_s)
-        if trains.count_bins(int(self.bin_ms)) * CROP < self.fewest:
+        if trains.count_bins(int(self.bin_ms)) < self.fewest:
             raise MeaError(
-                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest / CROP:g} bins of "
+                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest} bins of "
                 f"train.bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
             )
         return trains
@@ -93,12 +88,6 @@ class GridView(PopulationView):
         trains = self._take(events, start_s, stop_s)
         values = show_electrodes(trains, int(self.bin_ms))
         return place_electrodes(values, trains.row, trains.col, events.rows, events.cols)
-
-    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
-        """(12, rows, cols, bins) float32 of a variation of the chunk, on a grid mirrored and turned at random."""
-        trains = vary_trains(self._take(events, start_s, stop_s), generator)
-        row, col = turn_grid(trains.row, trains.col, events.rows, events.cols, generator)
-        return place_electrodes(show_electrodes(trains, int(self.bin_ms)), row, col, events.rows, events.cols)
 
 
 def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows: int, cols: int) -> np.ndarray:

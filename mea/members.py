@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mea.augmentation
 import mea.channels
 import mea.chunks
 import mea.events
@@ -38,7 +37,6 @@ from mea.votes import average_recordings
 
 CODE = (
     sys.modules[__name__],
-    mea.augmentation,
     mea.channels,
     mea.chunks,
     mea.events,

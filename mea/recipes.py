@@ -17,8 +17,6 @@ class Recipe:
         example is one chunk, and each is seen once an epoch.
     bags
         Examples an epoch, per training recording.
-    varied
-        Whether chunks drawn for training are varied (:mod:`mea.augmentation`).
     keep
         Whether chunks stay in memory as they are shown: a view that is costly to make and small to keep.
     weight_decay
@@ -40,7 +38,6 @@ class Recipe:
 
     bag: int = 0
     bags: float = 1.5
-    varied: bool = False
     keep: bool = False
     weight_decay: float = 0.0
     smoothing: float = 0.0

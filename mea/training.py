@@ -282,7 +282,7 @@ def _load_training(training: ChunkDataset | DescribedChunks, schedule: Schedule,
     if isinstance(training, DescribedChunks) or not recipe.bag:
         return DataLoader(training, schedule.batch_size, sampler=EpochShuffle(len(training), schedule.seed))
     whole_bags = max(1, schedule.batch_size // recipe.bag) * recipe.bag
-    bags = BagShuffle(training, recipe.bag, recipe.bags, recipe.varied, schedule.seed)
+    bags = BagShuffle(training, recipe.bag, recipe.bags, schedule.seed)
     return DataLoader(training, whole_bags, sampler=bags)
 
 
