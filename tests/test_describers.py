@@ -15,13 +15,16 @@ from mea.features import describe_piece, describe_stretches, list_features, list
 from mea.fitting import describe_first, fit_fold
 from mea.fold_models import DescriberModel
 from mea.folds import describe_training, plan_folds
+from mea.members import plan_schedule
 from mea.models import chooses_epoch, is_describer
-from mea.models.cnn_lstm import STATES, make_view, pool_chunk
+from mea.models.cnn_lstm import RECIPE, STATES, build_network, make_view, pool_chunk
 from mea.networks import fold_file, load_fold
 from mea.splits import assign_folds, cut_chunks
 from mea.tables import read_table
+from mea.training import train_network
 from mea.votes import summarise_chunks
 from tests.arrays import describe_events, make_events, plan_recordings, write_array
+from tests.test_training import assert_same
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -122,7 +125,7 @@ def test_labels_do_not_reach_the_network(lab):
 
 
 def test_held_out_recordings_do_not_reach_the_network(lab):
-    """Nor any judge: what is held out is replaced by silence, and nothing of the fold changes."""
+    """Nor any judge: what is held out is taken away, and nothing of the fold changes."""
     folder, chunks = lab
     job = plan(folder, folder / "array", chunks, "again")[0][0]
     training = chunks[chunks["fold"] != job.fold]
@@ -130,6 +133,38 @@ def test_held_out_recordings_do_not_reach_the_network(lab):
     for path in sorted((folder / "again").glob("fold_*")):
         if path.suffix != ".csv":
             assert path.read_bytes() == (folder / "folds" / path.name).read_bytes(), path.name
+
+
+class CutOff(DescribedChunks):
+    """Breaks down in the middle of an epoch, as a power cut would."""
+
+    left = 0
+
+    def __getitem__(self, number):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("power cut")
+        return super().__getitem__(number)
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(lab, tmp_path):
+    folder, chunks = lab
+    events = load_recordings(folder / "array", chunks["recording"].unique())
+    shown = ChunkDataset(chunks, events, make_view(TRAIN), LABELS)
+    targets = torch.from_numpy(scale_targets(measure_targets(chunks, events)))
+
+    def train(checkpoints, kind=DescribedChunks, seed=0):
+        torch.manual_seed(seed)
+        network = build_network(TRAIN, 12, 12, 2)
+        learned = kind(shown, pool_chunk, targets)
+        learned.left = len(chunks) + 3
+        return train_network(network, learned, None, plan_schedule(TRAIN), tmp_path / checkpoints, recipe=RECIPE)
+
+    whole = train("whole")
+    with pytest.raises(OSError, match="power cut"):
+        train("cut", CutOff)
+    assert_same(train("cut", seed=99), whole)
+    assert whole[1]["train_loss"].is_monotonic_decreasing and whole[1]["validation_loss"].isna().all()
 
 
 # --- what judges by it -----------------------------------------------------------------------------------------------
