@@ -22,6 +22,7 @@ import mea.models.predecessor
 import mea.models.tcn
 import mea.networks
 import mea.recipes
+import mea.silence
 import mea.splits
 import mea.training
 import mea.views
@@ -46,6 +47,7 @@ CODE = (
     mea.models.tcn,
     mea.networks,
     mea.recipes,
+    mea.silence,
     mea.splits,
     mea.training,
     mea.views,
