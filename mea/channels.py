@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from mea.augmentation import CROP, turn_grid, vary_trains
 from mea.errors import MeaError
 from mea.events import Events
 from mea.features.trains import Trains, cut_trains
 
-POPULATION_EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of intervals
-ELECTRODE_EDGES_MS = (10, 100, 1000)
+EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of intervals
 FINE_MS = 10  # electrodes with spikes in the same so many ms are active together
 SILENCE_S = 10.0  # longer silence is as long as that
 
@@ -27,10 +25,10 @@ POPULATION = [
     "filled",
     "together",
     "neighbours",
-    *(f"intervals_{k}" for k in range(len(POPULATION_EDGES_MS) + 1)),
-    *(f"electrodes_{k}" for k in range(len(POPULATION_EDGES_MS) + 1)),
+    *(f"intervals_{k}" for k in range(len(EDGES_MS) + 1)),
+    *(f"electrodes_{k}" for k in range(len(EDGES_MS) + 1)),
 ]
-ELECTRODE = ["log_count", "company", "silence", *(f"intervals_{k}" for k in range(len(ELECTRODE_EDGES_MS) + 1))]
+ELECTRODE = ["log_count", "company", "silence", *(f"intervals_{k}" for k in range(len(EDGES_MS) + 1))]
 
 
 @dataclass(frozen=True)
@@ -72,15 +70,11 @@ class PopulationView:
         """
         return show_population(self._take(events, start_s, stop_s), int(self.bin_ms))
 
-    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
-        """(22, bins) float32 of a variation of the chunk: :func:`mea.augmentation.vary_trains`."""
-        return show_population(vary_trains(self._take(events, start_s, stop_s), generator), int(self.bin_ms))
-
     def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
         trains = cut_trains(events, start_s, stop_s)
-        if trains.count_bins(int(self.bin_ms)) * CROP < self.fewest:
+        if trains.count_bins(int(self.bin_ms)) < self.fewest:
             raise MeaError(
-                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest / CROP:g} bins of "
+                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest} bins of "
                 f"train.bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
             )
         return trains
@@ -90,16 +84,10 @@ class GridView(PopulationView):
     """Each electrode in its place on the grid: :func:`show_electrodes`, and where there are electrodes."""
 
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
-        """(8, rows, cols, bins) float32; the last channel is 1 where there is an electrode."""
+        """(12, rows, cols, bins) float32; the last channel is 1 where there is an electrode."""
         trains = self._take(events, start_s, stop_s)
         values = show_electrodes(trains, int(self.bin_ms))
         return place_electrodes(values, trains.row, trains.col, events.rows, events.cols)
-
-    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
-        """(8, rows, cols, bins) float32 of a variation of the chunk, on a grid mirrored and turned at random."""
-        trains = vary_trains(self._take(events, start_s, stop_s), generator)
-        row, col = turn_grid(trains.row, trains.col, events.rows, events.cols, generator)
-        return place_electrodes(show_electrodes(trains, int(self.bin_ms)), row, col, events.rows, events.cols)
 
 
 def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows: int, cols: int) -> np.ndarray:
@@ -127,7 +115,7 @@ def show_population(trains: Trains, bin_ms: int) -> np.ndarray:
     """
     n, n_bins = trains.n_electrodes, trains.count_bins(bin_ms)
     fine = bin_ms // FINE_MS
-    edges = np.array(POPULATION_EDGES_MS) * trains.rate_hz // 1000
+    edges = np.array(EDGES_MS) * trains.rate_hz // 1000
     pairs = find_neighbours(trains.row, trains.col)
     bin_samples = bin_ms * trains.rate_hz / 1000
     counts = _count_population(trains.sample, trains.electrode, n, n_bins, fine, bin_samples, edges, pairs)
@@ -140,17 +128,17 @@ def show_population(trains: Trains, bin_ms: int) -> np.ndarray:
 
 
 def show_electrodes(trains: Trains, bin_ms: int) -> np.ndarray:
-    """(7, n, bins) float32, each electrode for itself; a rest shorter than a bin is dropped.
+    """(11, n, bins) float32, each electrode for itself; a rest shorter than a bin is dropped.
 
     In this order, each in every bin:
 
     - ``log_count``: log(1 + spikes);
     - ``company``: of all other electrodes, the share active in the same 10 ms as its spikes, mean over them;
     - ``silence``: log(1 + seconds since its last spike) at the bin's end, 0 to 1, which stands for 10 s and more;
-    - ``intervals_<k>``: log(1 + intervals) of each class of length, up to 10, 100, 1000 ms and longer.
+    - ``intervals_<k>``: log(1 + intervals) of each class of length, as for the population.
     """
     n_bins = trains.count_bins(bin_ms)
-    edges = np.array(ELECTRODE_EDGES_MS) * trains.rate_hz // 1000
+    edges = np.array(EDGES_MS) * trains.rate_hz // 1000
     bin_samples = bin_ms * trains.rate_hz / 1000
     longest = SILENCE_S * trains.rate_hz
     values = _count_electrodes(
@@ -158,7 +146,7 @@ def show_electrodes(trains: Trains, bin_ms: int) -> np.ndarray:
     )
     values[1] /= np.maximum(values[0], 1) * max(trains.n_electrodes - 1, 1)
     values[2] = np.log1p(values[2] / trains.rate_hz) / np.log1p(SILENCE_S)
-    for k in (0, 3, 4, 5, 6):
+    for k in (0, *range(3, len(values))):
         np.log1p(values[k], out=values[k])
     return values
 

@@ -1,6 +1,6 @@
 """Chunks of recordings as the network sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,10 +28,6 @@ class ChunkView(Protocol):
 
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
         """float32 array, time last."""
-        ...
-
-    def vary(self, events: Events, start_s: float, stop_s: float, generator: np.random.Generator) -> np.ndarray:
-        """The same of a variation of the chunk, for training."""
         ...
 
 
@@ -67,10 +63,6 @@ class View:
             values = values / np.float32(self.scale)
         return values[None]
 
-    def vary(self, events: Events, start_s: float, stop_s: float, _generator: np.random.Generator) -> np.ndarray:
-        """(1, rows, cols, time) float32: as it is, the predecessor varied nothing."""
-        return self.show(events, start_s, stop_s)
-
     def check(self, events: Events) -> None:
         """Raise when a recording cannot be shown this way.
 
@@ -89,8 +81,7 @@ class View:
 class ChunkDataset(Dataset):
     """The chunks of a table, with the number of their label; built from the events when asked for.
 
-    Asked for a number, it gives that chunk as it is; for (number, seed), a variation of it that the seed decides. With
-    ``keep``, chunks as they are stay in memory.
+    With ``keep``, they stay in memory.
     """
 
     def __init__(
@@ -111,21 +102,42 @@ class ChunkDataset(Dataset):
         """(n_chunks,) number of each chunk's recording, in the order of first appearance."""
         return np.array(pd.factorize(np.array([recording for recording, _, _ in self.rows]))[0])
 
-    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
-        number, seed = index if isinstance(index, tuple) else (index, None)
-        if self.kept is None or seed is not None:
-            return self._show(number, seed), self.targets[number]
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        if self.kept is None:
+            return self._show(number), self.targets[number]
         if number not in self.kept:
-            self.kept[number] = self._show(number, None)
+            self.kept[number] = self._show(number)
         return self.kept[number], self.targets[number]
 
-    def _show(self, number: int, seed: int | None) -> Tensor:
+    def _show(self, number: int) -> Tensor:
         recording, start_s, stop_s = self.rows[number]
-        if seed is None:
-            chunk = self.view.show(self.events[recording], start_s, stop_s)
-        else:
-            chunk = self.view.vary(self.events[recording], start_s, stop_s, np.random.default_rng(seed))
-        return torch.from_numpy(np.ascontiguousarray(chunk))
+        return torch.from_numpy(np.ascontiguousarray(self.view.show(self.events[recording], start_s, stop_s)))
+
+
+class DescribedChunks(Dataset):
+    """Chunks as a describing network takes them in, each with the features it should name; kept in memory once made.
+
+    Parameters
+    ----------
+    chunks
+        As they are shown.
+    pool
+        What the network makes of (B, ...) chunks before anything is learned: tensors with one row a chunk.
+    targets
+        (n_chunks, n_features); NaN where one is undefined.
+    """
+
+    def __init__(self, chunks: ChunkDataset, pool: Callable[[Tensor], tuple[Tensor, ...]], targets: Tensor):
+        self.chunks, self.pool, self.targets = chunks, pool, targets
+        self.kept: dict[int, list[Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, number: int) -> tuple[list[Tensor], Tensor]:
+        if number not in self.kept:
+            self.kept[number] = [part[0] for part in self.pool(self.chunks[number][0][None])]
+        return self.kept[number], self.targets[number]
 
 
 class EpochShuffle(Sampler):
@@ -159,19 +171,17 @@ class BagShuffle(Sampler):
         Chunks in a bag.
     bags
         In an epoch, per recording.
-    varied
-        Whether to ask for variations of the chunks.
     seed
         Of the drawing.
     """
 
-    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, varied: bool, seed: int):
+    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, seed: int):
         numbers = dataset.recordings
         self.chunks = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
         targets = np.array(dataset.targets)[[chunks[0] for chunks in self.chunks]]
         shares = 1 / np.bincount(targets)[targets]
         self.shares = shares / shares.sum()
-        self.bag, self.varied, self.seed, self.epoch = bag, varied, seed, 0
+        self.bag, self.seed, self.epoch = bag, seed, 0
         self.bags = max(1, round(bags * len(self.chunks)))
 
     def set_epoch(self, epoch: int) -> None:
@@ -185,9 +195,7 @@ class BagShuffle(Sampler):
         generator = np.random.default_rng([self.seed, self.epoch])
         for recording in generator.choice(len(self.chunks), self.bags, p=self.shares):
             own = self.chunks[recording]
-            for number in generator.choice(own, self.bag, replace=len(own) < self.bag):
-                seed = int(generator.integers(2**62))
-                yield (int(number), seed) if self.varied else int(number)
+            yield from generator.choice(own, self.bag, replace=len(own) < self.bag).tolist()
 
 
 def measure_rates(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

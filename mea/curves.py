@@ -61,8 +61,9 @@ class Progress(Callback):
 
     def on_train_epoch_end(self, trainer, _module) -> None:
         side = "validation" if "validation_loss" in trainer.callback_metrics else "train"
-        loss, accuracy = (float(trainer.callback_metrics[f"{side}_{name}"]) for name in ("loss", "accuracy"))
-        self.bar.set_postfix_str(f"epoch {trainer.current_epoch + 1}, {side} loss {loss:.3f}, {accuracy:.0%}")
+        loss, accuracy = (trainer.callback_metrics.get(f"{side}_{name}") for name in ("loss", "accuracy"))
+        said = f"epoch {trainer.current_epoch + 1}, {side} loss {float(loss):.3f}"
+        self.bar.set_postfix_str(said if accuracy is None else f"{said}, {float(accuracy):.0%}")
 
     def on_train_end(self, _trainer, _module) -> None:
         self.bar.close()

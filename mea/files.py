@@ -108,7 +108,7 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, onerror=unlock)
 
 
-def write_json(path: Path, values: dict[str, Any], digits: int = 9) -> None:
+def write_json(path: Path, values: dict[str, Any] | list[dict[str, Any]], digits: int = 9) -> None:
     """Write a metrics or description file: keys in the given order, ``undefined`` for NaN.
 
     Floats have 9 digits; 17 give each back to the bit.

@@ -1,9 +1,11 @@
 """Fit the model of one fold: choose the inner validation, train, keep."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,20 +14,21 @@ import torch
 from mea.chunks import load_recordings
 from mea.classifier import baseline_file, inner_file
 from mea.curves import tabulate_curves, write_live
+from mea.describers import fit_describer, measure_targets
 from mea.errors import MeaError
 from mea.estimators import save_estimator
 from mea.events import Events
 from mea.files import write_json
-from mea.fold_models import estimator_file, judge_file, save_judge, weights_file
+from mea.fold_models import estimator_file, judge_file, open_model, weights_file
 from mea.folds import FoldJob
 from mea.members import fit_members, plan_members, predict_members, split_inside
-from mea.models import ESTIMATORS, JUDGES, ensemble, rate
-from mea.models.machine import fit_judge
+from mea.models import ESTIMATORS, JUDGES, ensemble, find_network, is_describer, rate
+from mea.models.machine import fit_judge, save_judge
 from mea.parallel import count_processes, count_workers, run_parallel
 from mea.splits import IDENTITY, assign_inner_folds, group_recordings
 from mea.tables import write_table
 from mea.training import choose_device
-from mea.votes import add_predictions, vote_recordings
+from mea.votes import add_predictions, summarise_chunks, vote_recordings
 
 Curves = list[list[float]]  # (epochs, 4)
 
@@ -54,7 +57,11 @@ def _fit_model(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) 
     if name in ESTIMATORS:
         model = ESTIMATORS[name]
         _fit_estimator(model, job, training, events, job.folder / estimator_file(job.fold))
-        return (_fit_judge if name in JUDGES else _predict_inner_folds)(model, job, training, events), []
+        if name not in JUDGES:
+            return _predict_inner_folds(model, job, training, events), []
+        return _fit_judge(job, training, *model.describe_recordings(training, events)), []
+    if is_describer(job.train):
+        return _fit_describing(job, training, events), []
     members = plan_members(job, training)
     curves = fit_members(job, members, events)
     write_live(curves, job.live_folder)  # the same curves whether it was trained now, resumed or kept
@@ -84,19 +91,25 @@ def _fit_ensemble(job: FoldJob, training: pd.DataFrame, events: dict[str, Events
     return _select_columns(job, add_predictions(recordings, combined, job.labels)), curves
 
 
-def describe_first(model: str, chunks: pd.DataFrame, array: Path) -> None:
-    """Measure what an estimator sees of every recording, on all cores, so that the folds find it in the cache."""
-    names = ensemble.MEMBERS if model == "ensemble" else (model,)
-    parts = [(name, part, array) for name in names if name in ESTIMATORS for _, part in chunks.groupby("recording")]
+def describe_first(train: dict[str, Any], chunks: pd.DataFrame, array: Path) -> None:
+    """Measure what a model sees, or learns to name, of every recording, on all cores, so that the folds find it."""
+    names = ensemble.MEMBERS if train["model"] == "ensemble" else (train["model"],)
+    if is_describer(train):
+        describers: list[Callable] = [measure_targets]
+    else:
+        describers = [_find_describer(name) for name in names if name in ESTIMATORS]
+    parts = [(describe, part, array) for describe in describers for _, part in chunks.groupby("recording")]
     if parts:
         run_parallel(_describe_one, parts, "recordings described")
 
 
-def _describe_one(part: tuple[str, pd.DataFrame, Path]) -> None:
-    model, chunks, array = part
-    events = load_recordings(array, chunks["recording"].unique())
-    describe = JUDGES[model].describe_recordings if model in JUDGES else ESTIMATORS[model].describe_chunks
-    describe(chunks, events)
+def _find_describer(model: str) -> Callable:
+    return JUDGES[model].describe_recordings if model in JUDGES else ESTIMATORS[model].describe_chunks
+
+
+def _describe_one(part: tuple[Callable, pd.DataFrame, Path]) -> None:
+    describe, chunks, array = part
+    describe(chunks, load_recordings(array, chunks["recording"].unique()))
 
 
 def _fit_estimator(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events], path: Path):
@@ -120,9 +133,21 @@ def _predict_inner_folds(
     return _vote_inside(job, training, probabilities)
 
 
-def _fit_judge(model: ModuleType, job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
-    """Fit what judges whole recordings, and give those of the training side as judged without their group."""
-    names, values = model.describe_recordings(training, events)
+def _fit_describing(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
+    """Teach a network to describe chunks, and fit what judges chunks and recordings by its descriptions."""
+    fit_describer(job, training, events)
+    about = (job.labels, job.rows, job.cols)
+    described = open_model(job.folder, job.fold, job.train, *about).describe(training, events)
+    estimator = find_network(job.train).build_estimator(job.train["seed"])
+    save_estimator(job.folder / estimator_file(job.fold), estimator.fit(described, training["label"]))
+    return _fit_judge(job, training, *summarise_chunks(training, described))
+
+
+def _fit_judge(job: FoldJob, training: pd.DataFrame, names: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    """Fit what judges whole recordings, and give those of the training side as judged without their group.
+
+    ``values`` are (n, n_features) of the recordings ``names``, (n,).
+    """
     recordings = training.drop_duplicates("recording").set_index("recording").loc[names].reset_index()
     targets = recordings["label"].map(job.labels.index).to_numpy(int)
     cultures = group_recordings(recordings, "culture")

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mea.chunks import ChunkDataset
@@ -17,10 +15,10 @@ from mea.errors import MeaError
 from mea.estimators import load_estimator
 from mea.events import Events
 from mea.files import read_json
-from mea.models import ESTIMATORS, JUDGES, ensemble, find_network
-from mea.models.machine import Judge, judge_recordings
-from mea.networks import find_members, load_network, run_network
-from mea.votes import average_recordings
+from mea.models import ESTIMATORS, JUDGES, ensemble, find_network, is_describer
+from mea.models.machine import judge_recordings, load_judge
+from mea.networks import find_members, fold_file, load_network, run_network
+from mea.votes import average_recordings, summarise_chunks
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,16 @@ class JudgeModel(EstimatorModel):
 
     def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
         """(n_chunks, n_labels) what the machine says of each chunk's recording."""
-        names, values = JUDGES[self.train["model"]].describe_recordings(chunks, events)
+        names, values = self.describe_recordings(chunks, events)
         if without:  # what is undefined stands at the median of the training recordings
             for number, name in enumerate(names):
                 values[number, np.array(self._name_families(events[name].has_waveforms)) == without] = np.nan
         judged = judge_recordings(load_judge(self.folder / judge_file(self.fold)), values, len(self.labels))
         return judged[np.searchsorted(names, chunks["recording"].to_numpy(str))]
+
+    def describe_recordings(self, chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
+        """Names of the recordings (n,), sorted, and (n, n_features) what the machine decides by."""
+        return JUDGES[self.train["model"]].describe_recordings(chunks, events)
 
     def list_families(self, has_waveforms: bool) -> list[str]:
         """Families of its features, in the order of the features."""
@@ -122,6 +124,32 @@ class JudgeModel(EstimatorModel):
     def list_files(self) -> list[Path]:
         """The scikit-learn model's and the machine's."""
         return [*super().list_files(), self.folder / judge_file(self.fold)]
+
+
+class DescriberModel(JudgeModel):
+    """A network that describes chunks, and the same judges on its descriptions: :mod:`mea.describers`."""
+
+    def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features) states of the network's last layer, and the features that it names."""
+        path = self.folder / fold_file(self.fold)
+        network = load_network(path, self.train, self.rows, self.cols, len(self.labels))
+        return run_network(network.describe, show_chunks(self, chunks, events)).numpy()
+
+    def describe_recordings(self, chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
+        """Names of the recordings (n,), sorted, and (n, 2 * n_features) mean and spread over their chunks."""
+        return summarise_chunks(chunks, self.describe(chunks, events))
+
+    def list_families(self, has_waveforms: bool) -> list[str]:
+        """None: what it names is one description."""
+        return []
+
+    def find_obstacle(self, events: Events) -> str:
+        """A recording that cannot be shown to the network."""
+        return find_network_obstacle(self, events)
+
+    def list_files(self) -> list[Path]:
+        """The judges', and the network's."""
+        return [*super().list_files(), self.folder / fold_file(self.fold)]
 
 
 class NetworkModel(FoldModel):
@@ -146,18 +174,11 @@ class NetworkModel(FoldModel):
     def describe(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
         """(n_chunks, n_features) the input of its last layer; of several networks, that of the first."""
         network = self._load(find_members(self.folder, self.fold)[0])
-        return run_network(network.describe, self._show(chunks, events)).numpy()
+        return run_network(network.describe, show_chunks(self, chunks, events)).numpy()
 
     def find_obstacle(self, events: Events) -> str:
         """A grid it was not made for, or a recording that cannot be shown to it."""
-        network = find_network(self.train)
-        if not network.fits_grid((self.rows, self.cols), (events.rows, events.cols)):
-            return f"a grid of {events.rows} × {events.cols} does not fit the network"
-        try:
-            network.make_view(self.train).check(events)
-        except MeaError as error:
-            return str(error)
-        return ""
+        return find_network_obstacle(self, events)
 
     def list_files(self) -> list[Path]:
         """One a network."""
@@ -168,15 +189,29 @@ class NetworkModel(FoldModel):
         networks = [self._load(path) for path in self.list_files()]
         return run_network(  # each batch of chunks is shown once, to all of them
             lambda shown: torch.stack([network(shown).double() for network in networks]).mean(0),
-            self._show(chunks, events),
+            show_chunks(self, chunks, events),
         )
 
     def _load(self, path: Path) -> Any:
         return load_network(path, self.train, self.rows, self.cols, len(self.labels))
 
-    def _show(self, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
-        view = find_network(self.train).make_view(self.train)
-        return ChunkDataset(chunks.assign(label=self.labels[0]), events, view, self.labels)
+
+def show_chunks(model: FoldModel, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
+    """Chunks as a model's network sees them; it is told no label."""
+    view = find_network(model.train).make_view(model.train)
+    return ChunkDataset(chunks.assign(label=model.labels[0]), events, view, model.labels)
+
+
+def find_network_obstacle(model: FoldModel, events: Events) -> str:
+    """Why a model's network can say nothing of a recording, by its grid or its view; an empty string where it can."""
+    network = find_network(model.train)
+    if not network.fits_grid((model.rows, model.cols), (events.rows, events.cols)):
+        return f"a grid of {events.rows} × {events.cols} does not fit the network"
+    try:
+        network.make_view(model.train).check(events)
+    except MeaError as error:
+        return str(error)
+    return ""
 
 
 class EnsembleModel(FoldModel):
@@ -233,7 +268,7 @@ def open_model(folder: Path, fold: int, train: dict[str, Any], labels: list[str]
     elif name in ESTIMATORS:
         kind = JudgeModel if name in JUDGES else EstimatorModel
     else:
-        kind = NetworkModel
+        kind = DescriberModel if is_describer(train) else NetworkModel
     return kind(folder, fold, train, labels, rows, cols)
 
 
@@ -250,22 +285,3 @@ def estimator_file(fold: int) -> str:
 def judge_file(fold: int) -> str:
     """Name of the file of what one fold's model judges whole recordings by."""
     return f"fold_{fold}_judge.safetensors"
-
-
-def save_judge(path: Path, judge: Judge) -> None:
-    """Write what whole recordings are judged by."""
-    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in judge.items()}, path)
-
-
-def load_judge(path: Path) -> Judge:
-    """Read what :func:`save_judge` wrote.
-
-    Raises
-    ------
-    MeaError
-        If the file is missing or not readable.
-    """
-    try:
-        return {name: value.numpy() for name, value in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise MeaError(f"{path}: not readable as a fold's judge ({error}). Train it again: dvc repro train.") from None

@@ -16,7 +16,7 @@ from mea.classifier import Classifier
 from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import hash_file
-from mea.models import ESTIMATORS
+from mea.models import chooses_epoch
 from mea.networks import read_processes
 from mea.splits import hash_split
 from mea.training import choose_device
@@ -132,7 +132,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
     """The classifier that the fitted folds make, with all that is needed to classify a new recording."""
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
-    scored = job.train["validation"] == "scored" and job.train["model"] not in ESTIMATORS
+    scored = job.train["validation"] == "scored" and chooses_epoch(job.train)
     processes = read_processes(folder)  # more than one number where a training went on with others
     reasons = [split["warning"], "leaky: the epoch was chosen on the fold it is scored on" if scored else ""]
     return Classifier(

@@ -1,6 +1,5 @@
 """The networks of one fold: one, or one per inner fold and some more, with the recordings that chose their epochs."""
 
-import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mea.augmentation
 import mea.channels
 import mea.chunks
 import mea.curves
@@ -25,23 +23,21 @@ import mea.models.tcn
 import mea.networks
 import mea.processes
 import mea.recipes
+import mea.silence
 import mea.splits
 import mea.training
 import mea.views
-from mea.cache import fetch_file, find_cache, forget_file, make_key
 from mea.chunks import ChunkDataset
 from mea.events import Events
 from mea.folds import FoldJob
 from mea.models import find_network
-from mea.networks import fold_file, load_fold, load_network, load_processes, member_file, run_network, save_fold
-from mea.parallel import count_processes
+from mea.networks import fetch_network, fold_file, load_fold, load_network, member_file, run_network
 from mea.splits import assign_inner_folds, hash_split
 from mea.training import Schedule, choose_device, train_network
 from mea.votes import average_recordings
 
 CODE = (
     sys.modules[__name__],
-    mea.augmentation,
     mea.channels,
     mea.chunks,
     mea.curves,
@@ -53,6 +49,7 @@ CODE = (
     mea.networks,
     mea.processes,
     mea.recipes,
+    mea.silence,
     mea.splits,
     mea.training,
     mea.views,
@@ -110,13 +107,10 @@ def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) 
     """Train each member, or take it from the cache, and give the mean of their learning curves, (epochs, 4)."""
     curves = []
     for member in members:
-        values = {**_describe_job(job), "member": member.number}
-        key = make_key(values | {"processes": count_processes()}, CODE)
         path = job.folder / member.file
-        # The checkpoint's key leaves the processes out: others may go on with it. What they make is kept for nobody.
-        fetch_file(key, path, partial(_fit_member, job, member, events, make_key(values, CODE)))
-        if load_processes(path) != [count_processes()]:
-            forget_file(key, path.suffix)
+        fetch_network(
+            path, describe_job(job) | {"member": member.number}, CODE, partial(_fit_member, job, member, events)
+        )
         curves.append(pd.DataFrame(load_fold(path)[1]))
     return pd.concat(curves).groupby(level=0).mean().to_numpy().tolist()
 
@@ -146,7 +140,13 @@ def predict_members(job: FoldJob, members: list[Member], events: dict[str, Event
     return pd.concat([member.held for member in members]), np.concatenate(parts)
 
 
-def _describe_job(job: FoldJob) -> dict[str, Any]:
+def plan_schedule(train: dict[str, Any]) -> Schedule:
+    """What the parameters of the training say of its length and speed."""
+    return Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+
+
+def describe_job(job: FoldJob) -> dict[str, Any]:
+    """All that decides a fold's networks, beside the code: for the key of the cache."""
     return {
         "fold": job.fold,
         "chunks": hash_split(job.chunks),
@@ -159,27 +159,24 @@ def _describe_job(job: FoldJob) -> dict[str, Any]:
     }
 
 
-def _fit_member(job: FoldJob, member: Member, events: dict[str, Events], resume_key: str, target: Path) -> None:
+def _fit_member(
+    job: FoldJob, member: Member, events: dict[str, Events], checkpoint_folder: Path | None
+) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
     train, model = job.train, find_network(job.train)
-    schedule = Schedule(**{name: train[name] for name in Schedule.__dataclass_fields__})
+    schedule = plan_schedule(train)
     schedule = replace(schedule, seed=schedule.seed + member.number)
     torch.manual_seed(schedule.seed)
     network = model.build_network(train, job.rows, job.cols, len(job.labels))
     view, keep = model.make_view(train), model.RECIPE.keep
     sides = [ChunkDataset(part, events, view, job.labels, keep) for part in (member.learned, member.held)]
-    cache = find_cache()
-    checkpoints = cache / "checkpoints" / resume_key if cache else None
-    weights, curves = train_network(
+    return train_network(
         network,
         sides[0],
         sides[1] if len(sides[1]) else None,
         schedule,
-        checkpoint_folder=checkpoints,
+        checkpoint_folder=checkpoint_folder,
         live_folder=job.live_folder,
         title=f"fold {job.fold}" + (f", network {member.number}" if model.RECIPE.members else ""),
         position=job.fold,
         recipe=model.RECIPE,
     )
-    save_fold(target, weights, curves)
-    if checkpoints:
-        shutil.rmtree(checkpoints, ignore_errors=True)

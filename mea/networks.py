@@ -1,7 +1,9 @@
 """A fold's networks: their files, and what they say of chunks."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mea.cache import fetch_file, find_cache, forget_file, make_key
 from mea.chunks import ChunkDataset
 from mea.errors import MeaError
 from mea.models import find_network
+from mea.parallel import count_processes
 
 WEIGHTS = "network."  # prefix of the network's tensors in a file; its curves lie beside them
 
@@ -59,6 +63,35 @@ def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> N
     tensors["curves"] = torch.tensor(curves.drop(columns="epoch").to_numpy(np.float64)).contiguous()
     tensors["processes"] = torch.tensor(curves.attrs.get("processes", []), dtype=torch.int64)  # of each epoch
     save_file(tensors, path)
+
+
+def fetch_network(
+    path: Path,
+    values: dict[str, Any],
+    code: Iterable[ModuleType],
+    train: Callable[[Path | None], tuple[dict[str, Tensor], pd.DataFrame]],
+) -> None:
+    """Put a trained network at ``path``: from the cache, else made by ``train(checkpoint_folder)``.
+
+    Parameters
+    ----------
+    path
+        Of the network's file.
+    values, code
+        What decides it, as :func:`mea.cache.make_key` takes them.
+    train
+        Gives weights and curves; goes on from a checkpoint in its folder, where there is one.
+    """
+    code = tuple(code)
+    key = make_key(values | {"processes": count_processes()}, code)
+    # The checkpoints' key leaves the processes out: others may go on with them. What they make is kept for nobody.
+    cache = find_cache()
+    checkpoints = cache / "checkpoints" / make_key(values, code) if cache else None
+    fetch_file(key, path, lambda target: save_fold(target, *train(checkpoints)))
+    if checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    if load_processes(path) != [count_processes()]:
+        forget_file(key, path.suffix)
 
 
 def read_processes(folder: Path) -> list[int]:

@@ -17,8 +17,6 @@ class Recipe:
         example is one chunk, and each is seen once an epoch.
     bags
         Examples an epoch, per training recording.
-    varied
-        Whether chunks drawn for training are varied (:mod:`mea.augmentation`).
     keep
         Whether chunks stay in memory as they are shown: a view that is costly to make and small to keep.
     weight_decay
@@ -33,17 +31,20 @@ class Recipe:
     whole
         Further members that learn from the whole training side, to the end of the schedule: where batches are few, one
         more or less to learn from matters.
+    describes
+        Whether the network is taught no class, but the summary features of each chunk: :mod:`mea.describers`. What it
+        says is then judged as features are. Each chunk is seen once an epoch, to the end of the schedule.
     """
 
     bag: int = 0
     bags: float = 1.5
-    varied: bool = False
     keep: bool = False
     weight_decay: float = 0.0
     smoothing: float = 0.0
     cosine: bool = False
     members: bool = False
     whole: int = 0
+    describes: bool = False
 
 
 PLAIN = Recipe()

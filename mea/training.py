@@ -16,9 +16,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from mea.chunks import BagShuffle, ChunkDataset, EpochShuffle
+from mea.chunks import BagShuffle, ChunkDataset, DescribedChunks, EpochShuffle
 from mea.curves import History, Progress, tabulate_curves
 from mea.errors import MeaError
 from mea.parallel import count_processes
@@ -64,17 +64,16 @@ class _Loop(lightning.LightningModule):
         # What drops out is decided by seed and step alone, so that a resumed training drops the same.
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.global_step + share.rank * 2**48)
         chunks, targets = batch
-        logits, bag = self.network(chunks), self.recipe.bag
+        outputs, bag = self.network(chunks), self.recipe.bag
         if bag:
-            logits, targets = logits.unflatten(0, (-1, bag)).mean(1), targets[::bag]
-        smoothing = self.recipe.smoothing
-        loss = self._score(share.gather(logits, index), share.gather(targets, index), "train", smoothing)
+            outputs, targets = outputs.unflatten(0, (-1, bag)).mean(1), targets[::bag]
+        whole = share.gather(targets, index)
+        loss = self._score(share.gather(outputs, index), whole, "train", self.recipe.smoothing)
         if share.world == 1:
             return loss
         # The processes' gradients are averaged: weighted like this, that is the gradient of the whole batch's loss.
-        return cross_entropy(logits, targets, label_smoothing=smoothing) * (
-            share.count_own(index) * share.world / share.count(index)
-        )
+        own = self._count_terms(targets[: share.count_own(index)]) * share.world / max(1, self._count_terms(whole))
+        return self._measure(outputs, targets, self.recipe.smoothing) * own
 
     def validation_step(self, batch: list[Tensor], index: int) -> Tensor:
         share = _find_share(self.trainer.val_dataloaders)
@@ -101,16 +100,32 @@ class _Loop(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: find_rate(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _score(self, logits: Tensor, targets: Tensor, side: str, smoothing: float = 0.0) -> Tensor:
-        loss = cross_entropy(logits, targets, label_smoothing=smoothing)
-        accuracy = (logits.argmax(1) == targets).float().mean()
-        for name, value in (("loss", loss), ("accuracy", accuracy)):
+    def _score(self, outputs: Tensor, targets: Tensor, side: str, smoothing: float = 0.0) -> Tensor:
+        figures = {"loss": self._measure(outputs, targets, smoothing)}
+        if not self.recipe.describes:
+            figures["accuracy"] = (outputs.argmax(1) == targets).float().mean()
+        for name, value in figures.items():
             self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
-        return loss
+        return figures["loss"]
+
+    def _measure(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        if self.recipe.describes:
+            return measure_misses(outputs, targets)
+        return cross_entropy(outputs, targets, label_smoothing=smoothing)
+
+    def _count_terms(self, targets: Tensor) -> int:
+        """Of how many terms the loss is the mean."""
+        return int((~targets.isnan()).sum()) if self.recipe.describes else len(targets)
 
 
 def _find_share(loader: Any) -> BatchShare:
     return loader.batch_sampler
+
+
+def measure_misses(said: Tensor, targets: Tensor) -> Tensor:
+    """Mean square by which what is said of chunks, (B, n_features), misses the features that are defined."""
+    defined = ~targets.isnan()
+    return (said - targets)[defined].square().sum() / defined.sum().clamp(min=1)
 
 
 def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +168,7 @@ def choose_device() -> str:
 
 def train_network(
     network: nn.Module,
-    training: ChunkDataset,
+    training: ChunkDataset | DescribedChunks,
     validation: ChunkDataset | None,
     schedule: Schedule,
     checkpoint_folder: Path | None = None,
@@ -241,14 +256,16 @@ def train_network(
     return history.best, tabulate_curves(history.rows, history.processes)
 
 
-def _load_training(training: ChunkDataset, units: int, schedule: Schedule, recipe: Recipe) -> DataLoader:
-    if not recipe.bag:
+def _load_training(
+    training: ChunkDataset | DescribedChunks, units: int, schedule: Schedule, recipe: Recipe
+) -> DataLoader:
+    if isinstance(training, DescribedChunks) or not recipe.bag:
         return _load_share(training, EpochShuffle(len(training), schedule.seed), units)
-    bags = BagShuffle(training, recipe.bag, recipe.bags, recipe.varied, schedule.seed)
+    bags = BagShuffle(training, recipe.bag, recipe.bags, schedule.seed)
     return _load_share(training, bags, units, recipe.bag)
 
 
-def _load_share(dataset: ChunkDataset, sampler: Sampler, batch_size: int, unit: int = 1) -> DataLoader:
+def _load_share(dataset: Dataset, sampler: Sampler, batch_size: int, unit: int = 1) -> DataLoader:
     return DataLoader(dataset, batch_sampler=BatchShare(sampler, batch_size, unit))
 
 

@@ -43,3 +43,10 @@ def vote_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     table["fold"] = folds
     table = table.rename_axis("recording").reset_index()
     return add_predictions(table, probabilities.to_numpy(), labels)
+
+
+def summarise_chunks(chunks: pd.DataFrame, descriptions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names of the recordings (n,), sorted, and (n, 2 * n_values) mean and standard deviation over their chunks."""
+    groups = pd.DataFrame(descriptions).groupby(chunks["recording"].to_numpy(str), sort=True)
+    mean = groups.mean()
+    return mean.index.to_numpy(str), np.concatenate([mean.to_numpy(), groups.std(ddof=0).to_numpy()], axis=1)

@@ -54,7 +54,7 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
     decided = read_json(split / "split.json")
     decided["params"]["train"] = params.model_dump()
     with fresh_folder(out) as folder:
-        describe_first(params.model, chunks, array)
+        describe_first(decided["params"]["train"], chunks, array)
         jobs = plan_folds(chunks, decided, array, folder, plots / "live")
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         try:

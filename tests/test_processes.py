@@ -10,7 +10,7 @@ import torch
 from test_stages import array, run_stage  # noqa: F401 - a fixture
 from test_training import SCHEDULE, Interrupted, fit, lab, plan, sides, train  # noqa: F401 - fixtures
 
-from mea.chunks import EpochShuffle
+from mea.chunks import DescribedChunks, EpochShuffle
 from mea.command import run_command
 from mea.errors import MeaError
 from mea.files import read_json
@@ -57,6 +57,41 @@ def test_two_processes_share_bags_as_one_does(sides, monkeypatch):  # noqa: F811
     one = train_bags()
     monkeypatch.setenv("MEA_PROCESSES", "2")
     assert_alike(train_bags(), one)
+
+
+class Describer(torch.nn.Module):
+    """Takes chunks pooled to a list with one part."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = CnnLstm(12, 12, 5, "transpose")
+
+    def forward(self, parts):
+        return self.network(parts[0])
+
+
+def keep_whole(chunks):
+    return (chunks,)
+
+
+def test_two_processes_learn_to_describe_as_one_does(sides, monkeypatch):  # noqa: F811
+    """Features that are not defined for a chunk weigh nothing, in whichever process it is."""
+    shown = sides[0]
+    targets = torch.randn(len(shown), 5, generator=torch.Generator().manual_seed(0))
+    targets[::3, :4] = torch.nan
+
+    def train_describer():
+        torch.manual_seed(0)
+        described = DescribedChunks(shown, keep_whole, targets)
+        recipe = Recipe(describes=True)
+        schedule = replace(SCHEDULE, batch_size=UNEVEN)
+        return train_network(Describer(), described, None, schedule, recipe=recipe)
+
+    one = train_describer()
+    monkeypatch.setenv("MEA_PROCESSES", "2")
+    two = train_describer()
+    assert_alike((two[0], two[1][["train_loss"]]), (one[0], one[1][["train_loss"]]))
+    assert one[1]["train_loss"].iloc[-1] < one[1]["train_loss"].iloc[0]
 
 
 @pytest.mark.slow
@@ -114,7 +149,7 @@ def test_what_another_number_of_processes_began_is_kept_for_nobody(lab, monkeypa
         raise OSError("power cut")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
-        patch.setattr("mea.members.save_fold", fail)
+        patch.setattr("mea.networks.save_fold", fail)
         fit(lab, tmp_path / "out", epochs=1)
     monkeypatch.setenv("MEA_PROCESSES", "2")
     fit(lab, tmp_path / "out", epochs=1)

@@ -12,6 +12,7 @@ from arrays import describe_events, make_events, plan_recordings, write_array
 from closure import ROOT, find_closure
 from torch.nn.functional import cross_entropy
 
+from mea import describers
 from mea.chunks import ChunkDataset, EpochShuffle, View, load_recordings, measure_rates
 from mea.curves import CURVES
 from mea.errors import MeaError
@@ -423,10 +424,11 @@ def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     harmless |= {"classifier", "fitting"}  # which files are written
     baseline = {"models/rate", "models/ensemble", "estimators", "calibration", "intervals"}  # fitted anew every time
     imported = {path.removeprefix("mea/").removesuffix(".py") for path in find_closure(ROOT / "mea" / "fitting.py")}
-    keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in CODE}
+    keyed = {Path(module.__file__).relative_to(ROOT / "mea").with_suffix("").as_posix() for module in describers.CODE}
     so_are_these = ("descriptions", "features/", "models/features", "models/rocket", "models/machine", "models/support")
     estimators = {name for name in imported if name.startswith(so_are_these)} - keyed
     assert imported - harmless - baseline - estimators == keyed
+    assert set(CODE) < set(describers.CODE)  # what any network's key holds
 
 
 def test_device_is_named_and_checked(monkeypatch):

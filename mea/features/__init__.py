@@ -117,6 +117,11 @@ def list_lasting_features() -> list[str]:
     return [name for names in _name_lasting_families().values() for name in names]
 
 
+def list_targets() -> list[str]:
+    """Names of the features of a stretch that any recording has: none of waveforms, all that takes minutes to show."""
+    return list_features(has_waveforms=False) + list_lasting_features()
+
+
 def list_summaries(has_waveforms: bool) -> list[str]:
     """Names of what :func:`summarise_stretch` returns: ``whole_...``, ``mean_...``, ``spread_...``, ``lasting_...``."""
     summaries = [f"{over}_{name}" for over in OVER for name in list_features(has_waveforms)]

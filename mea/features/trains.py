@@ -113,20 +113,6 @@ def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
     return Trains(events.rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
-def slice_trains(trains: Trains, first: int, last: int) -> Trains:
-    """The samples first to last (excluded) of a stretch as a stretch of its own."""
-    low, high = np.searchsorted(trains.sample, (first, last))
-    return Trains(
-        rate_hz=trains.rate_hz,
-        n_samples=last - first,
-        row=trains.row,
-        col=trains.col,
-        sample=trains.sample[low:high] - first,
-        electrode=trains.electrode[low:high],
-        event=trains.event[low:high],
-    )
-
-
 def empty_trains() -> Trains:
     """A second of silence on four electrodes: what the features' names are read from."""
     none = np.zeros(0, np.int64)

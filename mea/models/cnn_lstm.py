@@ -1,94 +1,116 @@
-"""The project's network: convolutions over the grid, an LSTM over time, all seconds of a recording together.
+"""The project's network: it learns to say what happens on the array, and a recording is judged by what it says.
 
 It sees :func:`mea.channels.show_electrodes` of every electrode in its place: spikes, classes of intervals, silence and
-company in each bin, and where there are electrodes. Take it for pictures of what happens where on the array; it takes
-some times as long as ``tcn``. With ``train.network: predecessor``, the predecessor's network stands in its place
+company in each bin, and where there are electrodes. Recordings are many and batches few, so that a network taught the
+class learns the batches by heart. This one is taught no class: it learns to name the summary features of each chunk
+(:mod:`mea.describers`). What it says of a recording's chunks, and the states of its last layer, are then judged as with
+``features``, by :mod:`mea.models.machine`. Take it for a second opinion from pictures of the array, with chunks of
+a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's network stands in its place
 (:mod:`mea.models.predecessor`), to the bit.
 """
 
 from typing import Any
 
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from mea.channels import ELECTRODE, GridView
 from mea.chunks import ChunkView
+from mea.features import list_targets
 from mea.models.tcn import convolve_time, pool_time
 from mea.recipes import Recipe
 
 COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "intervals"))]
 CROWD = 2 * len(ELECTRODE) + len(COUNTS)
-CROWD_WIDTH = 32
-WIDTH = 8
+MAPS = 2 * len(ELECTRODE)
+CROWD_WIDTH, PLACES_WIDTH = 48, 32
 HIDDEN = 64
+STATES = 3 * HIDDEN + 4 * PLACES_WIDTH
 STEP = 8  # bins that make one step of the LSTM
-DROPOUT = 0.5
-UNPLACED = 0.5  # share of training chunks shown without their places: where things happen tells the recording
-RECIPE = Recipe(bag=4, bags=4, varied=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True, whole=2)
+DROPOUT = 0.1
+RECIPE = Recipe(weight_decay=0.01, cosine=True, describes=True)
 
 
 class GridLstm(nn.Module):
-    """(B, 8, rows, cols, time) → (B, n_labels) logits.
+    """A chunk, pooled by :func:`pool_chunk` → (B, n_features) what it says of it.
 
-    Two looks at the same chunk, joined in steps of eight bins: how the channels are distributed over the electrodes,
-    followed in time as in :class:`mea.models.tcn.Tcn`; and where on the grid what happens, each electrode described by
-    itself and then with its neighbours, which half of the training chunks do without. Only existing electrodes are
-    pooled, so that neither the size of the grid nor its missing corners can be seen. An LSTM follows the steps, and the
-    mean, the spread and the largest of its states decide.
+    Two looks at the same chunk: how the channels are distributed over the electrodes, followed over time by
+    convolutions and an LSTM, of whose states the mean, the spread and the largest are kept; and what each electrode
+    does all in all, by itself and then with its neighbours on the grid, of which mean and spread over the electrodes
+    are kept. Only existing electrodes are pooled, so that neither the size of the grid nor its missing corners can be
+    seen.
 
     Parameters
     ----------
-    n_labels
-        Number of classes.
+    n_features
+        Number of features it learns to name.
     """
 
-    def __init__(self, n_labels: int):
+    def __init__(self, n_features: int):
         super().__init__()
-        self.crowd = nn.Sequential(
-            nn.BatchNorm1d(CROWD, affine=False),
+        self.scale_crowd = nn.BatchNorm1d(CROWD, affine=False)  # what is common in the training recordings
+        self.follow = nn.Sequential(
             convolve_time(CROWD, CROWD_WIDTH, 5, stride=2),
             convolve_time(CROWD_WIDTH, CROWD_WIDTH, 5, stride=2),
             nn.AvgPool1d(STEP // 4),
         )
-        self.own = nn.Sequential(nn.Conv1d(len(ELECTRODE), WIDTH, STEP, STEP), nn.BatchNorm1d(WIDTH), nn.ReLU())
-        self.near = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.scale_crowd, self.scale_places = nn.BatchNorm1d(CROWD_WIDTH), nn.BatchNorm1d(2 * WIDTH)
-        self.lstm = nn.LSTM(CROWD_WIDTH + 2 * WIDTH, HIDDEN, batch_first=True)
+        self.lstm = nn.LSTM(CROWD_WIDTH, HIDDEN, batch_first=True)
+        self.scale_places = nn.BatchNorm1d(MAPS, affine=False)
+        self.own = nn.Linear(MAPS, PLACES_WIDTH)
+        self.near = nn.Conv2d(PLACES_WIDTH, PLACES_WIDTH, 3, padding=1)
+        self.scale_states = nn.BatchNorm1d(STATES, affine=False)
         self.dropout = nn.Dropout(DROPOUT)
-        self.head = nn.Linear(3 * HIDDEN, n_labels)
+        self.head = nn.Linear(STATES, n_features)
 
-    def forward(self, chunk: Tensor) -> Tensor:
-        """(B, 8, rows, cols, time) → (B, n_labels) logits."""
-        return self.head(self.dropout(self.describe(chunk)))
+    def forward(self, pooled: tuple[Tensor, Tensor]) -> Tensor:
+        """What :func:`pool_chunk` made of chunks → (B, n_features), standardised."""
+        return self.head(self.dropout(self._find_states(*pooled)))
 
     def describe(self, chunk: Tensor) -> Tensor:
-        """(B, 8, rows, cols, time) → (B, 192): what the head decides by."""
-        channels, there = chunk[:, :-1], chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
-        crowd = self.scale_crowd(self.crowd(pool_electrodes(channels, there)))  # (B, 32, steps)
-        places = self.scale_places(self._look_around(channels, there))  # (B, 16, steps)
-        if self.training:
-            places = places * (torch.rand(len(places), 1, 1, device=places.device) >= UNPLACED)
-        steps = min(crowd.shape[2], places.shape[2])  # they round a rest of bins differently
-        joined = torch.cat([crowd[..., :steps], places[..., :steps]], 1)
-        states, _ = self.lstm(joined.transpose(1, 2))  # (B, steps, 64)
-        return pool_time(states.transpose(1, 2))
+        """(B, 12, rows, cols, time) → (B, 320 + n_features): the states it decides by, and what it says."""
+        states = self._find_states(*pool_chunk(chunk))
+        return torch.cat([states, self.head(states)], 1)
 
-    def _look_around(self, channels: Tensor, there: Tensor) -> Tensor:
-        """(B, 7, rows, cols, time) → (B, 16, steps): mean and largest over the neighbourhoods."""
+    def _find_states(self, crowd: Tensor, places: Tensor) -> Tensor:
+        steps = self.follow(self.scale_crowd(crowd))  # (B, 48, steps)
+        over_time, _ = self.lstm(steps.transpose(1, 2))  # (B, steps, 64)
+        looks = [pool_time(over_time.transpose(1, 2)), self._look_around(places[:, :-1], places[:, -1])]
+        return self.scale_states(torch.cat(looks, 1))
+
+    def _look_around(self, maps: Tensor, there: Tensor) -> Tensor:
+        """(B, 22, rows, cols) → (B, 128): mean and spread over the electrodes, by themselves and with neighbours."""
         places = there.nonzero(as_tuple=True)
-        own = self.own(channels.permute(0, 2, 3, 1, 4)[places])  # (electrodes of all chunks, 8, steps)
-        steps = own.shape[2]
-        grid = own.new_zeros(*there.shape, WIDTH, steps).index_put(places, own)
-        maps = grid.permute(0, 4, 3, 1, 2).flatten(0, 1)  # (B * steps, 8, rows, cols)
-        mask = there[:, None, None].expand(-1, steps, -1, -1, -1).flatten(0, 1)  # (B * steps, 1, rows, cols)
-        maps = convolve_partly(self.near, maps, mask)
-        mean = maps.sum((2, 3)) / mask.sum((2, 3))
-        return torch.cat([mean, maps.amax((2, 3))], 1).unflatten(0, (-1, steps)).transpose(1, 2)
+        own = self.own(self.scale_places(maps.permute(0, 2, 3, 1)[places])).relu()  # (electrodes of all chunks, 32)
+        grid = own.new_zeros(*there.shape, PLACES_WIDTH).index_put(places, own).permute(0, 3, 1, 2)
+        mask = there[:, None]
+        near = convolve_partly(self.near, grid, mask)
+        return torch.cat([part for look in (grid, near) for part in pool_places(look, mask)], 1)
+
+
+def pool_chunk(chunk: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 12, rows, cols, time) → (B, 31, time) and (B, 23, rows, cols): the crowd over time, and the places.
+
+    The places are described by mean and standard deviation over time of each channel; the last channel says again where
+    there is an electrode. Nothing here is learned, so that training chunks are pooled once.
+    """
+    channels, there = chunk[:, :-1], chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
+    over_time = [channels.mean(4), channels.std(4, correction=0)]
+    return pool_electrodes(channels, there), torch.cat([*over_time, there[:, None]], 1)
+
+
+def pool_places(maps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, c, rows, cols) → twice (B, c): mean and standard deviation over existing places; maps are 0 elsewhere."""
+    count = mask.sum((2, 3))
+    mean = maps.sum((2, 3)) / count
+    return mean, ((maps**2).sum((2, 3)) / count - mean**2).clamp(min=1e-6).sqrt()
 
 
 def pool_electrodes(channels: Tensor, there: Tensor) -> Tensor:
-    """(B, 7, rows, cols, time) → (B, 19, time): how each channel is distributed over existing electrodes.
+    """(B, 11, rows, cols, time) → (B, 31, time): how each channel is distributed over existing electrodes.
 
     Mean and standard deviation of each, and for spikes and classes of intervals the share of electrodes with any.
     """
@@ -115,11 +137,19 @@ def make_view(train: dict[str, Any]) -> ChunkView:
     return GridView(train["bin_ms"], STEP)
 
 
-def build_network(_train: dict[str, Any], _rows: int, _cols: int, n_labels: int) -> nn.Module:
-    """With fresh weights."""
-    return GridLstm(n_labels)
+def build_network(_train: dict[str, Any], _rows: int, _cols: int, _n_labels: int) -> nn.Module:
+    """With fresh weights; it knows of no labels."""
+    return GridLstm(len(list_targets()))
 
 
 def fits_grid(_own: tuple[int, int], _other: tuple[int, int]) -> bool:
     """Whether a network for one grid, (rows, cols), takes recordings of another: always."""
     return True
+
+
+def build_estimator(seed: int) -> Pipeline:
+    """Logistic regression on descriptions of chunks, as with ``features`` a cautious one; classes count alike."""
+    return make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000, random_state=seed),
+    )

@@ -7,13 +7,18 @@ too. What is kept are plain arrays.
 
 from dataclasses import fields
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
+from mea.errors import MeaError
 from mea.models.support import (
     Machine,
     Strengths,
@@ -161,3 +166,22 @@ def share_odds(odds: np.ndarray, n_labels: int) -> np.ndarray:
         return np.stack([1 - second, second], axis=1)
     shares = expit(odds)
     return shares / np.maximum(shares.sum(1, keepdims=True), 1e-12)
+
+
+def save_judge(path: Path, judge: Judge) -> None:
+    """Write what whole recordings are judged by."""
+    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in judge.items()}, path)
+
+
+def load_judge(path: Path) -> Judge:
+    """Read what :func:`save_judge` wrote.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or not readable.
+    """
+    try:
+        return {name: value.numpy() for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise MeaError(f"{path}: not readable as a fold's judge ({error}). Train it again: dvc repro train.") from None

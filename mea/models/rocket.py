@@ -19,7 +19,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, one_hot
 
-import mea.augmentation
 import mea.channels
 from mea.cache import fetch_array, make_key
 from mea.channels import POPULATION, PopulationView
@@ -29,7 +28,7 @@ BIN_MS = 100
 GROUPS, KERNELS, LENGTH = 8, 8, 9  # kernels of a group compete; each group has a channel or two of its own
 DILATIONS = (1, 2, 4, 8, 16, 32)  # bins between a kernel's weights: kernels of 0.9 to 26 s
 SEED = 0  # of the kernels, the same for every training, so that features can be kept
-CODE = (sys.modules[__name__], mea.channels, mea.augmentation)
+CODE = (sys.modules[__name__], mea.channels)
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
