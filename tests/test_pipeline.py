@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 
 from mea.plots_page import VEGA_LITE
 
-STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify")
-RESULTS = ("data", "metrics", "models", "plots")
+STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify", "report")
+RESULTS = ("data", "metrics", "models", "plots", "report")
 PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 
 
