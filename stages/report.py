@@ -45,6 +45,9 @@ def write_report(
 ) -> None:
     """Read, draw, explain, compare; write both pages."""
     results = read_results(scores, pictures, model, h5, unzip)
+    comparison = ""
+    if params.compare != NO_COMPARISON:
+        comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
     threshold = read_spike_threshold(array)
     drawn = (threshold, params.spikes, pictures / "array")
@@ -54,9 +57,6 @@ def write_report(
     ]
     doubtful = choose_doubtful(results.recordings, params.explain)
     drivers = explain_calls(load_classifier(model), doubtful, array, split)
-    comparison = ""
-    if params.compare != NO_COMPARISON:
-        comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     with fresh_folder(out) as folder:
         page = render_report(results, details, drivers, params.spikes, comparison)
         (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")

@@ -104,6 +104,17 @@ def test_exp_show_lists_params_and_metrics(lab, chunky):
     assert [rows[name]["metrics/evaluate.json:leaky"] for name in ("workspace", chunky)] == ["0", "1"]
 
 
+def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
+    given = ("--set", f"report.compare={chunky}", "--set", "report.explain=0", "--out", "compared")
+    lab.run("python", "-m", "stages.report", *given)
+    page = (lab.folder / "compared" / "index.html").read_text(encoding="utf-8")
+    assert f"A: {chunky} (" in page and "DIFFERENT SPLITS: A was split by chunk, B by batch." in page
+    assert "Compared with another version" not in (lab.folder / "report" / "index.html").read_text(encoding="utf-8")
+    shutil.rmtree(lab.folder / "compared")
+    said = lab.run("python", "-m", "stages.report", "--set", "report.compare=nothing_like_it", status=1)
+    assert "report: nothing_like_it: no such commit, branch, tag or DVC experiment" in said
+
+
 def test_plots_diff_draws_both_without_internet(lab, chunky):
     lab.run("python", "-m", "mea.plots_page")
     said = lab.run("dvc", "plots", "diff", "HEAD", chunky)
