@@ -43,7 +43,7 @@ def write_report(
     unzip: Path,
     out: Path,
 ) -> None:
-    """Read, draw, explain, compare; write both pages."""
+    """Read, compare, draw, explain; write both pages."""
     results = read_results(scores, pictures, model, h5, unzip)
     comparison = ""
     if params.compare != NO_COMPARISON:

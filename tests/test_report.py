@@ -468,7 +468,7 @@ def test_flags_say_what_is_odd():
     assert [word for word, _ in list_flags(line, "a gap")] == ["wrong", "unsure", "ruled out", "note"]
     fine = line | {"predicted": "a", "threshold": 0.5, "labels_possible": "a|b"}
     assert list_flags(fine, "") == []
-    assert "sure enough; no recording was" in list_flags(fine | {"threshold": ""}, "")[0][1]
+    assert "no confidence that is enough" in list_flags(fine | {"threshold": ""}, "")[0][1]
 
 
 def test_markdown_runs_nothing_and_loads_nothing():

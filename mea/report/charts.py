@@ -18,6 +18,7 @@ from mea.report.results import Results
 LINES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot", "5px,2px")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 GREY = "#767676"
+MOST_MARKED = 60  # points of a line that have a marker each
 LEVELS = ("recording", "chunk")
 VALIDATION = {
     "inner": "recordings held out inside the training side",
@@ -86,7 +87,8 @@ def draw_calibration(results: Results, level: str) -> Chart:
 def draw_risk(results: Results) -> Chart:
     """Errors when only the surest recordings are called."""
     table, target = results.curves["risk_coverage"], 100 * results.card["confidence"]["target_error"]
-    line = _draw_line(100 * table["coverage"], 100 * table["risk"], "recordings", 0, mode="lines+markers")
+    mode = "lines+markers" if len(table) <= MOST_MARKED else "lines"
+    line = _draw_line(100 * table["coverage"], 100 * table["risk"], "recordings", 0, mode=mode)
     line |= {"text": [f"{kept} called, {wrong} wrong" for kept, wrong in zip(table["kept"], table["wrong"])]}
     line["hovertemplate"] = "%{text}: %{y:.1f} %<extra></extra>"
     accepted = _draw_line([0, 100], [target, target], "accepted error", 1, mode="lines")

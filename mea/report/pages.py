@@ -20,6 +20,7 @@ from mea.rules import read_sets
 from mea.scores import count_confusion
 
 HERE = Path(__file__).parent
+MOST_GROUPS = 20  # of batches or cultures that stand open
 MOST_COLOURS = 7  # classes that have a colour of their own
 
 
@@ -53,6 +54,7 @@ def render_report(
         charts=[_tell_chart(chart) for chart in draw_scores(results)],
         learning=[_tell_chart(chart) for chart in draw_learning(results)],
         groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
+        most_groups=MOST_GROUPS,
         folds=sorted({row.fold for row in rows}),
         rows=rows,
         strip=(STRIP_WIDTH, STRIP_HEIGHT),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from mea.report.results import Results
@@ -76,8 +77,12 @@ def list_flags(line: dict, notes: str) -> list[tuple[str, str]]:
         flags.append(("wrong", f"It is {line['label']}, and was called {line['predicted']}."))
     threshold = pd.to_numeric(line["threshold"], errors="coerce")
     if not line["confidence"] >= threshold:  # NaN: nothing is sure enough
-        least = f"{threshold:.1%} sure" if threshold == threshold else "sure enough; no recording was"
-        flags.append(("unsure", f"A new recording like it would be refused: it is not {least}."))
+        why = (
+            "its fold learned no confidence that is enough"
+            if np.isnan(threshold)
+            else f"it is not {threshold:.1%} sure"
+        )
+        flags.append(("unsure", f"A new recording like it would be refused: {why}."))
     if not read_sets(pd.Series([str(line["labels_possible"])]), [line["label"]]).all():
         flags.append(("ruled out", "Its own label was ruled out by its prediction set."))
     return [*flags, *([("note", notes)] if notes else [])]
