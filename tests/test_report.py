@@ -229,14 +229,14 @@ def test_every_curve_is_drawn(page):
 def test_a_click_on_a_head_sorts_and_another_turns_it_round(lab, open_page):
     page, predictions = open_page("index.html"), read_table(lab / "metrics/evaluate/predictions.csv")
     detail = open_row(page, "r04")
-    head = page.locator("th", has_text="confidence")
+    head = page.locator("thead th", has_text="confidence")
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
     rising = predictions.sort_values("confidence", kind="stable")["recording"].tolist()
     assert names_shown(page) == rising
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "descending" and names_shown(page) == rising[::-1]
-    page.locator("th", has_text="recording").get_by_role("button").click()
+    page.locator("thead th", has_text="recording").get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "none" and names_shown(page) == sorted(rising)
     above = detail.evaluate("detail => detail.previousElementSibling.querySelector('.open').innerText")
     assert above.startswith("r04"), "what a row holds goes with it"
@@ -265,7 +265,7 @@ def test_a_row_opens_and_closes_by_click_and_by_key(open_page):
     assert button.get_attribute("aria-expanded") == "true" and detail.is_visible()
     button.click()
     assert button.get_attribute("aria-expanded") == "false" and not detail.is_visible()
-    page.locator("th", has_text="batch, culture").get_by_role("button").focus()
+    page.locator("thead th", has_text="batch, culture").get_by_role("button").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement === document.querySelector('tr.row .open')")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -416,6 +416,26 @@ def test_a_missing_input_names_the_command_that_makes_it(lab, place, stage):
             run_stage("report", lab)
     finally:
         aside.rename(lab / place)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "lacking"),
+    [
+        ("evaluate/chunks.csv", "evaluate", "r03"),
+        ("evaluate/predictions.csv", "evaluate", "p_a"),
+        ("classify.csv", "classify", "p_a"),
+    ],
+)
+def test_results_of_two_runs_are_told_apart(changed, name, stage, lacking):
+    table = read_table(changed / "metrics" / name)
+    if lacking.startswith("p_"):
+        table = table.drop(columns=lacking)
+    else:
+        table = table[~table["recording"].str.startswith(lacking)]
+    table.to_csv(changed / "metrics" / name, index=False)
+    rule = rf"report: {name.split('/')[-1]} of the stage {stage} lacks .{lacking}.*not of one run.*dvc repro {stage}"
+    with pytest.raises(SystemExit, match=rule):
+        run_stage("report", changed)
 
 
 def test_a_file_that_is_there_is_found(tmp_path):

@@ -79,9 +79,9 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     Raises
     ------
     MeaError
-        If one is missing, with the command that makes it.
+        If one is missing, with the command that makes it, or they are not of one run.
     """
-    return Results(
+    results = Results(
         figures=_read(read_json, metrics / "evaluate.json", "evaluate"),
         recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
         chunks=_read(read_table, metrics / "evaluate" / "chunks.csv", "evaluate"),
@@ -95,6 +95,27 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
         manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
         curves=_read_curves(plots / "train", "train") | _read_curves(plots / "evaluate", "evaluate"),
     )
+    _check_one_run(results)
+    return results
+
+
+def _check_one_run(results: Results) -> None:
+    """Files of two runs, or of two models, do not fit together: say which."""
+    catalogue, recordings = results.catalogue, set(results.recordings["recording"])
+    files = set(catalogue.loc[catalogue["recording"].isin(recordings), "file"])
+    columns = {f"p_{label}" for label in results.labels}
+    for name, stage, missing in (
+        ("chunks.csv", "evaluate", recordings - set(results.chunks["recording"])),
+        ("catalogue.csv", "h5", recordings - set(catalogue["recording"])),
+        ("manifest.csv", "unzip", files - set(results.manifest["file"])),
+        ("predictions.csv", "evaluate", columns - set(results.recordings)),
+        ("classify.csv", "classify", columns - set(results.classified)),
+    ):
+        if missing:
+            raise MeaError(
+                f"{name} of the stage {stage} lacks {min(missing)!r}, which the rest of the results has: they are not "
+                f"of one run. Bring them up to date: dvc repro {stage}."
+            )
 
 
 def read_spike_threshold(array: Path) -> float:
