@@ -33,7 +33,7 @@ from mea.report.results import find_file
 from mea.report.rows import STRIP_HEIGHT, list_flags, trace_strip
 from mea.tables import read_table
 
-HOSTILE = '"><script>window.bad=1</script><img src=x onerror="window.bad=1">'
+HOSTILE = 'z"><b>&lt;</b><script>window.bad=1</script><img src=x onerror="window.bad=1">'
 RECORDINGS = 12
 LARGEST_PAGE = 10_000_000  # bytes
 FAST = (
@@ -221,6 +221,7 @@ def test_the_confusion_counts_every_call(lab, page, level, table):
 def test_every_curve_is_drawn(page):
     charts = page.locator(".chart[data-figure]")
     names = {chart.get_attribute("id") for chart in charts.all()}
+    assert page.locator("#roc-recording .legendtext").all_text_contents() == ["chance", HOSTILE], "no markup"
     expected = {f"{kind}-{level}" for kind in ("roc", "calibration") for level in ("recording", "chunk")}
     assert names == expected | {"risk", "learning-loss", "learning-accuracy"}
     assert page.locator(".chart[data-figure] .main-svg .trace").count() >= charts.count()
@@ -291,6 +292,7 @@ def test_a_row_holds_everything_of_its_recording(lab, page):
 
 def test_a_recording_without_pictures_says_so(page):
     detail = open_row(page, "r11")
+    assert detail.locator(".legendtext").first.text_content() == f"called {HOSTILE}"
     assert "the array stage draws a few recordings only" in detail.locator(".note").inner_text()
 
 
@@ -384,13 +386,16 @@ def test_without_new_recordings_the_page_says_what_to_do(changed, open_page):
 
 def test_warnings_stand_before_every_figure(changed, open_page):
     metrics = changed / "metrics/evaluate.json"
-    figures = read_json(metrics) | {"leaky": 1, "warning": f"leaky: split by chunk; {HOSTILE}"}
+    split = read_json(changed / "metrics/split.json") | {"warning": f"of one moment; twice {HOSTILE}; leaky: by chunk"}
+    figures = read_json(metrics) | {"leaky": 1, "warning": f"{split['warning']}; confounded: by length"}
     metrics.write_text(json.dumps(figures), encoding="utf-8")
+    (changed / "metrics/split.json").write_text(json.dumps(split), encoding="utf-8")
     run_stage("report", changed, "report.explain=0")
     for name in ("index.html", "new.html"):
         page = open_page(name)
         assert "not honest figures" in page.locator(".warnings").inner_text()
-        assert page.locator(".warnings li").all_inner_texts()[:2] == ["leaky: split by chunk", HOSTILE]
+        expected = [f"of one moment; twice {HOSTILE}", "leaky: by chunk", "confounded: by length"]
+        assert page.locator(".warnings li").all_inner_texts() == expected
         follows = page.evaluate("document.querySelector('.warnings').compareDocumentPosition(headline) & 4")
         assert follows, "the headline stands below"
         if name == "index.html":

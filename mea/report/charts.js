@@ -22,6 +22,10 @@ function drawChart(place, figure) {
   return Plotly.newPlot(place, figure.data, layout, CONFIG);
 }
 
+function escapeTags(text) { // Plotly reads tags in its texts
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
 function decode(text, kind) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return Array.from(new kind(bytes.buffer));
@@ -96,18 +100,18 @@ function addTraces(parent, traces) {
 function addVotes(parent, votes) {
   const own = (right) => votes.percent.map((value, index) => (votes.right[index] === right ? value : null));
   const mark = (right, name, symbol, colour) => ({
-    x: votes.middle_s, y: own(right), mode: "markers", name, text: votes.predicted,
+    x: votes.middle_s, y: own(right), mode: "markers", name, text: votes.predicted.map(escapeTags),
     marker: { symbol, size: 8, color: colour }, hovertemplate: "%{x:.1f} s: %{y:.1f} %, called %{text}<extra></extra>",
   });
   const data = [
     { x: votes.middle_s, y: votes.percent, mode: "lines", line: { color: GREY, width: 1 }, showlegend: false, hoverinfo: "skip" },
-    mark(true, `called ${votes.label}`, "circle", BLUE), mark(false, "called otherwise", "x", ORANGE),
+    mark(true, `called ${escapeTags(votes.label)}`, "circle", BLUE), mark(false, "called otherwise", "x", ORANGE),
   ];
   const layout = {
     xaxis: { title: { text: "time (s)" } },
-    yaxis: { title: { text: `probability of ${votes.label} (%)` }, range: [-4, 104] },
+    yaxis: { title: { text: "probability of its label (%)" }, range: [-4, 104] },
   };
-  const words = `How probable its own label was, chunk by chunk, by the model that had not seen it.`;
+  const words = `How probable its label, ${votes.label}, was chunk by chunk, by the model that had not seen it.`;
   addChart(parent, "wide", "Votes of its chunks", words, { data, layout });
 }
 

@@ -3,6 +3,7 @@
 Series differ in colour, line and marker together, so that they can be told apart on paper without colours.
 """
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def draw_roc(results: Results, level: str) -> Chart:
     data = [_draw_line([0, 100], [0, 100], "chance", 0, color=GREY, dash="dot", mode="lines")]
     for series, (label, rows) in enumerate(table.groupby("label", sort=False)):
         sides = 100 * rows["false_positive_rate"], 100 * rows["true_positive_rate"]
-        data.append(_draw_line(*sides, str(label), series, mode="lines"))
+        data.append(_draw_line(*sides, html.escape(str(label), quote=False), series, mode="lines"))  # Plotly reads tags
     words = f"Area under the curve of {level}s: {area}; 0.5 is chance, 1 is perfect."
     layout = _make_layout("false positive rate (%)", "true positive rate (%)", [-2, 102], [-2, 102])
     return Chart(f"roc-{level}", f"ROC, {level}s", words, data, layout)

@@ -10,16 +10,18 @@ from markupsafe import Markup
 from mea.report.results import Results
 
 LOWEST_HEADING = 6
+NEXT_WARNING = re.compile("; (?=leaky: |confounded: )")  # a warning itself may hold semicolons
 
 
 def list_warnings(results: Results) -> list[str]:
     """What a reader must know before any figure; empty where there is nothing."""
-    texts = [results.figures["warning"], results.split["warning"]]
-    doubts = [doubt for text in texts for doubt in text.split("; ") if doubt]
+    split = results.split["warning"]
+    rest = results.figures["warning"].removeprefix(split).removeprefix("; ")
+    doubts = [doubt for text in (split, rest) for doubt in NEXT_WARNING.split(text) if doubt]
     count = len(list_set_aside(results))
     if count:
         doubts.append(f"{count} recordings were set aside and are in no figure: see Provenance")
-    return list(dict.fromkeys(doubts))
+    return doubts
 
 
 def list_set_aside(results: Results) -> list[tuple[str, str, str]]:
