@@ -15,7 +15,7 @@ from mea.events import load_events
 from mea.files import fresh_folder
 from mea.parallel import show_progress
 from mea.params import StageParams
-from mea.report.details import describe_recording
+from mea.report.details import describe_recording, share_spikes
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_results, read_spike_threshold
@@ -27,7 +27,9 @@ NO_COMPARISON = "none"
 class Params(StageParams):
     """What the report holds beside the results."""
 
-    spikes: int = Field(ge=1, description="most spikes of a recording that are drawn; more make the page larger")
+    spikes: int = Field(
+        ge=1, description="most spikes of a recording that are drawn; fewer where there are over 120 recordings"
+    )
     explain: int = Field(ge=0, description="of how many recordings it is asked what drove the call; the doubtful first")
     compare: str = Field(min_length=1, description="commit, tag or experiment the results are compared with; or none")
 
@@ -50,7 +52,8 @@ def write_report(
         comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
     threshold = read_spike_threshold(array)
-    drawn = (threshold, params.spikes, pictures / "array")
+    most = share_spikes(params.spikes, len(names))
+    drawn = (threshold, most, pictures / "array")
     details = [
         describe_recording(results, load_events(array / f"{name}.npz"), *drawn)
         for name in show_progress(names, desc="report")
@@ -58,7 +61,7 @@ def write_report(
     doubtful = choose_doubtful(results.recordings, params.explain)
     drivers = explain_calls(load_classifier(model), doubtful, array, split)
     with fresh_folder(out) as folder:
-        page = render_report(results, details, drivers, params.spikes, comparison)
+        page = render_report(results, details, drivers, most, comparison)
         (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
         (folder / "new.html").write_text(render_new(results), encoding="utf-8", newline="\n")
     report(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")

@@ -26,7 +26,7 @@ from mea.command import run_command
 from mea.errors import MeaError
 from mea.files import read_json
 from mea.report.charts import to_list
-from mea.report.details import cut_cleaned, encode, pick_spikes
+from mea.report.details import MOST_ON_PAGE, draw_traces, encode, pick_spikes, share_spikes
 from mea.report.drivers import choose_doubtful, describe_evidence
 from mea.report.provenance import render_markdown
 from mea.report.results import find_file
@@ -464,9 +464,15 @@ def test_spikes_are_picked_evenly_and_keep_their_place():
     assert pick_spikes(events, 10**6)["drawn"] == len(events)
 
 
+def test_many_recordings_share_what_a_page_can_hold():
+    assert share_spikes(5000, 24) == 5000
+    assert share_spikes(5000, 370) * 370 <= MOST_ON_PAGE < (share_spikes(5000, 370) + 1) * 370
+    assert share_spikes(5000, 10**7) == 1
+
+
 def test_a_cleaned_trace_is_the_array_with_its_zeros_left_out():
     events = make_events(spikes_per_s=20, duration_s=1)
-    for trace in cut_cleaned(events):
+    for trace in draw_traces(events):
         samples = np.frombuffer(base64.b64decode(trace["samples"]), "<u4")
         values = np.frombuffer(base64.b64decode(trace["tenths_uv"]), "<i4") / 10
         first = round(trace["start_s"] * events.rate_hz)
@@ -476,7 +482,7 @@ def test_a_cleaned_trace_is_the_array_with_its_zeros_left_out():
         np.testing.assert_allclose(drawn, whole, atol=0.051)
         peaks = np.frombuffer(base64.b64decode(trace["peaks"]), "<u4")
         assert len(peaks) and set(peaks) <= set(samples)
-    assert cut_cleaned(make_events(waveforms=False)) == [] == cut_cleaned(make_events(spikes_per_s=0))
+    assert draw_traces(make_events(waveforms=False)) == [] == draw_traces(make_events(spikes_per_s=0))
 
 
 def test_a_strip_has_a_lane_for_every_call():

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.cleaning import measure_noise, place_on_grid
+from mea.cleaning import cut_cleaned, find_busiest, measure_noise, place_on_grid
 from mea.events import Events
 from mea.report.charts import to_list
 from mea.report.results import Results
 
-LONGEST_SHOWN_S = 0.25  # of the cleaned traces, as the array stage draws them
+MOST_ON_PAGE = 600_000  # spikes: what keeps a page of hundreds of recordings under 10 MB
 TICKS = 65_535  # a spike's time is one of so many, from the recording's start to its end
 PICTURES = {  # of the array stage: (size on the page, words)
     "traces": ("wide", "Traces before and after cleaning, with the detected peaks, as the array stage drew them"),
@@ -45,7 +45,7 @@ def describe_recording(
         "facts": list_facts(results, events),
         "raster": pick_spikes(events, most_spikes),
         "maps": draw_maps(events, threshold),
-        "traces": cut_cleaned(events),
+        "traces": draw_traces(events),
         "votes": list_votes(results, events.recording),
         "pictures": embed_pictures(plots, events.recording),
     }
@@ -65,6 +65,11 @@ def list_facts(results: Results, events: Events) -> list[tuple[str, str]]:
         ("electrodes", f"{events.n_electrodes} on a grid of {events.rows} × {events.cols}"),
         ("spikes", f"{len(events)}, {events.rates_hz.mean():.3g} per second and electrode"),
     ]
+
+
+def share_spikes(most: int, recordings: int) -> int:
+    """How many spikes of each recording are drawn: at most ``most``, and fewer where there are many recordings."""
+    return max(1, min(most, MOST_ON_PAGE // max(1, recordings)))
 
 
 def pick_spikes(events: Events, most: int) -> dict[str, Any]:
@@ -95,23 +100,16 @@ def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
     ]
 
 
-def cut_cleaned(events: Events) -> list[dict[str, Any]]:
+def draw_traces(events: Events) -> list[dict[str, Any]]:
     """The two busiest electrodes in their busiest quarter of a second, after cleaning, with the peaks found.
 
     Empty for a recording of spike times. What a trace is before cleaning stands in the rig's file alone.
     """
     if not events.has_waveforms or not len(events):
         return []
-    chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
-    width = min(round(LONGEST_SHOWN_S * events.rate_hz), events.n_samples)
-    peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
-    first = int(np.bincount(np.concatenate(peaks) // width).argmax()) * width
-    last = min(first + width, events.n_samples)
-    signals = events.dense(first, last)[events.row[chosen], events.col[chosen]]
-    return [
-        _keep_spikes(signal, found[(found >= first) & (found < last)] - first, first, events, electrode)
-        for signal, found, electrode in zip(signals, peaks, chosen)
-    ]
+    chosen, first, last = find_busiest(events)
+    cut = zip(chosen, *cut_cleaned(events, chosen, first, last))
+    return [_keep_spikes(signal, peaks, first, events, electrode) for electrode, signal, peaks in cut]
 
 
 def _keep_spikes(signal: np.ndarray, peaks: np.ndarray, first: int, events: Events, electrode: int) -> dict[str, Any]:
