@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
-	python -m mea.headline metrics/evaluate.json metrics/classify.csv plots models/classifier
+	python -m mea.headline metrics/evaluate.json metrics/classify.csv report/index.html plots models/classifier
 
 test: $(INSTALLED)  ## the tests, in under 10 minutes on 2 cores
 	python -m pytest -q -n 2 --dist loadfile -m "not slow"

@@ -189,6 +189,25 @@ def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
     return [recording for _, _, recording in sorted(ranked)[:most]]
 
 
+def find_busiest(events: Events) -> tuple[np.ndarray, int, int]:
+    """The two electrodes with most events, and their busiest quarter of a second: first sample, and the one after it.
+
+    Looked for in quarters of a second that follow each other; of equals the first.
+    """
+    chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
+    width = min(round(SHOWN_S * events.rate_hz), events.n_samples)
+    peaks = events.peak_sample[np.isin(events.electrode, chosen)]
+    first = int(np.bincount(peaks // width, minlength=1).argmax()) * width
+    return chosen, first, min(first + width, events.n_samples)
+
+
+def cut_cleaned(events: Events, chosen: np.ndarray, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Some electrodes' cleaned samples first to last, last excluded, in µV, and where their peaks are in these."""
+    peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
+    signals_uv = events.dense(first, last)[events.row[chosen], events.col[chosen]]
+    return signals_uv, [found[(found >= first) & (found < last)] - first for found in peaks]
+
+
 def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Cleaning) -> dict[str, Any]:
     """The two busiest electrodes in their busiest quarter of a second, before and after cleaning.
 
@@ -207,17 +226,14 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         raw_uv and cleaned_uv (2, samples), peaks, rate_hz, threshold_uv, titles and start_s, as
         :func:`mea.plots.recordings.figure_traces` takes them.
     """
-    chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
+    chosen, first, last = find_busiest(events)
     counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning)
-    width = min(round(SHOWN_S * events.rate_hz), events.n_samples)
-    peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
-    first = int(np.bincount(np.concatenate(peaks) // width, minlength=1).argmax()) * width
-    last = min(first + width, events.n_samples)
+    cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
     zero, volts = source.zero[:, None], source.volts_per_count[:, None]
     return {
         "raw_uv": (counts[:, first:last].astype(np.int64) - zero) * volts * 1e6,
-        "cleaned_uv": events.dense(first, last)[events.row[chosen], events.col[chosen]],
-        "peaks": [found[(found >= first) & (found < last)] - first for found in peaks],
+        "cleaned_uv": cleaned_uv,
+        "peaks": peaks,
         "rate_hz": events.rate_hz,
         "threshold_uv": events.threshold_uv[chosen],
         "titles": [f"electrode {name}" for name in source.names],

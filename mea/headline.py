@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from mea.command import end_plainly
 from mea.errors import MeaError
@@ -28,23 +29,13 @@ def describe_results(metrics: Path, classified: Path) -> str:
         if not path.is_file():
             raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
     figures = read_json(metrics)
-    recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
-    lines = [
-        f"{recording['count']} recordings, each called by a model that never saw its group:",
-        f"  accuracy            {_show_share(recording)}, AUC {_show_number(recording['roc_auc'])}",
-        f"  by chunk            {_show_share(chunk)}",
-        f"  firing rate alone   {_show_share(baseline['rate'])}",
-        f"  metadata alone      {_show(baseline['metadata']['accuracy'])}",
-        f"  majority class      {_show(baseline['majority']['accuracy'])}",
-        f"  chance              p = {_show_number(figures['permutation']['p_value'])}, labels permuted between groups "
-        f"(at least about {_show_number(figures['permutation']['smallest_p'])})",
-        f"  split by chunk      would have shown {_show(figures['optimism']['chunk_split_accuracy'])} of chunks, not "
-        f"{_show(figures['optimism']['honest_accuracy'])} (linear probe on the same features)",
-    ]
-    if figures["warning"] and not figures["leaky"]:
-        lines.append(f"  WARNING: {figures['warning']}")
+    count = figures["recording"]["count"]
+    lines = [f"  {name:<20}{value}" for name, value in list_figures(figures)]
     if figures["leaky"]:
-        lines[0] = f"{recording['count']} recordings. NOT AN HONEST FIGURE: {figures['warning']}"
+        lines.insert(0, f"{count} recordings. NOT AN HONEST FIGURE: {figures['warning']}")
+    else:
+        lines.insert(0, f"{count} recordings, each called by a model that never saw its group:")
+        lines += [f"  WARNING: {figures['warning']}"] * bool(figures["warning"])
     table = read_table(classified)
     if len(table):
         counts = table["decision"].value_counts()
@@ -52,15 +43,74 @@ def describe_results(metrics: Path, classified: Path) -> str:
     return "\n".join(lines)
 
 
-def _show_number(value: float | str) -> str:
+def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures to look at first, as (name, value in words).
+
+    Parameters
+    ----------
+    figures
+        What the evaluate stage measured, as in its metrics file.
+    """
+    recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
+    permutation, optimism = figures["permutation"], figures["optimism"]
+    return [
+        ("accuracy", f"{show_scores(recording)}, AUC {show_number(recording['roc_auc'])}"),
+        ("by chunk", show_scores(chunk)),
+        ("firing rate alone", show_scores(baseline["rate"])),
+        ("metadata alone", show_share(baseline["metadata"]["accuracy"])),
+        ("majority class", show_share(baseline["majority"]["accuracy"])),
+        (
+            "chance",
+            f"p = {show_number(permutation['p_value'])}, labels permuted between groups "
+            f"(at least about {show_number(permutation['smallest_p'])})",
+        ),
+        (
+            "split by chunk",
+            f"would have shown {show_share(optimism['chunk_split_accuracy'])} of chunks, not "
+            f"{show_share(optimism['honest_accuracy'])} (linear probe on the same features)",
+        ),
+    ]
+
+
+def describe_accuracy(figures: dict[str, Any], level: str, confidence_level: float) -> str:
+    """The accuracy and its interval in one sentence of plain words.
+
+    Parameters
+    ----------
+    figures
+        What the evaluate stage measured.
+    level
+        What was held out whole: ``batch``, ``culture``, ``recording`` or ``chunk``.
+    confidence_level
+        Of the interval, 0 to 1.
+    """
+    scores = figures["recording"]
+    of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were given their right class"
+    if figures["leaky"]:
+        return f"{of}, but this is not an honest figure: {figures['warning']}."
+    seen = "it" if level == "recording" else f"its {level}"
+    told = f"{of}, each by a model that had never seen {seen}"
+    if scores["accuracy_low"] == "undefined":
+        return f"{told}; there is a single group, so nobody can say how far this would hold for others."
+    low, high = (show_share(scores[f"accuracy_{side}"]) for side in ("low", "high"))
+    return (
+        f"{told}; for other recordings of this kind, anything from {low} to {high} is compatible with that "
+        f"({100 * confidence_level:.4g} % interval)."
+    )
+
+
+def show_number(value: float | str) -> str:
+    """A number with three digits; ``undefined`` stays as it is."""
     return value if isinstance(value, str) else f"{value:.3g}"
 
 
-def _show(share: float | str) -> str:
+def show_share(share: float | str) -> str:
+    """A share in percent; ``undefined`` stays as it is."""
     return share if isinstance(share, str) else f"{share:.1%}"
 
 
-def _show_share(scores: dict) -> str:
+def show_scores(scores: dict[str, Any]) -> str:
+    """An accuracy with its interval."""
     if scores["accuracy_low"] == "undefined":
         return f"{scores['accuracy']:.1%} (a single group: no interval)"
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("mea", "stages")
+PAGES = (".css", ".html", ".js")  # what a package may hold beside its code, and reads
 
 
 def list_imports(path: Path, root: Path = ROOT) -> set[str]:
@@ -28,10 +29,12 @@ def list_imports(path: Path, root: Path = ROOT) -> set[str]:
 
 
 def find_files(name: str, root: Path = ROOT) -> set[Path]:
-    """Files that run when ``name`` is imported: the ``__init__.py`` of every package on the way, and the module."""
+    """Files of an import: the ``__init__.py`` of every package on the way with the pages beside it, and the module."""
     parts = name.split(".")
     ways = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-    return {file for way in ways for file in (way / "__init__.py", way.with_suffix(".py")) if file.is_file()}
+    pages = [file for way in ways for file in way.glob("*.*") if file.suffix in PAGES]
+    files = [file for way in ways for file in (way / "__init__.py", way.with_suffix(".py"), *pages)]
+    return {file for file in files if file.is_file()}
 
 
 def find_closure(script: Path, root: Path = ROOT) -> set[str]:
@@ -41,6 +44,8 @@ def find_closure(script: Path, root: Path = ROOT) -> set[str]:
     while waiting:
         path = waiting.pop()
         known.add(path)
+        if path.suffix in PAGES:
+            continue
         waiting |= {file for name in list_imports(path, root) for file in find_files(name, root)} - known
     return {path.relative_to(root).as_posix() for path in known}
 

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 
 from mea.plots_page import VEGA_LITE
 
-STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify")
-RESULTS = ("data", "metrics", "models", "plots")
+STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify", "report")
+RESULTS = ("data", "metrics", "models", "plots", "report")
 PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 
 
@@ -102,6 +102,17 @@ def test_exp_show_lists_params_and_metrics(lab, chunky):
     rows = {row["Experiment"] or row["rev"]: row for row in table}
     assert rows[chunky]["split.by"] == "chunk" and rows["workspace"]["split.by"] == "auto"
     assert [rows[name]["metrics/evaluate.json:leaky"] for name in ("workspace", chunky)] == ["0", "1"]
+
+
+def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
+    given = ("--set", f"report.compare={chunky}", "--set", "report.explain=0", "--out", "compared")
+    lab.run("python", "-m", "stages.report", *given)
+    page = (lab.folder / "compared" / "index.html").read_text(encoding="utf-8")
+    assert f"A: {chunky} (" in page and "DIFFERENT SPLITS: A was split by chunk, B by batch." in page
+    assert "Compared with another version" not in (lab.folder / "report" / "index.html").read_text(encoding="utf-8")
+    shutil.rmtree(lab.folder / "compared")
+    said = lab.run("python", "-m", "stages.report", "--set", "report.compare=nothing_like_it", status=1)
+    assert "report: nothing_like_it: no such commit, branch, tag or DVC experiment" in said
 
 
 def test_plots_diff_draws_both_without_internet(lab, chunky):

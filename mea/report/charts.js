@@ -1,0 +1,147 @@
+"use strict";
+// Curves are drawn when the page opens; what a row holds, when it is opened.
+const INK = "#1c2126", BLUE = "#0072B2", ORANGE = "#D55E00", GREY = "#767676";
+const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 12, color: INK };
+const CONFIG = {
+  displaylogo: false, scrollZoom: false,
+  modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
+};
+
+function readJson(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
+
+function drawChart(place, figure) {
+  const axis = { gridcolor: "#e3e7ea", zeroline: false, linecolor: INK, ticks: "outside", automargin: true };
+  const layout = {
+    font: FONT, margin: { l: 52, r: 12, t: 8, b: 44 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
+    width: place.clientWidth, height: place.clientHeight, hovermode: "closest",
+    legend: { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 11 } },
+    ...figure.layout, xaxis: { ...axis, ...figure.layout.xaxis }, yaxis: { ...axis, ...figure.layout.yaxis },
+  };
+  return Plotly.newPlot(place, figure.data, layout, CONFIG);
+}
+
+function escapeTags(text) { // Plotly reads tags in its texts
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function decode(text, kind) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return Array.from(new kind(bytes.buffer));
+}
+
+function addChart(parent, size, title, words, figure) {
+  const frame = make("figure");
+  const place = make("div", undefined, `chart ${size}`);
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", `${title}. ${words}`);
+  frame.append(make("h3", title), place, make("figcaption", words));
+  parent.append(frame);
+  drawChart(place, figure);
+}
+
+function addRaster(parent, raster) {
+  const times = decode(raster.times, Uint16Array).map((tick) => tick / raster.ticks * raster.duration_s);
+  const data = [{
+    x: times, y: decode(raster.electrodes, Uint16Array), mode: "markers",
+    marker: { symbol: "line-ns-open", size: 5, color: INK, line: { width: 1 } },
+    hovertemplate: "electrode %{y}, %{x:.3f} s<extra></extra>",
+  }];
+  const layout = {
+    xaxis: { title: { text: "time (s)" }, range: [0, raster.duration_s] },
+    yaxis: { title: { text: "electrode (number)" }, range: [raster.n_electrodes - 0.5, -0.5] },
+  };
+  const words = raster.drawn < raster.spikes
+    ? `${raster.drawn} of ${raster.spikes} spikes drawn, evenly picked in the order of time.`
+    : `All ${raster.spikes} spikes.`;
+  addChart(parent, "wide", "Raster", `${words} Drag to zoom, double click to go back.`, { data, layout });
+}
+
+function addMap(parent, map) {
+  const data = [{
+    z: map.grid, type: "heatmap", colorscale: "Viridis", reversescale: true, xgap: 1, ygap: 1, hoverongaps: false,
+    colorbar: { title: { text: map.unit, side: "right" }, thickness: 12, outlinewidth: 0 },
+    hovertemplate: `row %{y}, column %{x}: %{z} ${map.unit}<extra></extra>`,
+  }];
+  const ticks = { dtick: 2, showgrid: false };
+  const layout = {
+    xaxis: { title: { text: "column of the grid" }, constrain: "domain", ...ticks },
+    yaxis: { title: { text: "row of the grid" }, autorange: "reversed", scaleanchor: "x", constrain: "domain", ...ticks },
+  };
+  addChart(parent, "square", `Electrode map: ${map.name}`, "The darker, the more. White: no electrode.", { data, layout });
+}
+
+function addTraces(parent, traces) {
+  const data = [];
+  traces.forEach((trace, number) => {
+    const time = (sample) => trace.start_s + sample / trace.rate_hz;
+    const samples = decode(trace.samples, Uint32Array);
+    const values = decode(trace.tenths_uv, Int32Array).map((tenths) => tenths / 10);
+    const known = new Map(samples.map((sample, index) => [sample, values[index]]));
+    const peaks = decode(trace.peaks, Uint32Array);
+    const colour = [BLUE, ORANGE][number], axis = number ? "y2" : "y";
+    data.push({ x: samples.map(time), y: values, mode: "lines", line: { color: colour, width: 1 }, name: trace.name, yaxis: axis });
+    data.push({
+      x: peaks.map(time), y: peaks.map((peak) => known.get(peak)), mode: "markers", yaxis: axis,
+      name: `its peaks (threshold ${trace.threshold_uv.toFixed(1)} µV)`,
+      marker: { symbol: ["circle-open", "square-open"][number], size: 8, color: INK },
+    });
+  });
+  const layout = {
+    xaxis: { title: { text: "time (s)" }, anchor: traces.length > 1 ? "y2" : "y" },
+    yaxis: { title: { text: "voltage (µV)" }, domain: traces.length > 1 ? [0.55, 1] : [0, 1] },
+    yaxis2: { title: { text: "voltage (µV)" }, domain: [0, 0.45], gridcolor: "#e3e7ea", zeroline: false, linecolor: INK },
+  };
+  const words = "The two busiest electrodes in their busiest quarter of a second; all that is no spike was set to 0.";
+  addChart(parent, "wide", "Traces after cleaning, with peaks", words, { data, layout });
+}
+
+function addVotes(parent, votes) {
+  const own = (right) => votes.percent.map((value, index) => (votes.right[index] === right ? value : null));
+  const mark = (right, name, symbol, colour) => ({
+    x: votes.middle_s, y: own(right), mode: "markers", name, text: votes.predicted.map(escapeTags),
+    marker: { symbol, size: 8, color: colour }, hovertemplate: "%{x:.1f} s: %{y:.1f} %, called %{text}<extra></extra>",
+  });
+  const data = [
+    { x: votes.middle_s, y: votes.percent, mode: "lines", line: { color: GREY, width: 1 }, showlegend: false, hoverinfo: "skip" },
+    mark(true, `called ${escapeTags(votes.label)}`, "circle", BLUE), mark(false, "called otherwise", "x", ORANGE),
+  ];
+  const layout = {
+    xaxis: { title: { text: "time (s)" } },
+    yaxis: { title: { text: "probability of its label (%)" }, range: [-4, 104] },
+  };
+  const words = `How probable its label, ${votes.label}, was chunk by chunk, by the model that had not seen it.`;
+  addChart(parent, "wide", "Votes of its chunks", words, { data, layout });
+}
+
+function addPicture(parent, size, words, source) {
+  const frame = make("figure", undefined, `picture ${size}`);
+  const image = make("img");
+  image.src = source;
+  image.alt = words;
+  frame.append(make("h3", words), image);
+  parent.append(frame);
+}
+
+window.fillDetail = (row, cell) => {
+  const { facts, raster, maps, traces, votes, pictures } = readJson(`data-${row.dataset.number}`);
+  const driver = document.getElementById(`driver-${row.dataset.number}`);
+  cell.append(makeFacts([...JSON.parse(row.dataset.facts), ...facts]));
+  const charts = make("div", undefined, "charts");
+  cell.append(charts);
+  addRaster(charts, raster);
+  addMap(charts, maps[0]);
+  addVotes(charts, votes);
+  if (maps[1]) addMap(charts, maps[1]);
+  if (traces.length) addTraces(charts, traces);
+  pictures.forEach(({ size, words, source }) => addPicture(charts, size, words, source));
+  if (driver) addPicture(charts, "wide", "What drove the call", driver.querySelector("img").src);
+  const missing = [];
+  if (!traces.length) missing.push("There are no traces: the file holds spike times, or nothing was detected.");
+  else if (!pictures.length) missing.push("Traces before cleaning: the array stage draws a few recordings only, and not this one.");
+  if (!driver) missing.push("What drove the call: not asked of this recording; make explain RECORDING=NAME does.");
+  cell.append(make("p", missing.join(" "), "note"));
+};
+
+document.querySelectorAll(".chart[data-figure]").forEach((place) => drawChart(place, readJson(place.dataset.figure)));

@@ -1,0 +1,134 @@
+"""The pages, filled: one self-contained HTML file each, which loads nothing."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from mea.headline import describe_accuracy, list_figures, show_number, show_share
+from mea.plots.style import COLOURS
+from mea.report.charts import LEVELS, Chart, draw_learning, draw_scores
+from mea.report.drivers import Driver
+from mea.report.provenance import describe_data, list_set_aside, list_warnings, render_markdown
+from mea.report.results import Results
+from mea.report.rows import STRIP_HEIGHT, STRIP_WIDTH, count_groups, list_rows
+from mea.rules import read_sets
+from mea.scores import count_confusion
+
+HERE = Path(__file__).parent
+MOST_GROUPS = 20  # of batches or cultures that stand open
+MOST_COLOURS = 7  # classes that have a colour of their own
+
+
+def render_report(
+    results: Results, details: list[dict[str, Any]], drivers: list[Driver], most_spikes: int, comparison: str
+) -> str:
+    """The page of the recordings that were held out.
+
+    Parameters
+    ----------
+    results
+        What the stages wrote.
+    details
+        Of each recording, sorted by name: :func:`mea.report.details.describe_recording`.
+    drivers
+        What drove the call, for some recordings.
+    most_spikes
+        How many spikes of a recording are drawn at most.
+    comparison
+        With another version, in Markdown; empty for none.
+    """
+    rows = list_rows(results)
+    numbers = {row.recording: number for number, row in enumerate(rows)}
+    return _render(
+        "index.html",
+        results,
+        plotly=Markup(get_plotlyjs()),
+        headline=describe_accuracy(results.figures, results.split["level"], results.confidence_level),
+        figures=list_figures(results.figures),
+        confusions=[count_calls(results, level) for level in LEVELS],
+        charts=[_tell_chart(chart) for chart in draw_scores(results)],
+        learning=[_tell_chart(chart) for chart in draw_learning(results)],
+        groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
+        most_groups=MOST_GROUPS,
+        folds=sorted({row.fold for row in rows}),
+        rows=rows,
+        strip=(STRIP_WIDTH, STRIP_HEIGHT),
+        details=details,
+        drivers=[asdict(driver) | {"number": numbers[driver.recording]} for driver in drivers],
+        most_spikes=most_spikes,
+        data=describe_data(results),
+        set_aside=list_set_aside(results),
+        card=render_markdown(results.card_text),
+        comparison=render_markdown(comparison),
+    )
+
+
+def render_new(results: Results) -> str:
+    """The page of the new recordings: called, or refused with the reason."""
+    return _render("new.html", results, calls=list_calls(results.classified, results.labels))
+
+
+def list_calls(classified: pd.DataFrame, labels: list[str]) -> list[dict[str, Any]]:
+    """New recordings for the page; what is unknown of one is None or empty."""
+    calls = []
+    for line in classified.to_dict("records"):
+        shares = {label: _read_number(line[f"p_{label}"]) for label in labels}
+        known = {name: str(line[name]) for name in ("recording", "predicted", "decision", "reason", "flags")}
+        possible = read_sets(pd.Series([str(line["labels_possible"])]), labels)[0]
+        calls.append(
+            known
+            | {
+                "confidence": _read_number(line["confidence"]),
+                "shares": {label: share for label, share in shares.items() if share is not None},
+                "possible": [label for label, inside in zip(labels, possible) if inside],
+            }
+        )
+    return calls
+
+
+def count_calls(results: Results, level: str) -> dict[str, Any]:
+    """The confusion matrix of recordings or chunks: rows are actual labels, columns what they were called."""
+    pairs = results.curves[f"confusion_{level}"]
+    matrix = count_confusion(results.labels, pairs["actual"].to_numpy(), pairs["predicted"].to_numpy())
+    totals = matrix.sum(1)
+    cells = [
+        [{"count": int(count), "share": count / total if total else 0.0} for count in line]
+        for line, total in zip(matrix, totals)
+    ]
+    return {"level": level, "cells": cells, "totals": [int(total) for total in totals]}
+
+
+def _tell_chart(chart: Chart) -> dict[str, Any]:
+    return asdict(chart) | {"figure": {"data": chart.data, "layout": chart.layout}}
+
+
+def _read_number(value: Any) -> float | None:
+    number = pd.to_numeric(value, errors="coerce")
+    return None if pd.isna(number) else float(number)
+
+
+def _render(template: str, results: Results, **content: Any) -> str:
+    # StrictUndefined: a name that is missing in a template is an error, not an empty place on the page.
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"share": show_share, "number": show_number}
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":"), "allow_nan": False}
+    style, table, page = (Markup((HERE / name).read_text("utf-8")) for name in ("page.css", "table.js", "charts.js"))
+    colours = dict(zip(results.labels, COLOURS[:MOST_COLOURS]))
+    return environment.get_template(template).render(
+        labels=results.labels,
+        colours=[colours.get(label, COLOURS[-1]) for label in results.labels],
+        style=style,
+        table_script=table,
+        chart_script=page,
+        model=results.card["model"],
+        warnings=list_warnings(results),
+        leaky=results.figures["leaky"],
+        **content,
+    )

@@ -1,0 +1,148 @@
+"""What the stages before wrote, read once for the pages; nothing is computed again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from mea.errors import MeaError
+from mea.files import read_json
+from mea.tables import read_table
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the pages show.
+
+    Attributes
+    ----------
+    figures
+        What the evaluate stage measured.
+    recordings
+        Its predictions: one row a recording that was held out.
+    chunks
+        The same for chunks.
+    classified
+        One row a new recording.
+    card, card_text
+        The model card, as values and in Markdown.
+    h5, array, split
+        What these stages counted.
+    catalogue
+        Every recording the h5 stage saw: rig, grid, rate, start, file, notes.
+    manifest
+        Every file that was unpacked, with its checksum.
+    curves
+        The numbers beside the pictures of train and evaluate, by the picture's name, where there is one.
+    """
+
+    figures: dict[str, Any]
+    recordings: pd.DataFrame
+    chunks: pd.DataFrame
+    classified: pd.DataFrame
+    card: dict[str, Any]
+    card_text: str
+    h5: dict[str, Any]
+    array: dict[str, Any]
+    split: dict[str, Any]
+    catalogue: pd.DataFrame
+    manifest: pd.DataFrame
+    curves: dict[str, pd.DataFrame]
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, in the model's order."""
+        return list(self.card["classes"])
+
+    @property
+    def confidence_level(self) -> float:
+        """Of every interval, 0 to 1."""
+        return self.card["parameters"]["evaluate"]["confidence_level"]
+
+
+def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path) -> Results:
+    """Read the files of a whole run.
+
+    Parameters
+    ----------
+    metrics, plots
+        Folders of every stage's metrics and pictures.
+    model
+        Folder of the finished classifier.
+    h5, unzip
+        Folders of these stages.
+
+    Raises
+    ------
+    MeaError
+        If one is missing, with the command that makes it, or they are not of one run.
+    """
+    results = Results(
+        figures=_read(read_json, metrics / "evaluate.json", "evaluate"),
+        recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
+        chunks=_read(read_table, metrics / "evaluate" / "chunks.csv", "evaluate"),
+        classified=_read(read_table, metrics / "classify.csv", "classify"),
+        card=_read(read_json, model / "card.json", "evaluate"),
+        card_text=_read(_read_text, model / "card.md", "evaluate"),
+        h5=_read(read_json, metrics / "h5.json", "h5"),
+        array=_read(read_json, metrics / "array.json", "array"),
+        split=_read(read_json, metrics / "split.json", "split"),
+        catalogue=_read(read_table, h5 / "catalogue.csv", "h5"),
+        manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
+        curves=_read_curves(plots / "train", "train") | _read_curves(plots / "evaluate", "evaluate"),
+    )
+    _check_one_run(results)
+    return results
+
+
+def _check_one_run(results: Results) -> None:
+    """Files of two runs, or of two models, do not fit together: say which."""
+    catalogue, recordings = results.catalogue, set(results.recordings["recording"])
+    files = set(catalogue.loc[catalogue["recording"].isin(recordings), "file"])
+    columns = {f"p_{label}" for label in results.labels}
+    for name, stage, missing in (
+        ("chunks.csv", "evaluate", recordings - set(results.chunks["recording"])),
+        ("catalogue.csv", "h5", recordings - set(catalogue["recording"])),
+        ("manifest.csv", "unzip", files - set(results.manifest["file"])),
+        ("predictions.csv", "evaluate", columns - set(results.recordings)),
+        ("classify.csv", "classify", columns - set(results.classified)),
+    ):
+        if missing:
+            raise MeaError(
+                f"{name} of the stage {stage} lacks {min(missing)!r}, which the rest of the results has: they are not "
+                f"of one run. Bring them up to date: dvc repro {stage}."
+            )
+
+
+def read_spike_threshold(array: Path) -> float:
+    """How many robust standard deviations of the noise high a spike is, as the array stage had it."""
+    return _read(read_json, array / "params.json", "array")["array"]["threshold"]
+
+
+def find_file(path: Path, stage: str) -> Path:
+    """The path itself, if it is there.
+
+    Raises
+    ------
+    MeaError
+        If it is not, with the command that makes it.
+    """
+    if not path.exists():
+        raise MeaError(f"{path}: no such file. It is written by the stage {stage}: dvc repro {stage}.")
+    return path
+
+
+def _read(read: Callable[[Path], Content], path: Path, stage: str) -> Content:
+    return read(find_file(path, stage))
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _read_curves(folder: Path, stage: str) -> dict[str, pd.DataFrame]:
+    return {path.stem: read_table(path) for path in sorted(find_file(folder, stage).glob("*.csv"))}

@@ -1,0 +1,128 @@
+"""Every recording as a row of the report: its call, what is odd about it, and the votes of its chunks over time."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from mea.report.results import Results
+from mea.rules import read_sets
+
+STRIP_WIDTH, STRIP_HEIGHT = 150, 22  # pixels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recording that was held out.
+
+    Attributes
+    ----------
+    recording, label, culture, batch, fold
+        Who it is; empty where unknown.
+    predicted, confidence, right
+        What the model of its fold called it, how sure it was (0 to 1), and whether that is its label.
+    flags
+        What is odd about it, (in a word, in a sentence).
+    strip
+        For every label the path of an SVG of 150 x 22 pixels: the chunks that were called so.
+    votes
+        The chunks in words.
+    """
+
+    recording: str
+    label: str
+    culture: str
+    batch: str
+    fold: str
+    predicted: str
+    confidence: float
+    right: bool
+    flags: list[tuple[str, str]] = field(default_factory=list)
+    strip: list[str] = field(default_factory=list)
+    votes: str = ""
+
+
+def list_rows(results: Results) -> list[Row]:
+    """Every recording that was held out, in the order of its name."""
+    notes = dict(zip(results.catalogue["recording"], results.catalogue["notes"]))
+    chunks = dict(list(results.chunks.groupby("recording")))
+    rows = []
+    for line in results.recordings.sort_values("recording").to_dict("records"):
+        own = chunks[line["recording"]].sort_values("start_s")
+        votes = own["predicted"].value_counts()
+        row = Row(
+            **{name: str(line[name]) for name in ("recording", "label", "culture", "batch", "fold", "predicted")},
+            confidence=float(line["confidence"]),
+            right=line["predicted"] == line["label"],
+            flags=list_flags(line, notes.get(line["recording"], "")),
+            strip=[trace_strip(own, label, place, len(results.labels)) for place, label in enumerate(results.labels)],
+            votes=", ".join(f"{votes.get(label, 0)} of {len(own)} chunks {label}" for label in results.labels),
+        )
+        rows.append(row)
+    return rows
+
+
+def list_flags(line: dict, notes: str) -> list[tuple[str, str]]:
+    """What is odd about a recording, (in a word, in a sentence).
+
+    Parameters
+    ----------
+    line
+        Of the evaluate stage's predictions.
+    notes
+        What the h5 stage noted about its file.
+    """
+    flags = []
+    if line["predicted"] != line["label"]:
+        flags.append(("wrong", f"It is {line['label']}, and was called {line['predicted']}."))
+    threshold = pd.to_numeric(line["threshold"], errors="coerce")
+    if not line["confidence"] >= threshold:  # NaN: nothing is sure enough
+        why = (
+            "its fold learned no confidence that is enough"
+            if np.isnan(threshold)
+            else f"it is not {threshold:.1%} sure"
+        )
+        flags.append(("unsure", f"A new recording like it would be refused: {why}."))
+    if not read_sets(pd.Series([str(line["labels_possible"])]), [line["label"]]).all():
+        flags.append(("ruled out", "Its own label was ruled out by its prediction set."))
+    return [*flags, *([("note", notes)] if notes else [])]
+
+
+def trace_strip(chunks: pd.DataFrame, label: str, lane: int, lanes: int) -> str:
+    """The chunks of one recording that were called ``label``, as an SVG path.
+
+    Every label has a lane, the first on top, so that calls can be told apart without colours; time runs from left to
+    right, and a chunk is as high in its lane as the classifier was sure of it.
+    """
+    height = STRIP_HEIGHT / lanes
+    scale = STRIP_WIDTH / float(chunks["stop_s"].max())
+    parts = []
+    for chunk in chunks[chunks["predicted"] == label].itertuples():
+        left, right = scale * chunk.start_s, scale * chunk.stop_s
+        width = max(right - left - (1 if right - left > 3 else 0), 0.5)
+        tall = (height - 1) * chunk.confidence
+        parts.append(f"M{left:.1f} {(lane + 1) * height:.1f}h{width:.1f}v{-tall:.1f}h{-width:.1f}z")
+    return "".join(parts)
+
+
+def count_groups(results: Results, column: str) -> pd.DataFrame:
+    """How many recordings and chunks of each culture or batch were called rightly.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a group, sorted: group (``unknown`` where it is), labels, recordings, right, wrong (of these), chunks,
+        chunks_right.
+    """
+    tables = [
+        table.assign(group=table[column].replace("", "unknown")) for table in (results.recordings, results.chunks)
+    ]
+    counted = []
+    for table in tables:
+        right = (table["predicted"] == table["label"]).groupby(table["group"])
+        counted.append(pd.DataFrame({"all": right.size(), "right": right.sum()}))
+    labels = tables[0].groupby("group")["label"].agg(lambda label: ", ".join(sorted(set(label))))
+    whole, chunks = counted
+    found = pd.DataFrame({"labels": labels, "recordings": whole["all"], "right": whole["right"]})
+    found["wrong"] = found["recordings"] - found["right"]
+    return found.join(chunks.set_axis(["chunks", "chunks_right"], axis=1)).rename_axis("group").reset_index()

@@ -1,0 +1,82 @@
+"""Write the report: one self-contained page of the recordings that were held out, and one of the new recordings.
+
+Reads what the stages before wrote. Writes report/index.html and report/new.html, which open from disk without any
+network. Nothing that a stage has said is computed again.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from mea.classifier import load_classifier
+from mea.command import report, run_command
+from mea.compare import describe_comparison
+from mea.events import load_events
+from mea.files import fresh_folder
+from mea.parallel import show_progress
+from mea.params import StageParams
+from mea.report.details import describe_recording, share_spikes
+from mea.report.drivers import choose_doubtful, explain_calls
+from mea.report.pages import render_new, render_report
+from mea.report.results import read_results, read_spike_threshold
+from mea.versions import WORKSPACE, load_version
+
+NO_COMPARISON = "none"
+
+
+class Params(StageParams):
+    """What the report holds beside the results."""
+
+    spikes: int = Field(
+        ge=1, description="most spikes of a recording that are drawn; fewer where there are over 120 recordings"
+    )
+    explain: int = Field(ge=0, description="of how many recordings it is asked what drove the call; the doubtful first")
+    compare: str = Field(min_length=1, description="commit, tag or experiment the results are compared with; or none")
+
+
+def write_report(
+    params: Params,
+    scores: Path,
+    pictures: Path,
+    model: Path,
+    array: Path,
+    split: Path,
+    h5: Path,
+    unzip: Path,
+    out: Path,
+) -> None:
+    """Read, compare, draw, explain; write both pages."""
+    results = read_results(scores, pictures, model, h5, unzip)
+    comparison = ""
+    if params.compare != NO_COMPARISON:
+        comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
+    names = sorted(results.recordings["recording"])
+    threshold = read_spike_threshold(array)
+    most = share_spikes(params.spikes, len(names))
+    drawn = (threshold, most, pictures / "array")
+    details = [
+        describe_recording(results, load_events(array / f"{name}.npz"), *drawn)
+        for name in show_progress(names, desc="report")
+    ]
+    doubtful = choose_doubtful(results.recordings, params.explain)
+    drivers = explain_calls(load_classifier(model), doubtful, array, split)
+    with fresh_folder(out) as folder:
+        page = render_report(results, details, drivers, most, comparison)
+        (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
+        (folder / "new.html").write_text(render_new(results), encoding="utf-8", newline="\n")
+    report(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run_command(
+        write_report,
+        Params,
+        scores="metrics",
+        pictures="plots",
+        model="models/classifier",
+        array="data/array",
+        split="data/split",
+        h5="data/h5",
+        unzip="data/unzip",
+        out="report",
+    )
