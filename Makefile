@@ -22,7 +22,7 @@ check: $(INSTALLED)  ## style, types, tests
 	mypy mea stages benchmarks
 	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-bench: $(INSTALLED)  ## how fast, against the predecessor, side by side
+bench: $(INSTALLED)  ## how fast, against the predecessor, side by side: half an hour, 10 GB of temporary files
 	python -m benchmarks.bench
 
 controls: $(INSTALLED)  ## does it find what is there, and nothing where there is nothing; SEEDS=20

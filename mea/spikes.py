@@ -30,8 +30,8 @@ class Spikes:
 
     Attributes
     ----------
-    samples_sha256
-        Of its counts.
+    counts_sha256
+        Of how often each count occurs, or, where 16 bits are not enough, of the counts themselves.
     threshold_uv
         Least height of a peak.
     peak_sample, first_sample
@@ -42,7 +42,7 @@ class Spikes:
         int64, counts minus zero.
     """
 
-    samples_sha256: bytes
+    counts_sha256: bytes
     threshold_uv: float
     peak_sample: np.ndarray
     first_sample: np.ndarray
@@ -89,7 +89,7 @@ def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Eve
     """The events of all electrodes of a source, in the order of (first_sample, electrode)."""
     digest = hashlib.sha256(f"{len(spikes)} {n_samples}".encode())
     for found in spikes:
-        digest.update(found.samples_sha256)
+        digest.update(found.counts_sha256)
     return Events(
         **describe_source(source, digest.hexdigest(), source.rate_hz, n_samples),
         threshold_uv=np.array([found.threshold_uv for found in spikes], np.float64),
@@ -99,25 +99,38 @@ def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Eve
 
 
 def _find_electrode_spikes(row: np.ndarray, zero: int, volts: float, pulse: int, threshold: float) -> Spikes:
-    row = np.ascontiguousarray(row)
-    threshold_uv = find_threshold(row, zero, volts, threshold)
+    row = _shrink(np.ascontiguousarray(row), (np.int16, np.int32))
+    if row.dtype == np.int16 and len(row):
+        known = _tally_int16(row)
+        threshold_uv = _scale_middles(_find_tallied_middles(known, zero), len(row), volts, threshold)
+    else:
+        known, threshold_uv = row, find_threshold(row, zero, volts, threshold)
     peak = _find_best_peaks(row, zero, find_least_count(threshold_uv, volts), 3 * pulse)
     first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
     last = np.minimum(len(row), peak + 1.4 * pulse).astype(np.int64)
     stop = np.minimum(len(row), last + 1)
     offset = np.concatenate([[0], np.cumsum(stop - first)])
-    digest = hashlib.sha256(_shrink(row, (np.int16, np.int32)).data).digest()
-    return Spikes(digest, threshold_uv, peak, first, offset, _gather_waveforms(row, zero, first, offset))
+    return Spikes(
+        hashlib.sha256(known.data).digest(),
+        threshold_uv,
+        peak,
+        first,
+        offset,
+        _gather_waveforms(row, zero, first, offset),
+    )
 
 
 def find_threshold(row: np.ndarray, zero: int, volts_per_count: float, factor: float) -> float:
     """Least height of a peak of one electrode, µV: median(abs(x) / 0.6745) * factor; NaN for no samples."""
     if len(row) == 0:
         return math.nan
-    low, high = (_find_int16_middles if row.dtype == np.int16 else _find_middle_magnitudes)(row, zero)
+    return _scale_middles(_find_middle_magnitudes(row, zero), len(row), volts_per_count, factor)
+
+
+def _scale_middles(middles: tuple[int, int], n_samples: int, volts_per_count: float, factor: float) -> float:
     scale = abs(volts_per_count)
-    below, above = ((int(middle) * scale) * 1e6 / MEDIAN_OF_NORMAL for middle in (low, high))
-    median = (below + above) / 2 if len(row) % 2 == 0 else above
+    below, above = ((int(middle) * scale) * 1e6 / MEDIAN_OF_NORMAL for middle in middles)
+    median = (below + above) / 2 if n_samples % 2 == 0 else above
     return median * factor
 
 
@@ -163,12 +176,12 @@ def _shrink(values: np.ndarray, choices: tuple[type, ...]) -> np.ndarray:
     return values
 
 
-def _find_int16_middles(row: np.ndarray, zero: int) -> tuple[int, int]:
-    """As :func:`_find_middle_magnitudes`, from a tally of all 65,536 values."""
+def _find_tallied_middles(tally: np.ndarray, zero: int) -> tuple[int, int]:
+    """As :func:`_find_middle_magnitudes`, from how often each of 65,536 values occurs."""
     magnitudes = np.abs(np.arange(-(1 << 15), 1 << 15) - zero)
     nearest = int(magnitudes.min())  # 0 but for a zero that 16 bits cannot hold
-    reached = np.cumsum(np.bincount(magnitudes - nearest, weights=_tally_int16(row)))
-    low, high = np.searchsorted(reached, [(len(row) - 1) // 2, len(row) // 2], side="right") + nearest
+    reached = np.cumsum(np.bincount(magnitudes - nearest, weights=tally))
+    low, high = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right") + nearest
     return int(low), int(high)
 
 

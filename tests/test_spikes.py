@@ -14,8 +14,9 @@ from mea.recording import Source
 from mea.resampling import resample_counts
 from mea.spikes import (
     QUIET,
-    _find_int16_middles,
     _find_middle_magnitudes,
+    _find_tallied_middles,
+    _tally_int16,
     detect_events,
     find_least_count,
     find_threshold,
@@ -268,7 +269,7 @@ def test_resampling_that_leaves_int32_is_refused():
 def test_the_tally_of_16_bits_finds_the_same_middles(values, zero):
     row = np.array(values, np.int16)
     expected = np.sort(abs(row.astype(np.int64) - zero))[[(len(row) - 1) // 2, len(row) // 2]]
-    assert _find_int16_middles(row, zero) == tuple(expected)
+    assert _find_tallied_middles(_tally_int16(row), zero) == tuple(expected)
     assert _find_middle_magnitudes(row.astype(np.int32), zero) == tuple(expected)
 
 

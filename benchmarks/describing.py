@@ -1,0 +1,20 @@
+"""All that the features model measures of a recording, beside the recording's own length."""
+
+from pathlib import Path
+
+from spike_trains import make_lively
+
+from benchmarks.timing import Effort, Target, compare, time_together
+from mea.features import describe_pieces, describe_stretches
+
+DESCRIBED_S, PIECE_S = 900, 30  # of a recording of 60 electrodes with bursts, about 100,000 spikes
+DESCRIBE = Target("describe", "s", 900, "all features of 900 s of 60 electrodes; the reference is real time")
+
+
+def bench_features(_folder: Path, effort: Effort) -> list[dict]:
+    """On one core."""
+    events = make_lively(6, 10, DESCRIBED_S)
+    whole = [(0, DESCRIBED_S)]
+    pieces = [(start, start + PIECE_S) for start in range(0, DESCRIBED_S, PIECE_S)]
+    ways = {"ours": lambda: (describe_pieces(events, [*whole, *pieces]), describe_stretches(events, whole))}
+    return [compare(DESCRIBE, DESCRIBED_S, time_together(ways, effort.repeats)["ours"])]

@@ -1,0 +1,137 @@
+"""A step of training and an epoch of the predecessor's problem, each way in a process of its own.
+
+The processes differ in how they keep freed memory (:func:`mea.training.keep_freed_memory`), which cannot be undone, and
+are asked in turns.
+"""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import predecessor
+import torch
+from torch.nn.functional import cross_entropy
+
+from benchmarks.loading import make_loaders
+from benchmarks.timing import Effort, Target, compare, time_once
+from mea.models.predecessor import CnnLstm
+from mea.training import keep_freed_memory
+
+STEPS = {
+    "identical": Target("step_identical", "s", 2, "a step of training, the predecessor's network, the same bits"),
+    "exact": Target("step_exact", "s", 3.5, "the same up to rounding: silence is skipped"),
+    "binned": Target("step_binned", "s", 110, "the same network on bins of 1 ms"),
+}
+EPOCHS = {
+    "exact": Target("epoch_exact", "s", 4.5, "an epoch of 4,289 chunks, loading included, extrapolated"),
+    "binned": Target("epoch_binned", "s", 150, "the same on bins of 1 ms"),
+}
+LOADERS = {"reference": "reference", "identical": "dense", "exact": "dense", "binned": "binned"}
+BATCH, EPOCH = 4, 4289
+
+
+class Trainer:
+    """One way of training: how it loads chunks, and its network."""
+
+    def __init__(self, way: str, folder: Path, chunk_s: float):
+        if way != "reference":
+            keep_freed_memory()
+        torch.manual_seed(0)
+        silence = "computed" if way == "identical" else "skipped"
+        self.network = predecessor.Network() if way == "reference" else CnnLstm(12, 12, 2, "reshape", silence)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.001)
+        self.load = make_loaders(folder, chunk_s)[LOADERS[way]]
+
+    def time_step(self) -> float:
+        """Seconds of a step on chunks in memory."""
+        chunks = torch.from_numpy(self.load(list(range(BATCH))))
+        return time_once(lambda: self._step(chunks))
+
+    def time_part(self, numbers: list[int]) -> float:
+        """Seconds to load and learn from chunks of these numbers."""
+        return time_once(lambda: self._learn(numbers))
+
+    def _learn(self, numbers: list[int]) -> None:
+        for batch in _cut(numbers, BATCH):
+            self._step(torch.from_numpy(self.load(batch)))
+
+    def _step(self, chunks: torch.Tensor) -> None:
+        self.optimizer.zero_grad()
+        cross_entropy(self.network(chunks), torch.arange(len(chunks)) % 2).backward()
+        self.optimizer.step()
+
+
+def bench_steps(folder: Path, effort: Effort) -> list[dict]:
+    """Steps in turns, medians; then the epochs, each once, by extrapolation."""
+    ways = list(LOADERS)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    with start_trainers(ways, folder, effort) as trainers:
+        for turn in range(effort.repeats + 1):
+            for way in ways:
+                spent = ask(trainers[way], "time_step")
+                seconds[way] += [spent] * (turn > 0)  # the first one is not counted
+        medians = {way: median(values) for way, values in seconds.items()}
+        chunks = int(effort.recording_s / effort.chunk_s)
+        numbers = [number % chunks for number in range(effort.epoch_chunks)]
+        part = {way: ask(trainers[way], "time_part", numbers) * EPOCH / len(numbers) for way in ("reference", *EPOCHS)}
+    lines = [compare(target, medians["reference"], medians[way]) for way, target in STEPS.items()]
+    return lines + [compare(target, part["reference"], part[way]) for way, target in EPOCHS.items()]
+
+
+@contextmanager
+def start_trainers(ways: list[str], folder: Path, effort: Effort) -> Iterator[dict[str, Connection]]:
+    """A process for each way, that answers what it is asked."""
+    context = multiprocessing.get_context("spawn")
+    trainers: dict[str, Connection] = {}
+    processes = []
+    for way in ways:
+        trainers[way], theirs = context.Pipe()
+        processes.append(context.Process(target=serve, args=(theirs, way, folder, effort.chunk_s), daemon=True))
+        processes[-1].start()
+    try:
+        yield trainers
+    finally:
+        for process in processes:
+            process.terminate()
+
+
+def serve(connection: Connection, way: str, folder: Path, chunk_s: float) -> None:
+    """Answer questions with seconds, in a process of its own."""
+    trainer = Trainer(way, folder, chunk_s)
+    while True:
+        method, arguments = connection.recv()
+        connection.send(getattr(trainer, method)(*arguments))
+
+
+def ask(connection: Connection, method: str, *arguments: Any) -> float:
+    """Have a trainer do something and wait for its answer."""
+    connection.send((method, arguments))
+    return connection.recv()
+
+
+def _cut(numbers: list[int], size: int) -> Iterator[list[int]]:
+    items = iter(numbers)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def check_same_function(folder: Path, chunk_s: float) -> None:
+    """Raise unless identical and exact give the reference's logits: no benchmark of different results."""
+    loaders = make_loaders(folder, chunk_s)
+    chunks = torch.from_numpy(loaders["dense"]([0, 1]))
+    torch.manual_seed(0)
+    literal = predecessor.Network()
+    weights = {name.replace("linear", "head"): values for name, values in literal.state_dict().items()}
+    with torch.inference_mode():
+        expected = literal(chunks)
+        for silence, tolerance in (("computed", 0.0), ("skipped", 1e-4)):
+            network = CnnLstm(12, 12, 2, "reshape", silence)
+            network.load_state_dict(weights)
+            if not np.allclose(network(chunks), expected, rtol=tolerance, atol=tolerance):
+                raise AssertionError(f"silence {silence}: the networks differ")

@@ -1,0 +1,122 @@
+"""Reading, cleaning and storing a recording, beside the literal predecessor and beside SpikeInterface."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import h5py
+import numpy as np
+import predecessor
+
+from benchmarks.timing import Effort, Target, compare, skip, time_once, time_together
+from mea.cleaning import Cleaning, read_events
+from mea.events import load_events, save_events
+from mea.formats import read_counts, read_sources
+from mea.recording import Recording, Source
+from mea.spikes import detect_events
+
+ROWS = Target("store_rows", "s", 300, "read, clean and store a recording; the reference reads electrode by electrode")
+WHOLE = Target("store_whole", "s", 20, "the same; the reference reads the file once")
+OTHER = Target("store_spikeinterface", "s", 8, "the same; SpikeInterface detects peaks by channel and stores no array")
+CLEAN = Target("clean", "s", 30, "cleaning alone, the samples in memory")
+SIZE = Target("size", "bytes", 1300, "bytes stored for a recording")
+
+
+def bench_storing(folder: Path, effort: Effort) -> list[dict]:
+    """Leaves dense.npy, the predecessor's array, and events.npz, ours, in the folder."""
+    path, dense, stored = folder / "recording.h5", folder / "dense.npy", folder / "events.npz"
+    source = read_sources(path, "raw")[0]
+    assert isinstance(source, Source)
+    recording = Recording("bench", "", "", "", path.name, "", source)
+    ways = {
+        "reference": partial(store_like_predecessor, path, source, dense),
+        "ours": partial(store_like_us, path, recording, stored),
+    }
+    seconds = time_together(ways, effort.repeats)
+    check_same(dense, stored)
+    rows = time_once(partial(store_row_by_row, path, source, dense))
+    lines = [compare(ROWS, rows, seconds["ours"]), compare(WHOLE, seconds["reference"], seconds["ours"])]
+    lines += [bench_spikeinterface(path, recording, stored, effort), bench_cleaning(path, source, effort)]
+    return [*lines, compare(SIZE, dense.stat().st_size, stored.stat().st_size)]
+
+
+def bench_cleaning(path: Path, source: Source, effort: Effort) -> dict:
+    """Cleaning alone: the reference from int32 counts as h5py gives them, ours from the counts as we read them."""
+    with h5py.File(path, "r") as h5:
+        raw = h5[source.dataset][...][source.source_row]
+    counts = read_counts(path, source)
+    ways: dict[str, Callable[[], object]] = {
+        "reference": partial(clean_like_predecessor, raw, source),
+        "ours": partial(detect_events, counts, source, 5.0),
+    }
+    seconds = time_together(ways, effort.repeats)
+    return compare(CLEAN, seconds["reference"], seconds["ours"])
+
+
+def bench_spikeinterface(path: Path, recording: Recording, stored: Path, effort: Effort) -> dict:
+    """Against the best of one or two jobs and chunks of one or ten seconds."""
+    try:
+        from spikeinterface.core import set_global_tqdm_kwargs
+    except ImportError:
+        return skip(OTHER, "SpikeInterface is not here: pip install -r benchmarks/requirements.txt")
+    set_global_tqdm_kwargs(disable=True)
+    settings = list(product((1, 2), ("1s", "10s")))
+    jobs = {setting: partial(detect_like_spikeinterface, path, recording.source, *setting) for setting in settings}
+    tried = {setting: time_once(work) for setting, work in jobs.items()}
+    best = min(tried, key=lambda setting: tried[setting])
+    ways = {"reference": jobs[best], "ours": partial(store_like_us, path, recording, stored)}
+    seconds = time_together(ways, effort.repeats)
+    return compare(OTHER, seconds["reference"], seconds["ours"])
+
+
+def store_like_us(path: Path, recording: Recording, out: Path) -> None:
+    """As the array stage does, without its cache; in this process, on all cores."""
+    save_events(out, read_events(path, recording, Cleaning(recording.source.rate_hz, "set_aside", 5.0)))
+
+
+def store_like_predecessor(path: Path, source: Source, out: Path) -> None:
+    """Read once, clean each electrode in float64, save the dense array."""
+    with h5py.File(path, "r") as h5:
+        raw = h5[source.dataset][...]
+    np.save(out, clean_like_predecessor(raw[source.source_row], source))
+
+
+def store_row_by_row(path: Path, source: Source, out: Path) -> None:
+    """As the predecessor's notebook did: each electrode is read by itself, which inflates the whole file each time."""
+    array = np.zeros((source.rows, source.cols, source.n_samples))
+    with h5py.File(path, "r") as h5:
+        for unit, row in enumerate(source.source_row):
+            raw = h5[source.dataset][row]
+            x = predecessor.convert_to_microvolts(raw, source.zero[unit], source.volts_per_count[unit])
+            array[source.row[unit], source.col[unit]] = predecessor.clean_electrode(x, source.rate_hz)[0]
+    np.save(out, array)
+
+
+def clean_like_predecessor(counts: np.ndarray, source: Source) -> np.ndarray:
+    """(n, samples) counts → float64 (rows, cols, samples)."""
+    grid = (source.row, source.col, source.rows, source.cols)
+    return predecessor.clean_recording(counts, source.zero, source.volts_per_count, *grid, source.rate_hz)[0]
+
+
+def detect_like_spikeinterface(path: Path, source: Source, jobs: int, chunk: str) -> None:
+    """Peaks by channel at 5 times the noise, both signs."""
+    from spikeinterface.core import get_noise_levels
+    from spikeinterface.extractors import read_mcsh5
+    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
+
+    recording = read_mcsh5(path, stream_id=int(source.dataset.split("Stream_")[1].split("/")[0]))
+    settings = {"n_jobs": jobs, "chunk_duration": chunk, "progress_bar": False}
+    noise = get_noise_levels(recording, return_in_uV=False)
+    options = {"peak_sign": "both", "detect_threshold": 5, "noise_levels": noise}
+    detect_peaks(recording, method="by_channel", method_kwargs=options, job_kwargs=settings)
+
+
+def check_same(dense: Path, stored: Path) -> None:
+    """Raise unless both files say the same: no benchmark of different results."""
+    array, events = np.load(dense, mmap_mode="r"), load_events(stored)
+    step = 500_000
+    for first in range(0, events.n_samples, step):
+        last = min(first + step, events.n_samples)
+        if not np.array_equal(array[:, :, first:last].astype(np.float32), events.dense(first, last)):
+            raise AssertionError(f"samples {first} to {last}: the two cleanings differ")
