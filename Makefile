@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench controls preset explain
+.PHONY: install repro test test-all check bench bench-check thousand controls preset explain
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
@@ -24,6 +24,12 @@ check: $(INSTALLED)  ## style, types, tests
 
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side: half an hour, 10 GB of temporary files
 	python -m benchmarks.bench
+
+bench-check: $(INSTALLED)  ## the same, and fail where a ratio is less than half of the one in benchmarks/results.json
+	python -m benchmarks.bench --check
+
+thousand: $(INSTALLED)  ## 1,000 recordings through every stage: seconds and memory by their number
+	python -m benchmarks.thousand
 
 controls: $(INSTALLED)  ## does it find what is there, and nothing where there is nothing; SEEDS=20
 	python -m benchmarks.controls $(if $(SEEDS),--seeds $(SEEDS)) $(foreach set,$(SET),--set "$(set)")

@@ -1,9 +1,10 @@
 """Ours beside the literal predecessor (tests/predecessor.py), in one run, on the same simulated recording.
 
-    python -m benchmarks.bench [--quick] [--only NAME ...]
+    python -m benchmarks.bench [--quick] [--only storing steps ...]
 
-Prints a table of medians and writes benchmarks/results.json and benchmarks/results.md. With ``--check`` it writes
-nothing, and fails when a ratio is less than half of the one in benchmarks/results.json.
+Prints a table of medians and writes benchmarks/results.json and benchmarks/results.md; with ``--only``, the other lines
+stay as they were. With ``--check`` it writes nothing, and fails when a ratio is less than half of the one in
+benchmarks/results.json.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,30 +32,43 @@ from benchmarks.describing import bench_features  # noqa: E402
 from benchmarks.loading import bench_loading  # noqa: E402
 from benchmarks.scaling import bench_added, bench_idle, bench_memory  # noqa: E402
 from benchmarks.steps import bench_steps, check_same_function  # noqa: E402
-from benchmarks.storing import bench_storing  # noqa: E402
+from benchmarks.storing import bench_cleaning, bench_spikeinterface, bench_storing, prepare_files  # noqa: E402
 from benchmarks.timing import Effort  # noqa: E402
 
 EFFORTS = {"default": Effort(120.0, 1.2, 5, 100), "quick": Effort(6.0, 0.24, 3, 8)}
-BENCHES = (bench_storing, bench_loading, bench_steps, bench_features, bench_idle, bench_added, bench_memory)
+BENCHES = {
+    "storing": bench_storing,
+    "spikeinterface": bench_spikeinterface,
+    "cleaning": bench_cleaning,
+    "loading": bench_loading,
+    "steps": bench_steps,
+    "features": bench_features,
+    "idle": bench_idle,
+    "added": bench_added,
+    "memory": bench_memory,
+}
 VERSIONS = ("numpy", "numba", "h5py", "isal", "torch", "dvc")
 SLOWER = 0.5  # a ratio below so much of what it was is a regression
 
 
-def run_benchmarks(effort: Effort, place: Path | None) -> list[dict]:
-    """Measure everything; ``place`` is where a folder for some 10 GB is made."""
+def run_benchmarks(effort: Effort, names: Iterable[str], place: Path | None) -> list[dict]:
+    """Measure what is named; ``place`` is where a folder for some 10 GB is made."""
     folder = Path(tempfile.mkdtemp(prefix="mea-bench-", dir=place))
     try:
         report(f"simulating {effort.recording_s:g} s")
         plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, fingerprint=1.0)[0]
         write_simulated(folder / "recording.h5", plan, effort.recording_s)
-        lines: list[dict] = []
-        for bench in BENCHES:
-            if bench is bench_steps:
-                check_same_function(folder, effort.chunk_s)
-            lines += bench(folder, effort)
-        return lines
+        prepare_files(folder)
+        check_same_function(folder, effort.chunk_s)
+        return [line for name in names for line in BENCHES[name](folder, effort)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def replace_lines(earlier: list[dict], lines: list[dict]) -> list[dict]:
+    """The lines as measured now, and those of an earlier run that were not."""
+    now = {line["name"]: line for line in lines}
+    return [now.pop(line["name"], line) for line in earlier] + list(now.values())
 
 
 def find_regressions(lines: list[dict], earlier: list[dict]) -> list[str]:
@@ -110,15 +125,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="compare with the results that are there, write nothing")
     parser.add_argument("--out", type=Path, default=HERE, metavar="PATH", help="folder of results.json and results.md")
     parser.add_argument("--place", type=Path, metavar="PATH", help="where to put some 10 GB of temporary files")
+    parser.add_argument("--only", nargs="+", choices=list(BENCHES), default=list(BENCHES), help="measure these only")
     arguments = parser.parse_args(argv)
     effort = EFFORTS["quick" if arguments.quick else "default"]
-    lines = run_benchmarks(effort, arguments.place)
+    results = arguments.out / "results.json"
+    earlier = json.loads(results.read_text()) if results.exists() else []
+    lines = run_benchmarks(effort, arguments.only, arguments.place)
+    if arguments.check:
+        slower = find_regressions(lines, earlier)
+        sys.exit("slower than before:\n" + "\n".join(slower) if slower else 0)
+    lines = replace_lines(earlier, lines)
     table = format_table(lines, effort)
     print("\n" + table)
-    if arguments.check:
-        slower = find_regressions(lines, json.loads((arguments.out / "results.json").read_text()))
-        sys.exit("slower than before:\n" + "\n".join(slower) if slower else 0)
-    write_json(arguments.out / "results.json", lines)
+    write_json(results, lines)
     with fresh_file(arguments.out / "results.md") as work:
         work.write_text(table, encoding="utf-8", newline="\n")
 

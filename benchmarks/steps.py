@@ -1,6 +1,6 @@
 """A step of training and an epoch of the predecessor's problem, each way in a process of its own.
 
-The processes differ in how they keep freed memory (:func:`mea.training.keep_freed_memory`), which cannot be undone, and
+The processes differ in how they keep freed memory (:func:`mea.memory.keep_freed_memory`), which cannot be undone, and
 are asked in turns.
 """
 
@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.loading import make_loaders
 from benchmarks.timing import Effort, Target, compare, time_once
+from mea.memory import keep_freed_memory
 from mea.models.predecessor import CnnLstm
-from mea.training import keep_freed_memory
 
 STEPS = {
     "identical": Target("step_identical", "s", 2, "a step of training, the predecessor's network, the same bits"),
@@ -49,8 +49,9 @@ class Trainer:
         self.load = make_loaders(folder, chunk_s)[LOADERS[way]]
 
     def time_step(self) -> float:
-        """Seconds of a step on chunks in memory."""
+        """Seconds of a step on chunks in memory, after another one, as in a training."""
         chunks = torch.from_numpy(self.load(list(range(BATCH))))
+        self._step(chunks)
         return time_once(lambda: self._step(chunks))
 
     def time_part(self, numbers: list[int]) -> float:
@@ -72,10 +73,9 @@ def bench_steps(folder: Path, effort: Effort) -> list[dict]:
     ways = list(LOADERS)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     with start_trainers(ways, folder, effort) as trainers:
-        for turn in range(effort.repeats + 1):
+        for _ in range(effort.repeats):
             for way in ways:
-                spent = ask(trainers[way], "time_step")
-                seconds[way] += [spent] * (turn > 0)  # the first one is not counted
+                seconds[way].append(ask(trainers[way], "time_step"))
         medians = {way: median(values) for way, values in seconds.items()}
         chunks = int(effort.recording_s / effort.chunk_s)
         numbers = [number % chunks for number in range(effort.epoch_chunks)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -23,26 +24,42 @@ CLEAN = Target("clean", "s", 30, "cleaning alone, the samples in memory")
 SIZE = Target("size", "bytes", 1300, "bytes stored for a recording")
 
 
-def bench_storing(folder: Path, effort: Effort) -> list[dict]:
-    """Leaves dense.npy, the predecessor's array, and events.npz, ours, in the folder."""
-    path, dense, stored = folder / "recording.h5", folder / "dense.npy", folder / "events.npz"
+def prepare_files(folder: Path) -> None:
+    """From recording.h5 in the folder: dense.npy, the predecessor's array, and events.npz, ours; both say the same."""
+    path, source, recording = open_recording(folder)
+    store_like_predecessor(path, source, folder / "dense.npy")
+    store_like_us(path, recording, folder / "events.npz")
+    check_same(folder / "dense.npy", folder / "events.npz")
+
+
+def open_recording(folder: Path) -> tuple[Path, Source, Recording]:
+    """The rig's file, what it holds, and a name for it."""
+    path = folder / "recording.h5"
     source = read_sources(path, "raw")[0]
     assert isinstance(source, Source)
-    recording = Recording("bench", "", "", "", path.name, "", source)
+    return path, source, Recording("bench", "", "", "", path.name, "", source)
+
+
+def bench_storing(folder: Path, effort: Effort) -> list[dict]:
+    """The reference by rows once, for it takes minutes."""
+    path, source, recording = open_recording(folder)
+    dense, stored = folder / "dense.npy", folder / "events.npz"
     ways = {
         "reference": partial(store_like_predecessor, path, source, dense),
         "ours": partial(store_like_us, path, recording, stored),
     }
     seconds = time_together(ways, effort.repeats)
-    check_same(dense, stored)
     rows = time_once(partial(store_row_by_row, path, source, dense))
-    lines = [compare(ROWS, rows, seconds["ours"]), compare(WHOLE, seconds["reference"], seconds["ours"])]
-    lines += [bench_spikeinterface(path, recording, stored, effort), bench_cleaning(path, source, effort)]
-    return [*lines, compare(SIZE, dense.stat().st_size, stored.stat().st_size)]
+    return [
+        compare(ROWS, rows, seconds["ours"]),
+        compare(WHOLE, seconds["reference"], seconds["ours"]),
+        compare(SIZE, dense.stat().st_size, stored.stat().st_size),
+    ]
 
 
-def bench_cleaning(path: Path, source: Source, effort: Effort) -> dict:
+def bench_cleaning(folder: Path, effort: Effort) -> list[dict]:
     """Cleaning alone: the reference from int32 counts as h5py gives them, ours from the counts as we read them."""
+    path, source, _ = open_recording(folder)
     with h5py.File(path, "r") as h5:
         raw = h5[source.dataset][...][source.source_row]
     counts = read_counts(path, source)
@@ -51,23 +68,21 @@ def bench_cleaning(path: Path, source: Source, effort: Effort) -> dict:
         "ours": partial(detect_events, counts, source, 5.0),
     }
     seconds = time_together(ways, effort.repeats)
-    return compare(CLEAN, seconds["reference"], seconds["ours"])
+    return [compare(CLEAN, seconds["reference"], seconds["ours"])]
 
 
-def bench_spikeinterface(path: Path, recording: Recording, stored: Path, effort: Effort) -> dict:
+def bench_spikeinterface(folder: Path, effort: Effort) -> list[dict]:
     """Against the best of one or two jobs and chunks of one or ten seconds."""
-    try:
-        from spikeinterface.core import set_global_tqdm_kwargs
-    except ImportError:
-        return skip(OTHER, "SpikeInterface is not here: pip install -r benchmarks/requirements.txt")
-    set_global_tqdm_kwargs(disable=True)
+    if not find_spec("spikeinterface"):
+        return [skip(OTHER, "SpikeInterface is not here: pip install -r benchmarks/requirements.txt")]
+    path, source, recording = open_recording(folder)
     settings = list(product((1, 2), ("1s", "10s")))
-    jobs = {setting: partial(detect_like_spikeinterface, path, recording.source, *setting) for setting in settings}
+    jobs = {setting: partial(detect_like_spikeinterface, path, source, *setting) for setting in settings}
     tried = {setting: time_once(work) for setting, work in jobs.items()}
     best = min(tried, key=lambda setting: tried[setting])
-    ways = {"reference": jobs[best], "ours": partial(store_like_us, path, recording, stored)}
+    ways = {"reference": jobs[best], "ours": partial(store_like_us, path, recording, folder / "events.npz")}
     seconds = time_together(ways, effort.repeats)
-    return compare(OTHER, seconds["reference"], seconds["ours"])
+    return [compare(OTHER, seconds["reference"], seconds["ours"])]
 
 
 def store_like_us(path: Path, recording: Recording, out: Path) -> None:

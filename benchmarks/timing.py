@@ -1,5 +1,6 @@
 """Time several ways of doing the same, in turns, and say how they compare."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,11 +39,14 @@ def time_once(work: Callable[[], object]) -> float:
 def time_together(ways: Mapping[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, float]:
     """Median seconds of each way, taken in turns, so that a busy machine is as slow for one as for the other.
 
-    A first run of each (compilation, page cache) is not counted, unless ``warm`` is false.
+    A first run of each (compilation, page cache) is not counted, unless ``warm`` is false. What one has written is on
+    the disk before the next begins.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + warm):
         for name, work in ways.items():
+            if hasattr(os, "sync"):
+                os.sync()
             spent = time_once(work)
             if turn >= warm:
                 seconds[name].append(spent)

@@ -94,10 +94,8 @@ def _fit_ensemble(job: FoldJob, training: pd.DataFrame, events: dict[str, Events
 def describe_first(train: dict[str, Any], chunks: pd.DataFrame, array: Path) -> None:
     """Measure what a model sees, or learns to name, of every recording, on all cores, so that the folds find it."""
     names = ensemble.MEMBERS if train["model"] == "ensemble" else (train["model"],)
-    if is_describer(train):
-        describers: list[Callable] = [measure_targets]
-    else:
-        describers = [_find_describer(name) for name in names if name in ESTIMATORS]
+    describers: list[Callable] = [_find_describer(name) for name in names if name in ESTIMATORS]
+    describers += [measure_targets for name in names if is_describer(train | {"model": name})]
     parts = [(describe, part, array) for describe in describers for _, part in chunks.groupby("recording")]
     if parts:
         run_parallel(_describe_one, parts, "recordings described")

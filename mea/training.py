@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import pickle
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 from mea.chunks import BagShuffle, ChunkDataset, DescribedChunks, EpochShuffle
 from mea.curves import History, Progress, tabulate_curves
 from mea.errors import MeaError
+from mea.memory import keep_freed_memory
 from mea.parallel import count_processes
 from mea.processes import BatchShare, check_processes, is_started_by_torchrun, list_devices, train_in_processes
 from mea.recipes import PLAIN, Recipe
@@ -281,18 +281,6 @@ def _find_checkpoint(folder: Path) -> Path | None:
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
         return None
     return path
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to reuse large freed blocks instead of giving them back: page faults were half of a training step."""
-    import ctypes
-
-    trim_threshold, mmap_max = -1, -4  # from malloc.h
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(mmap_max, 0)
-            libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def _silence_lightning() -> None:

@@ -12,7 +12,7 @@ judging is in :mod:`mea.models.machine`.
 from types import ModuleType
 from typing import Any
 
-from mea.models import cnn_lstm, features, predecessor, rate, rocket, tcn
+from mea.models import cnn_lstm, ensemble, features, predecessor, rate, rocket, tcn
 
 NETWORKS: dict[str, ModuleType] = {"cnn_lstm": cnn_lstm, "tcn": tcn}
 ESTIMATORS: dict[str, ModuleType] = {"features": features, "rate": rate, "rocket": rocket}
@@ -20,8 +20,9 @@ JUDGES: dict[str, ModuleType] = {"features": features, "rocket": rocket}
 
 
 def chooses_epoch(train: dict[str, Any]) -> bool:
-    """Whether the model has an epoch to choose: a network that classifies."""
-    return train["model"] not in ESTIMATORS and not is_describer(train)
+    """Whether the model, or one of an ensemble's, has an epoch to choose: a network that classifies."""
+    names = ensemble.MEMBERS if train["model"] == "ensemble" else (train["model"],)
+    return any(name in NETWORKS and not is_describer(train | {"model": name}) for name in names)
 
 
 def is_describer(train: dict[str, Any]) -> bool:

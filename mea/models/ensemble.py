@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from mea.calibration import take_logs
 
-MEMBERS = ("features", "rocket", "tcn")
+MEMBERS = ("features", "cnn_lstm")
 SPREAD = 0.5  # of the weak prior around equal weights: a standard deviation
 LARGEST = 3.0
 
