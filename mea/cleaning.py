@@ -15,6 +15,7 @@ import mea.formats
 import mea.formats.hdf5
 import mea.formats.inflate
 import mea.formats.mcs
+import mea.formats.mcs_streams
 import mea.formats.spike_times
 import mea.recording
 import mea.resampling
@@ -34,6 +35,7 @@ CODE = (
     mea.formats.hdf5,
     mea.formats.inflate,
     mea.formats.mcs,
+    mea.formats.mcs_streams,
     mea.formats.spike_times,
     mea.recording,
     mea.resampling,

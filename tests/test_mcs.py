@@ -16,7 +16,7 @@ from McsPy import McsData
 from recordings import make_small_counts, write_small_mcs
 
 from mea.errors import BadRecording
-from mea.formats import read_counts, read_sources
+from mea.formats import explain_streams, read_counts, read_sources
 from mea.formats.mcs_writer import RigRecording, Stream, write_mcs, write_mcs_file
 from mea.layouts import RIG_ROW_ORDER
 from mea.recording import Source
@@ -557,3 +557,38 @@ def test_no_flipped_byte_escapes_as_a_stack_trace(tmp_path):
         except BadRecording:
             refused += 1
     assert refused > 0
+
+
+# ---- the beginning only, and which stream it is of ----
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2048, 3000, 9999, 10_000, 50_000])
+@pytest.mark.parametrize("large", [False, True])
+def test_the_first_samples_are_the_first_of_all(tmp_path, stop, large):
+    path = tmp_path / "a.h5"
+    counts = make_small_counts(4, 10_000)
+    counts[2, 9000] = 2**20 if large else 0
+    write_mcs(path, counts, labels=FOUR["labels"], rate_hz=10_000)
+    source = read_one(path)
+    found = read_counts(path, source, stop)
+    assert np.array_equal(found, read_counts(path, source)[:, :stop])
+    assert found.dtype == (np.int32 if large and stop > 9000 else np.int16)
+
+
+def test_what_is_read_is_explained_for_each_recording(tmp_path):
+    counts = make_small_counts(4, 500)
+    raw, filtered = Stream(counts, FOUR["labels"], 40), Stream(counts, FOUR["labels"], 40, source=0, label="Filtered")
+    write_mcs_file(tmp_path / "a.h5", [RigRecording([raw, filtered]), RigRecording([raw])])
+    both, one = explain_streams(tmp_path / "a.h5", "raw")
+    name = "'Data Acquisition (1) Electrode Raw Data'"
+    only = (
+        f"{name} with 4 channels is read, the only electrode stream straight from the rig (h5.stream: raw); not read: "
+    )
+    assert both == f"{only}'Filtered' (Electrode, 4 channels)"
+    assert one == f"{only}nothing"
+    derived, none = explain_streams(tmp_path / "a.h5", "filtered")
+    assert derived.startswith(
+        "'Filtered' with 4 channels is read, the only electrode stream derived from another stream"
+    )
+    assert none == ""  # what is wrong with it, read_sources says
+    assert isinstance(read_sources(tmp_path / "a.h5", "filtered")[1], BadRecording)

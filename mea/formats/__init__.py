@@ -38,16 +38,25 @@ def read_sources(path: Path, stream: str) -> list[Source | BadRecording]:
         for module in FORMATS:
             if module.matches(h5):
                 return module.read(h5, path, stream)
-    raise BadRecording(
-        f"{path}: HDF5 of no known format; known are Multi Channel Systems raw data and spike times. "
-        "docs/formats.md says how to add one."
-    )
+    raise _refuse_format(path)
 
 
-def read_counts(path: Path, source: Source) -> np.ndarray:
+def explain_streams(path: Path, stream: str) -> list[str]:
+    """Of every recording in a file, which of its streams :func:`read_sources` takes, why, and what others there are.
+
+    Empty for a recording without such a stream. Parameters and errors as there, with which the order is shared.
+    """
+    with open_hdf5(path) as h5:
+        for module in FORMATS:
+            if module.matches(h5):
+                return module.explain_streams(h5, path, stream)
+    raise _refuse_format(path)
+
+
+def read_counts(path: Path, source: Source, stop: int | None = None) -> np.ndarray:
     """The samples of a recording: (n_electrodes, n_samples) int16, or int32 where int16 cannot hold them.
 
-    Electrodes are in the order of ``source``.
+    Electrodes are in the order of ``source``; with ``stop``, only the samples before this one are read.
 
     Raises
     ------
@@ -59,4 +68,11 @@ def read_counts(path: Path, source: Source) -> np.ndarray:
     if module is None or not hasattr(module, "read_counts"):
         raise BadRecording(f"{path}: format {source.format!r} holds no samples. Take events from its spike times.")
     with open_hdf5(path) as h5, explain_damage(f"{path}: {source.dataset}"):
-        return module.read_counts(h5, path, source)
+        return module.read_counts(h5, path, source, stop)
+
+
+def _refuse_format(path: Path) -> BadRecording:
+    return BadRecording(
+        f"{path}: HDF5 of no known format; known are Multi Channel Systems raw data and spike times. "
+        "docs/formats.md says how to add one."
+    )

@@ -1,9 +1,8 @@
 """Read the HDF5 files of Multi Channel Systems. Their writer is :mod:`mea.formats.mcs_writer`."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -12,28 +11,12 @@ import numpy as np
 from mea.errors import BadRecording
 from mea.formats.hdf5 import decode_text, explain_damage, find_dataset, read_dataset
 from mea.formats.inflate import can_inflate, read_inflated
+from mea.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
 from mea.layouts import Grid, place_electrodes
 from mea.recording import Source
 
 FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
 BLOCK_VALUES = 4_000_000
-
-
-@dataclass(frozen=True)
-class AnalogStream:
-    """What tells one stream of a recording from another."""
-
-    group: h5py.Group
-    name: str
-    label: str
-    kind: str
-    subtype: str
-    derived: bool
-    channels: int
-
-    def __str__(self) -> str:
-        origin = "derived from another stream" if self.derived else "straight from the rig"
-        return f"{self.name} {self.label!r} ({self.kind}, {self.subtype}, {self.channels} channels, {origin})"
 
 
 def matches(h5: h5py.File) -> bool:
@@ -47,7 +30,7 @@ def matches(h5: h5py.File) -> bool:
 def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
     """Describe each recording in the file, or say what is wrong with it; see :func:`mea.formats.read_sources`."""
     data = h5.get("Data")
-    names = _list_numbered(data, "Recording")
+    names = list_numbered(data, "Recording")
     if not names:
         raise BadRecording(f"{path}: no recording in it (no group Data/Recording_<number>). Export it again.")
     found: list[Source | BadRecording] = []
@@ -60,7 +43,20 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
     return found
 
 
-def read_counts(h5: h5py.File, path: Path, source: Source) -> np.ndarray:
+def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
+    """Of each recording, which stream is read and why; see :func:`mea.formats.explain_streams`."""
+    explained = []
+    for name in list_numbered(h5.get("Data"), "Recording"):
+        where = f"{path}: {name}"
+        try:
+            with explain_damage(where):
+                explained.append(explain_choice(list_streams(h5["Data"][name], where), stream, where))
+        except BadRecording:  # what is wrong is for `read` to say
+            explained.append("")
+    return explained
+
+
+def read_counts(h5: h5py.File, path: Path, source: Source, stop: int | None = None) -> np.ndarray:
     """(n_electrodes, n_samples) int16 or int32; see :func:`mea.formats.read_counts`.
 
     Every chunk is inflated once, and memory holds the result and a chunk or block a thread.
@@ -71,7 +67,8 @@ def read_counts(h5: h5py.File, path: Path, source: Source) -> np.ndarray:
             f"{path}: {source.dataset} has the shape {data.shape}, not the {source.n_samples} samples read before. "
             "The file has changed: run the h5 stage again."
         )
-    read_rows = read_inflated if can_inflate(data) else _read_blocks
+    whole = stop is None or stop >= source.n_samples
+    read_rows = read_inflated if whole and can_inflate(data) else partial(_read_blocks, stop=stop)
     counts = read_rows(data, source.source_row, np.dtype(np.int16))
     counts = read_rows(data, source.source_row, np.dtype(np.int32)) if counts is None else counts
     if counts is None:
@@ -79,17 +76,18 @@ def read_counts(h5: h5py.File, path: Path, source: Source) -> np.ndarray:
     return counts
 
 
-def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
-    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters.
+def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, stop: int | None = None) -> np.ndarray | None:
+    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters; samples before ``stop``.
 
     Chunks span all channels, so that blocks of time are read.
     """
     limits = np.iinfo(dtype)
     width = data.chunks[1] if data.chunks else 2048
     width *= max(1, BLOCK_VALUES // (width * data.shape[0]))
-    counts = np.empty((len(rows), data.shape[1]), dtype)
-    for first in range(0, data.shape[1], width):
-        block = data[:, first : first + width][rows]
+    n_samples = data.shape[1] if stop is None else min(stop, data.shape[1])
+    counts = np.empty((len(rows), n_samples), dtype)
+    for first in range(0, n_samples, width):
+        block = data[:, first : min(first + width, n_samples)][rows]
         if block.min() < limits.min or block.max() > limits.max:
             return None
         counts[:, first : first + width] = block
@@ -97,7 +95,7 @@ def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.nd
 
 
 def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Source:
-    chosen, notes = _choose_stream(_list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
+    chosen, notes = choose_stream(list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
     where = f"{path}: {name}/AnalogStream/{chosen.name}"
     channels = _read_channels(chosen.group, where)
     samples = _check_samples(chosen.group, channels, where)
@@ -131,54 +129,6 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Sou
         segments=segments,
         notes=(*notes, *grid.notes, *gaps, *undated),
     )
-
-
-def _list_numbered(group: h5py.Group | None, prefix: str) -> list[str]:
-    """Names ``<prefix>_<number>`` in a group, by their number; none where there is no group."""
-    names = [name for name in group if re.fullmatch(rf"{prefix}_\d+", name)] if isinstance(group, h5py.Group) else []
-    return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
-
-
-def _list_streams(recording: h5py.Group, where: str) -> list[AnalogStream]:
-    analog = recording.get("AnalogStream")
-    if not isinstance(analog, h5py.Group):
-        raise BadRecording(
-            f"{where}: no group AnalogStream, so no electrode stream. Export it with the electrodes' data."
-        )
-    return [_describe_stream(analog[name], name) for name in _list_numbered(analog, "Stream")]
-
-
-def _describe_stream(group: h5py.Group, name: str) -> AnalogStream:
-    label, kind, subtype, source = (
-        decode_text(group.attrs.get(key)) for key in ("Label", "StreamType", "DataSubType", "SourceStreamGUID")
-    )
-    derived = bool(source.strip("{}0-")) if source else "filter" in label.lower()
-    info = group.get("InfoChannel")
-    return AnalogStream(group, name, label, kind, subtype, derived, len(info) if isinstance(info, h5py.Dataset) else 0)
-
-
-def _choose_stream(streams: list[AnalogStream], wanted: str, where: str) -> tuple[AnalogStream, list[str]]:
-    """The electrodes' raw stream, or the one filtered from it.
-
-    Of several, the one with the most channels, and of those the first.
-    """
-    electrode = [
-        stream
-        for stream in streams
-        if stream.kind in ("Analog", "")
-        and (stream.subtype == "Electrode" or (not stream.subtype and "electrode" in stream.label.lower()))
-    ]
-    fitting = [stream for stream in electrode if stream.derived == (wanted == "filtered")]
-    if not fitting:
-        seen = "; ".join(map(str, streams)) or "none"
-        raise BadRecording(
-            f"{where}: no {wanted} electrode stream. Streams seen: {seen}. "
-            "Choose the other of raw and filtered, or export the file with the electrodes' data."
-        )
-    chosen = max(fitting, key=lambda stream: stream.channels)
-    others = ", ".join(f"{stream.name} {stream.label!r}" for stream in fitting if stream is not chosen)
-    note = f"several {wanted} electrode streams: {chosen.name} {chosen.label!r} taken (most channels), not {others}"
-    return chosen, [note] if others else []
 
 
 def _read_channels(group: h5py.Group, where: str) -> np.ndarray:

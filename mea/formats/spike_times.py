@@ -30,6 +30,11 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
         return [error]
 
 
+def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
+    """There is nothing to choose; see :func:`mea.formats.explain_streams`."""
+    return ["the spike times are read: the file holds no voltages"]
+
+
 def _read_recording(h5: h5py.File, where: str) -> Source:
     layout, places = _read_layout(h5, where)
     names = [decode_text(name) for name in np.ravel(read_dataset(h5, "names", where))]
