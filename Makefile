@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench bench-check thousand controls preset explain
+.PHONY: install repro test test-all check bench bench-check thousand controls preset explain doctor
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
@@ -40,6 +40,9 @@ preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, n
 explain: $(INSTALLED)  ## what spoke for a class: RECORDING="name ..." of data/array, or SOURCE=folder of new ones
 	python -m mea.explain $(RECORDING) $(if $(SOURCE),--source "$(SOURCE)") \
 	    --model models/classifier --array data/array --split data/split --out plots/explain
+
+doctor: $(INSTALLED)  ## look at recordings before anything is run: FILES="data/raw more.zip"; PROPOSE=recordings.csv
+	python -m mea.doctor $(FILES) $(if $(PROPOSE),--propose "$(PROPOSE)") $(if $(JSON),--json "$(JSON)")
 
 install: $(INSTALLED)
 

@@ -100,7 +100,7 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
     members = mark_clashes(find_members(source))
     ids = assign_ids([(member.archive, member.member) for member in members])
     with fresh_folder(out) as work:
-        rows = run_parallel(partial(_unpack_member, out=work), members, "unzip")
+        rows = run_parallel(partial(unpack_member, out=work), members, "unzip")
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)
@@ -252,7 +252,14 @@ def _check_entry(member: Member, entry: zipfile.ZipInfo) -> Member:
     return replace(member, error=f"{member.where}: {text}")
 
 
-def _unpack_member(member: Member, out: Path) -> dict[str, str]:
+def unpack_member(member: Member, out: Path) -> dict[str, str]:
+    """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
+
+    Raises
+    ------
+    MeaError
+        If the disk is full.
+    """
     names = {"archive": _show(member.archive), "member": _show(member.member)}
     failed = names | {"file": "", "bytes": "", "sha256": ""}
     if member.error:

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from mea.command import end_plainly
 from mea.errors import MeaError
 from mea.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
 from mea.splits import IDENTITY, explain_unknown, group_recordings
-from mea.tables import draw_markdown
+from mea.tables import draw_table
 from mea.versions import WORKSPACE, Version, load_version
 
 FEW_GROUPS = 10  # below, intervals were not shown to cover what they should
@@ -198,15 +198,6 @@ def _show(value: Any, sign: bool = False) -> str:
     if isinstance(value, float):
         return f"{value:{'+' if sign else ''}.4f}" if math.isfinite(value) else "undefined"
     return "none" if value is None else str(value)
-
-
-def draw_table(header: Iterable[str], rows: Iterable[Iterable[str]], markdown: bool) -> str:
-    """A table in GitHub's Markdown, or in columns of even width."""
-    if markdown:
-        return "\n".join(draw_markdown(header, rows))
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -140,8 +140,9 @@ def _look_up(table: pd.DataFrame, recording: str, path: str) -> Identity:
     return Identity(*table.loc[recording, ["label", "culture", "batch"]])
 
 
-def warn_of_odd_groups(recordings: Sequence[Recording]) -> None:
-    """Warn where a culture has two labels or stands in two batches: then the name was probably given twice."""
+def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:
+    """One sentence for each culture that has two labels or stands in two batches: its name was probably given twice."""
+    sentences = []
     for culture in sorted({recording.culture for recording in recordings} - {""}):
         members = [recording for recording in recordings if recording.culture == culture]
         for what in ("label", "batch"):
@@ -149,7 +150,14 @@ def warn_of_odd_groups(recordings: Sequence[Recording]) -> None:
             if len(values) > 1:
                 shown = ", ".join(value or "unknown" for value in values)
                 text = "One culture has one of it; if these are different cultures, give them different names."
-                warnings.warn(f"culture {culture!r} has more than one {what}: {shown}. {text}", stacklevel=2)
+                sentences.append(f"culture {culture!r} has more than one {what}: {shown}. {text}")
+    return sentences
+
+
+def warn_of_odd_groups(recordings: Sequence[Recording]) -> None:
+    """Warn of what :func:`explain_odd_groups` finds."""
+    for sentence in explain_odd_groups(recordings):
+        warnings.warn(sentence, stacklevel=2)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

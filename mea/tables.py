@@ -49,6 +49,15 @@ def draw_markdown(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
+def draw_table(header: Iterable[str], rows: Iterable[Iterable[str]], markdown: bool) -> str:
+    """A table in GitHub's Markdown, or in columns of even width."""
+    if markdown:
+        return "\n".join(draw_markdown(header, rows))
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
 def escape_markdown(text: str) -> str:
     """Plain text in one line, whatever signs of Markdown stand in it."""
     return re.sub(r"([\\`*|<>\[\]])", r"\\\1", text.replace("\n", " "))

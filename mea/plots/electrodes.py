@@ -1,4 +1,4 @@
-"""Pictures of recordings in space: maps of noise and firing rate, the plain electrode map."""
+"""Pictures of recordings in space: maps of noise and firing rate, the plain electrode map, which electrodes fail."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.patheffects import withStroke
 
-from mea.plots.style import COLOUR_MAP, COLOURS, Picture, label_axes, new_picture, styled
+from mea.plots.style import ALARM, COLOUR_MAP, COLOURS, Picture, label_axes, new_picture, styled
+
+FAILURES = {"dead": "x", "saturated": "s", "noisy": "^", "missing": "o"}  # how each is marked
 
 
 @styled
@@ -124,4 +127,45 @@ def figure_electrode_maps(
     if noise_uv_grid is not None:
         columns["noise_uv"] = noise_uv_grid[row, col]
     picture.table = pd.DataFrame(columns | {"rate_hz": rate_hz_grid[row, col]})
+    return picture
+
+
+@styled
+def figure_electrode_health(electrodes: pd.DataFrame, rows: int, cols: int, title: str = "") -> Picture:
+    """Map of each electrode's noise (µV), those that fail marked.
+
+    Parameters
+    ----------
+    electrodes
+        One row an electrode of the layout: electrode (its name), row, col, noise_uv (NaN for one that is missing) and
+        status: ``works`` or one of :data:`FAILURES`.
+    rows, cols
+        Size of the grid.
+    title
+        Above the map, for instance the recording.
+    """
+    picture, axes = new_picture(size=(6.2, 5.0), title=title)
+    grid = np.full((rows, cols), np.nan)
+    grid[electrodes["row"], electrodes["col"]] = electrodes["noise_uv"]
+    draw_electrode_map(axes[0, 0], grid, "noise (µV)")
+    halo = [withStroke(linewidth=3.0, foreground="white")]
+    for status, marker in FAILURES.items():
+        failing = electrodes[electrodes["status"] == status]
+        if len(failing):
+            style = {"facecolor": "none", "edgecolor": ALARM} if marker != "x" else {"color": ALARM}
+            place = (failing["col"], failing["row"] - 0.12)
+            axes[0, 0].scatter(
+                *place,
+                s=40,
+                marker=marker,
+                linewidth=1.4,
+                label=f"{status}: {len(failing)}",
+                path_effects=halo,
+                **style,
+            )
+        for name, col, row in zip(failing["electrode"], failing["col"], failing["row"]):
+            axes[0, 0].text(col, row + 0.34, name, ha="center", va="center", fontsize=6.0, path_effects=halo)
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        picture.legend(loc="outside lower center", ncols=len(FAILURES))
+    picture.table = electrodes
     return picture

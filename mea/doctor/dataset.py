@@ -1,0 +1,224 @@
+"""The recordings together: who they are, whether they can be held out honestly, what they could show."""
+
+import warnings
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from mea.catalogue import check_classes
+from mea.confounds import audit_confounds, explain_confounds, tabulate_metadata
+from mea.doctor.files import Examined
+from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
+from mea.doctor.power import (
+    EXAMPLE,
+    LEVEL,
+    POWER,
+    STATED,
+    Power,
+    find_groups_needed,
+    measure_power,
+)
+from mea.doctor.settings import Settings
+from mea.duplicates import explain_same_start
+from mea.errors import MeaError
+from mea.labels import explain_odd_groups
+from mea.permutation import run_permutation_test
+from mea.recording import Recording
+from mea.splits import (
+    LEVELS,
+    assign_folds,
+    audit_split,
+    choose_level,
+    cut_chunks,
+    explain_refused,
+    explain_unknown,
+    explain_validation,
+    group_recordings,
+)
+
+WHERE = "data set"
+LARGE = 0.9  # an experiment that shows nothing below this accuracy is a small one
+
+
+def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.DataFrame:
+    """The recordings the pipeline would learn from, one row each, as its catalogue describes them."""
+    rate_hz = settings.array.rate_hz
+    rows = [
+        {
+            **{name: getattr(recording, name) for name in ("recording", "label", "culture", "batch", "file_bytes")},
+            "rate_hz": rate_hz,
+            "duration_s": recording.source.duration_s,
+            "electrodes": recording.source.n_electrodes,
+            "start": recording.source.start,
+            "noise_uv": one.noise_uv,
+            "grid": f"{recording.source.rows} x {recording.source.cols}",
+        }
+        for one in examined
+        if one.used and isinstance(recording := one.result, Recording)
+    ]
+    columns = "recording label culture batch file_bytes rate_hz duration_s electrodes start noise_uv grid"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def tabulate_design(recordings: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: of each batch, how many recordings of how many cultures there are in each class."""
+    labels = sorted(set(recordings["label"]))
+    rows = [
+        [batch or "unknown", *(_count(part[part["label"] == label]) for label in labels), _count(part)]
+        for batch, part in recordings.groupby("batch")
+    ]
+    rows.append(["all", *(_count(recordings[recordings["label"] == label]) for label in labels), _count(recordings)])
+    return ["batch", *labels, "all"], rows
+
+
+def _count(part: pd.DataFrame) -> str:
+    if part.empty:
+        return "-"
+    cultures = set(part["culture"])
+    shown = "?" if "" in cultures else str(len(cultures))
+    return f"{len(part)} ({shown})"
+
+
+def judge_dataset(examined: Sequence[Examined], settings: Settings) -> list[Finding]:
+    """What is to be said of all recordings together."""
+    used = [one.result for one in examined if one.used and isinstance(one.result, Recording)]
+    if not used:
+        return [Finding(WRONG, WHERE, "no recording can be used.", "Mend what is wrong with the files first.")]
+    try:
+        check_classes(used)
+    except MeaError as error:
+        return [Finding(WRONG, WHERE, str(error))]
+    recordings = list_recordings(examined, settings)
+    level = choose_level(recordings, settings.split.by)
+    return [
+        *(Finding(DOUBTFUL, WHERE, sentence) for sentence in explain_odd_groups(used)),
+        *_judge_likeness(recordings),
+        *_judge_split(recordings, level, settings),
+        *_judge_power(recordings, level, settings),
+    ]
+
+
+def _judge_likeness(recordings: pd.DataFrame) -> list[Finding]:
+    """Whether recordings can be learned from together, and are independent as far as anybody says."""
+    findings = []
+    grids = recordings["grid"].value_counts()
+    if len(grids) > 1:
+        shown = ", ".join(f"{grid} ({count} recordings)" for grid, count in grids.items())
+        remedy = "A classifier takes one grid: keep the others in a folder of their own."
+        findings.append(Finding(WRONG, WHERE, f"recordings of different grids: {shown}", remedy))
+    if (recordings[["culture", "batch"]] == "").to_numpy().all():
+        remedy = "State culture and batch in recordings.csv (--propose FILE writes one to be filled in)."
+        what = "neither culture nor batch of any recording is known, so each counts as independent of all others"
+        findings.append(Finding(DOUBTFUL, WHERE, what, remedy))
+    same = explain_same_start(recordings)
+    return findings + ([Finding(DOUBTFUL, WHERE, same)] if same else [])
+
+
+def _judge_split(recordings: pd.DataFrame, level: str, settings: Settings) -> list[Finding]:
+    """What the split stage would say, and the train stage of its inner validation."""
+    try:
+        chunks, refused = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
+    except MeaError as error:
+        return [Finding(WRONG, WHERE, str(error))]
+    findings = [Finding(WRONG, WHERE, explain_refused(refused))] if refused else []
+    if chunks.empty:
+        return findings
+    obstacle, chunks = _try_folds(chunks, level, settings.split.folds, settings)
+    if obstacle:
+        return [*findings, Finding(WRONG, WHERE, obstacle, _advise(chunks, settings))]
+    groups = group_recordings(recordings, level).max() + 1 if level != "chunk" else len(chunks)
+    what = f"can be split by {level}: {settings.split.folds} folds, {groups} groups, every class on both sides"
+    findings.append(Finding(FINE, WHERE, what))
+    leak, unknown = audit_split(chunks, level), explain_unknown(chunks, level)
+    if leak:
+        findings.append(Finding(DOUBTFUL, WHERE, leak, "Set split.by: auto; every figure is marked leaky otherwise."))
+    return (
+        findings + [Finding(DOUBTFUL, WHERE, unknown)] * bool(unknown) + _judge_confounds(chunks, recordings, settings)
+    )
+
+
+def _try_folds(chunks: pd.DataFrame, level: str, folds: int, settings: Settings) -> tuple[str, pd.DataFrame]:
+    """Why so many folds are not possible, or an empty string; and the chunks with their fold."""
+    asked = settings.split.score
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of classes with fewer groups than folds: the table shows them
+        try:
+            chunks = chunks.assign(fold=assign_folds(chunks, level, folds, settings.split.seed))
+        except MeaError as error:
+            return str(error), chunks
+        if settings.train.validation != "inner":
+            return "", chunks
+        return explain_validation(chunks, level, list(range(folds)) if asked == "all" else sorted(set(asked))), chunks
+
+
+def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
+    """The most folds that are possible at each level."""
+    possible: dict[str, int] = {}
+    everything = settings.model_copy(update={"split": settings.split.model_copy(update={"score": "all"})})
+    for level, folds in product(LEVELS[:-1], range(settings.split.folds, 1, -1)):
+        known = level == "recording" or (chunks[level] != "").any()
+        if known and level not in possible and not _try_folds(chunks, level, folds, everything)[0]:
+            possible[level] = folds
+    if not possible:
+        return "No honest split is possible at any level: record every class in more cultures and batches."
+    shown = " or ".join(f"split.by: {level} with split.folds: {folds}" for level, folds in possible.items())
+    return f"Possible: {shown}. The coarser the level, the less of what is alike stands on both sides."
+
+
+def _judge_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: Settings) -> list[Finding]:
+    """Whether the class can be told without looking at any signal, as the evaluate stage will ask."""
+    identity = chunks.drop_duplicates("recording").reset_index(drop=True)
+    metadata = tabulate_metadata(recordings, identity)
+    audit = audit_confounds(metadata, identity, settings.evaluate.permutations, settings.evaluate.seed)
+    sentences = explain_confounds(audit, identity)
+    remedy = "Record all classes with the same rig, settings and length (split.first_s cuts lengths)."
+    if not sentences:
+        what = "length, noise, date, file size and number of electrodes do not tell the classes apart"
+        return [Finding(FINE, WHERE, what)]
+    return [Finding(DOUBTFUL, WHERE, text, remedy if "can be told by" in text else "") for text in sentences]
+
+
+def _judge_power(recordings: pd.DataFrame, level: str, settings: Settings) -> list[Finding]:
+    """How small an effect would be found."""
+    groups = group_recordings(recordings, "recording" if level == "chunk" else level)
+    sizes = np.bincount(groups)
+    chance = float(recordings["label"].value_counts(normalize=True).max())
+    powers = measure_power(sizes, chance)
+    if (sizes == 1).all():  # then the correlation plays no part
+        powers = powers[:1]
+    name = "recording" if level == "chunk" else level
+    what = (
+        f"{len(recordings)} recordings in {len(sizes)} groups by {name}; the largest class is {100 * chance:.0f} %. A "
+        f"classifier is found to be better than that (p < {LEVEL:g}, with a probability of {100 * POWER:.0f} %)\n"
+        + "\n".join(map(_describe_power, powers))
+    )
+    needed = find_groups_needed(sizes, chance, EXAMPLE)
+    if needed is not None:
+        what += f"\nTo find one of {100 * EXAMPLE:.0f} %: about {needed} groups like these (correlation {STATED:g})."
+    stated = next((power for power in powers if power.correlation == STATED), powers[0])
+    weak = not stated.least <= LARGE
+    remedy = "Record more groups, with every class in each: more recordings of the same cultures help little."
+    found = [Finding(DOUBTFUL if weak else FINE, WHERE, what, remedy if weak else "")]
+    return found + [_judge_permutations(recordings, settings, remedy)]
+
+
+def _describe_power(power: Power) -> str:
+    meaning = {0.0: "recordings of a group are as good as independent", 1.0: "only groups count"}
+    condition = meaning.get(power.correlation, "recordings of a group are that much alike, an assumption")
+    least = (
+        f"from an accuracy of {100 * power.least:.0f} %"
+        if np.isfinite(power.least)
+        else "at no accuracy, not even 100 %"
+    )
+    return f"- {least}, if {condition} (intraclass correlation {power.correlation:g}: all are worth {power.units})"
+
+
+def _judge_permutations(recordings: pd.DataFrame, settings: Settings, remedy: str) -> Finding:
+    faultless = recordings["label"].to_numpy(str)
+    test = run_permutation_test(recordings, faultless, settings.evaluate.permutations, settings.evaluate.seed)
+    what = f"labels permuted between groups: a classifier without a fault would reach p = {test.smallest_p:.2g}"
+    if test.smallest_p < LEVEL:
+        return Finding(FINE, WHERE, what)
+    return Finding(DOUBTFUL, WHERE, f"{what}, which is not significant", remedy)

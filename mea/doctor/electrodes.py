@@ -1,0 +1,176 @@
+"""Is every electrode there, and does it record? Told from a first stretch of samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
+from mea.layouts import electrode_labels
+from mea.recording import Source
+from mea.spikes import find_threshold
+
+FIRST_S = 10.0  # seconds looked at
+DEAD = 0.2  # an electrode quieter than this share of the median electrode's noise has no contact
+NOISY = 5.0  # one this many times as loud hears something else than neurons
+SHIFTED = 1.0  # robust standard deviations between a baseline and 0 µV, from where on the threshold suffers
+RAIL_S, RAIL_SAMPLES = 0.001, 5  # a saturated electrode stands at its extreme for so long at a stretch, at least
+RAIL_SHARE = 0.001  # and in so much of its samples
+RAIL_COUNTS = 20  # extremes nearer to each other are those of a still electrode
+USUAL_UV = (0.5, 100.0)  # noise of a rig that is connected and whose gain is right
+FAILING = {  # attributes of Health: the rule, and what to do
+    "dead": (
+        f"no change, or under {DEAD:.0%} of the usual noise",
+        "They count as silent. Check contacts; where they are the same in every recording, it is the rig.",
+    ),
+    "saturated": (
+        "they stand at their largest or smallest value",
+        "Their spikes are cut off or invented. Lower the gain, mend contact or ground, or record again.",
+    ),
+    "noisy": (
+        f"over {NOISY:g} times the usual noise",
+        "Spikes drown in them. Check contact, ground and mains hum.",
+    ),
+}
+MOST_NAMES = 12
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the first samples tell of each of n electrodes.
+
+    Attributes
+    ----------
+    noise_uv
+        (n,) robust standard deviation about 0 µV, as the array stage measures it: 5 of them are its threshold.
+    spread_uv
+        (n,) the same about the electrode's own median.
+    offset_uv
+        (n,) that median.
+    dead, saturated, noisy
+        (n,) bool; one of them at most.
+    stop_s
+        How much was looked at.
+    """
+
+    noise_uv: np.ndarray
+    spread_uv: np.ndarray
+    offset_uv: np.ndarray
+    dead: np.ndarray
+    saturated: np.ndarray
+    noisy: np.ndarray
+    stop_s: float
+
+
+def measure_health(counts: np.ndarray, source: Source) -> Health:
+    """Noise, and which electrodes do not record, from (n, samples) counts of a source."""
+    middle = np.array([round(float(np.median(row))) for row in counts])
+    noise_uv, spread_uv = (_measure_noise(counts, about, source.volts_per_count) for about in (source.zero, middle))
+    saturated = np.array([_stands_at_rail(row, source.rate_hz) for row in counts])
+    moving = (counts.min(1) < counts.max(1)) & ~saturated
+    usual = float(np.median(spread_uv[moving])) if moving.any() else 0.0
+    return Health(
+        noise_uv=noise_uv,
+        spread_uv=spread_uv,
+        offset_uv=(middle - source.zero) * source.volts_per_count * 1e6,
+        dead=~saturated & (~moving | (spread_uv < DEAD * usual)),
+        saturated=saturated,
+        noisy=moving & (spread_uv > NOISY * usual),
+        stop_s=counts.shape[1] / source.rate_hz,
+    )
+
+
+def _measure_noise(counts: np.ndarray, about: np.ndarray, volts_per_count: np.ndarray) -> np.ndarray:
+    """(n,) robust standard deviations in µV about these counts (n,)."""
+    rows = zip(counts, about.tolist(), volts_per_count.tolist())
+    return np.array([find_threshold(row, middle, volts, 1.0) for row, middle, volts in rows])
+
+
+def tabulate_health(source: Source, health: Health) -> pd.DataFrame:
+    """One row an electrode of the layout: electrode, row, col, noise_uv and status; missing ones last."""
+    status = np.select([health.dead, health.saturated, health.noisy], ["dead", "saturated", "noisy"], "works")
+    columns = {"electrode": source.names, "row": source.row, "col": source.col, "noise_uv": health.noise_uv}
+    places = electrode_labels(source.layout)
+    lacking = [(name, *places[name], np.nan, "missing") for name in list_missing(source)]
+    there = pd.DataFrame(columns | {"status": status})
+    return pd.concat([there, pd.DataFrame(lacking, columns=there.columns)], ignore_index=True) if lacking else there
+
+
+def _stands_at_rail(row: np.ndarray, rate_hz: int) -> bool:
+    """Whether an electrode stands at its largest or smallest value as only a saturated amplifier does."""
+    low, high = int(row.min()), int(row.max())
+    extreme = (row == low) | (row == high)
+    if high - low < RAIL_COUNTS or extreme.mean() < RAIL_SHARE:
+        return False
+    borders = np.flatnonzero(np.diff(np.concatenate([[0], extreme.view(np.int8), [0]])))
+    return bool((borders[1::2] - borders[::2]).max() >= max(RAIL_SAMPLES, RAIL_S * rate_hz))
+
+
+def list_missing(source: Source) -> list[str]:
+    """Electrodes of the layout that the file has no channel for."""
+    there = set(source.names)
+    return [label for label in electrode_labels(source.layout) if label not in there]
+
+
+def judge_electrodes(name: str, source: Source, references: int) -> Finding:
+    """Whether all electrodes of the layout are there; as many as there are references may be missing."""
+    missing = list_missing(source)
+    found = f"{source.n_electrodes} of the {source.n_electrodes + len(missing)} electrodes of {source.layout}"
+    if not missing:
+        return Finding(FINE, name, found)
+    lacking = f"{found}; missing: {_show(missing)}"
+    if len(missing) <= references:
+        return Finding(FINE, name, f"{lacking}: the reference takes its place")
+    return Finding(
+        DOUBTFUL,
+        name,
+        lacking,
+        "Missing electrodes count as silent. Export all of them, or the same ones in every recording of every class: "
+        "otherwise which are missing may tell the class.",
+    )
+
+
+def judge_health(name: str, source: Source, health: Health) -> list[Finding]:
+    """What is wrong with electrodes that are there."""
+    looked = f"in the first {health.stop_s:.3g} s"
+    if health.dead.all():
+        remedy = "Check the amplifier and the export, and record again."
+        return [Finding(WRONG, name, f"no electrode records anything {looked}", remedy)]
+    findings = []
+    for kind, (rule, remedy) in FAILING.items():
+        failing = getattr(health, kind)
+        if failing.any():
+            what = f"{kind} electrodes {looked} ({rule}): {_show(source.names[failing])}"
+            findings.append(Finding(DOUBTFUL, name, what, remedy))
+    return findings + _judge_baseline(name, source, health, looked)
+
+
+def _judge_baseline(name: str, source: Source, health: Health, looked: str) -> list[Finding]:
+    good = ~(health.dead | health.saturated | health.noisy)
+    findings = []
+    low, high = USUAL_UV
+    noise_uv = float(np.median(health.spread_uv[good])) if good.any() else float("nan")
+    if not low <= noise_uv <= high:
+        what = f"noise of {show_uv(noise_uv)} {looked}; {low:g} to {high:g} µV is usual"
+        remedy = "Check that the gain in the file is the amplifier's, and that the culture was connected."
+        findings.append(Finding(DOUBTFUL, name, what, remedy))
+    shifted = good & (np.abs(health.offset_uv) > SHIFTED * health.spread_uv)
+    if shifted.any():
+        largest = health.offset_uv[shifted][np.abs(health.offset_uv[shifted]).argmax()]
+        what = (
+            f"baseline away from 0 µV {looked} by more than the noise (up to {show_uv(largest)}) on {shifted.sum()} of "
+            f"{len(shifted)} electrodes: {_show(source.names[shifted])}"
+        )
+        remedy = "Thresholds are measured from 0 µV, so spikes are missed there. Export a filtered stream (h5.stream)."
+        findings.append(Finding(DOUBTFUL, name, what, remedy))
+    return findings
+
+
+def show_uv(value: float) -> str:
+    """A voltage in words, with three digits."""
+    return f"{value:.3g} µV" if abs(value) < 1000 else f"{value / 1000:.3g} mV"
+
+
+def _show(names) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(map(str, names[:MOST_NAMES])) + more

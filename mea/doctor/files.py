@@ -1,0 +1,287 @@
+"""A lab's files, one by one: what the pipeline would read in them, as whom, and what is doubtful about it."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mea.archives import RECORDINGS_CSV, Member, find_members, mark_clashes, unpack_member
+from mea.catalogue import Refusal, identify_nobody, refuse_duplicates, refuse_missing
+from mea.cleaning import Cleaning
+from mea.doctor.electrodes import (
+    FIRST_S,
+    Health,
+    judge_electrodes,
+    judge_health,
+    list_missing,
+    measure_health,
+    tabulate_health,
+)
+from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
+from mea.doctor.settings import Settings
+from mea.errors import BadRecording, MeaError
+from mea.files import hash_file
+from mea.formats import explain_streams, read_counts, read_sources
+from mea.labels import Identify, choose_identify, read_recordings_csv
+from mea.naming import assign_ids
+from mea.parallel import run_parallel
+from mea.plots.electrodes import figure_electrode_health
+from mea.plots.style import save_figure
+from mea.recording import Recording, Source
+
+# Notes of the readers, by how they begin: what to make of them. Gaps and references are looked at apart.
+REMEDIES = {
+    "several": "Check that it is the stream you mean, or export the file with one of them.",
+    "layout": "Check the electrode map in the picture; a layout of its own goes into mea/layouts.py.",
+    "no electrode labels": "Check the electrode map in the picture, or export the file with labels.",
+    "no usable date": "Nothing has to be done; recordings without a date cannot be checked for drift.",
+    "no spike": "Check that it is a recording of a living culture, or remove it.",
+}
+OTHER_REMEDY = "Check that this is right (docs/formats.md)."
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One recording, or a file or archive that cannot be read, and what was found.
+
+    Attributes
+    ----------
+    result
+        What the h5 stage would make of it; label, culture and batch are empty where nobody tells them.
+    archive, member
+        Where it is, as in the manifest.
+    label_from
+        Who tells the label: ``recordings.csv``, ``file name`` or nobody (empty).
+    used
+        Whether the pipeline would learn from it.
+    electrodes
+        How many there are of the layout's or, of spike times, how many fire.
+    noise_uv
+        Median noise over electrodes; NaN where there is none.
+    findings
+        About this recording.
+    """
+
+    result: Recording | Refusal
+    archive: str
+    member: str
+    label_from: str = ""
+    used: bool = False
+    electrodes: str = ""
+    noise_uv: float = float("nan")
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to look at."""
+
+    member: Member
+    name: str
+    identify: Identify
+    label_from: str
+
+
+def examine_files(
+    paths: Sequence[Path], settings: Settings, pictures: Path, whole: bool
+) -> tuple[list[Examined], list[Finding]]:
+    """Look at every recording in some files, archives and folders.
+
+    Parameters
+    ----------
+    paths
+        As a user names them.
+    settings
+        The parameters that decide how they are read.
+    pictures
+        Folder for one picture a recording of samples.
+    whole
+        Whether this is all the pipeline would read; then recordings.csv may list nothing else.
+
+    Returns
+    -------
+    examined
+        In the order of the files; one file may hold several recordings.
+    findings
+        About files and tables as a whole.
+    """
+    tasks, findings, tables = [], [], []
+    for path in paths:
+        try:
+            members = mark_clashes(find_members(path))
+        except MeaError as error:
+            findings.append(Finding(WRONG, str(path), str(error)))
+            continue
+        identify, label_from, table = _find_identify(path, settings, whole, findings)
+        tables += [(path, table)] if table is not None else []
+        tasks += [(member, identify, label_from) for member in members]
+    names = assign_ids([(member.archive, member.member) for member, _, _ in tasks])
+    work = partial(_examine_file, settings=settings, pictures=pictures)
+    done = run_parallel(work, [Task(task[0], name, *task[1:]) for task, name in zip(tasks, names)], "doctor")
+    manifest = pd.DataFrame([row for row, _ in done], columns=["recording", "file", "member", "sha256", "error"])
+    examined = _mark_duplicates([one for _, found in done for one in found], manifest)
+    results = [one.result for one in examined]
+    for path, table in tables if whole else []:
+        findings += _find_missing(path, table, results, manifest)
+    return examined, findings
+
+
+def _find_identify(
+    path: Path, settings: Settings, whole: bool, findings: list[Finding]
+) -> tuple[Identify, str, pd.DataFrame | None]:
+    """Who tells labels: recordings.csv in the folder (or beside a file of it), else the file names."""
+    folder = path if path.is_dir() else path.parent
+    file = folder / RECORDINGS_CSV
+    if file.is_file() and (path.is_dir() or not whole):  # a single file as the source is read without a table
+        try:
+            table = read_recordings_csv(file)
+        except MeaError as error:
+            findings.append(Finding(WRONG, str(file), str(error)))
+            return identify_nobody, "", None
+        return choose_identify(table, settings.h5.labels, "", ""), RECORDINGS_CSV, table
+    h5 = settings.h5
+    return choose_identify(None, h5.labels, h5.culture, h5.batch), "file name", None
+
+
+def _find_missing(
+    path: Path, table: pd.DataFrame, results: list[Recording | Refusal], manifest: pd.DataFrame
+) -> list[Finding]:
+    try:
+        refuse_missing(table.index, results, manifest, path / RECORDINGS_CSV)
+    except MeaError as error:
+        return [Finding(WRONG, RECORDINGS_CSV, str(error))]
+    return []
+
+
+def _mark_duplicates(examined: list[Examined], manifest: pd.DataFrame) -> list[Examined]:
+    """Files that have the content of an earlier one are not used."""
+    refused = refuse_duplicates(manifest)
+    errors = {row.recording: row.error for row in refused[manifest["error"] == ""].itertuples() if row.error}
+    return [_refuse(one, errors.get(one.result.recording.partition("#")[0], "")) for one in examined]
+
+
+def _refuse(one: Examined, error: str) -> Examined:
+    if not error:
+        return one
+    return replace(one, used=False, findings=(*one.findings, Finding(WRONG, one.result.recording, error)))
+
+
+def _examine_file(task: Task, settings: Settings, pictures: Path) -> tuple[dict[str, str], list[Examined]]:
+    """Its line of the manifest, and its recordings."""
+    member = task.member
+    row = {"recording": task.name, "archive": member.archive, "member": member.member}
+    with tempfile.TemporaryDirectory(prefix="mea-doctor-") as folder:
+        if member.archive or member.error:
+            path = Path(folder)
+            row |= unpack_member(member, path)
+            path /= row["file"]
+        else:
+            path = member.path
+            row |= _describe_loose(member)
+        if row["error"]:
+            return row, [_give_up(row, task.name, row["error"])]
+        return row, _examine_recordings(path, row, task, settings, pictures)
+
+
+def _describe_loose(member: Member) -> dict[str, str]:
+    """What :func:`mea.archives.unpack_member` gives, of a file that need not be unpacked."""
+    try:
+        size, sha256 = str(member.path.stat().st_size), hash_file(member.path)
+    except OSError as error:
+        text = f"cannot be read ({error.strerror}). Check the file's permissions and its disk."
+        return {"file": "", "bytes": "", "sha256": "", "error": f"{member.where}: {text}"}
+    return {"file": member.file, "bytes": size, "sha256": sha256, "error": ""}
+
+
+def _give_up(row: dict[str, str], name: str, reason: str) -> Examined:
+    refusal = Refusal(name, row["file"], reason)
+    return Examined(refusal, row["archive"], row["member"], findings=(Finding(WRONG, name, reason),))
+
+
+def _examine_recordings(
+    path: Path, row: dict[str, str], task: Task, settings: Settings, pictures: Path
+) -> list[Examined]:
+    try:
+        sources = read_sources(path, settings.h5.stream)
+        streams = explain_streams(path, settings.h5.stream)
+    except BadRecording as error:
+        return [_give_up(row, task.name, _shorten(error, path))]
+    examined = []
+    for number, (source, choice) in enumerate(zip(sources, streams, strict=True), start=1):
+        name = task.name if number == 1 else f"{task.name}#{number}"
+        if isinstance(source, BadRecording):
+            examined.append(_give_up(row, name, _shorten(source, path)))
+            continue
+        one = _introduce(name, row, source, task)
+        found = [Finding(FINE, name, choice), *_judge_source(name, source, settings)]
+        health, damage = _look_at_samples(name, path, source)
+        one = replace(one, used=one.used and not damage and not _find_obstacle(source, settings))
+        if health:
+            found += judge_health(name, source, health)
+            one = replace(one, noise_uv=float(np.median(health.noise_uv)))
+            picture = figure_electrode_health(tabulate_health(source, health), source.rows, source.cols, title=name)
+            save_figure(picture, pictures / f"{name}.png")
+        examined.append(replace(one, findings=(*one.findings, *found, *damage)))
+    return examined
+
+
+def _shorten(error: Exception, path: Path) -> str:
+    """A message without the folder and file that it begins with: the finding says where it is."""
+    return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
+
+
+def _introduce(name: str, row: dict[str, str], source: Source, task: Task) -> Examined:
+    """Who it is; not used where nobody tells its label."""
+    size = int(row["bytes"])
+    small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
+    recording = Recording(name, "", "", "", row["file"], row["sha256"], small, size)
+    place = (row["archive"], row["member"])
+    try:
+        who = task.identify(name, "/".join(filter(None, place)))
+    except BadRecording as error:
+        wrong = (Finding(WRONG, name, str(error).removeprefix(f"{name}{Path(row['file']).suffix}: ")),)
+        return Examined(recording, *place, electrodes=_count_electrodes(source), findings=wrong)
+    recording = replace(recording, label=who.label, culture=who.culture, batch=who.batch)
+    return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source))
+
+
+def _count_electrodes(source: Source) -> str:
+    if source.n_samples:
+        return f"{source.n_electrodes} of {source.n_electrodes + len(list_missing(source))}"
+    return f"{len(np.unique(source.spike_electrode))} of {source.n_electrodes} fire"
+
+
+def _judge_source(name: str, source: Source, settings: Settings) -> list[Finding]:
+    references = sum(note.count(",") + 1 for note in source.notes if note.startswith("reference"))
+    findings = [judge_electrodes(name, source, references)] if source.n_samples else []
+    obstacle = _find_obstacle(source, settings)
+    if obstacle:
+        remedy = "Set array.rate_hz to the rate of most recordings, or array.other_rate: resample."
+        findings.append(Finding(DOUBTFUL, name, f"{obstacle}: set aside", remedy))
+    for note in source.notes:
+        if note.startswith("gap"):
+            remedy = "What follows a gap is joined to what precedes it. Export long pieces as recordings of their own."
+            findings.append(Finding(DOUBTFUL, name, note, remedy))
+        elif not note.startswith("reference"):
+            remedy = next((text for start, text in REMEDIES.items() if note.startswith(start)), OTHER_REMEDY)
+            findings.append(Finding(DOUBTFUL, name, note, remedy))
+    return findings
+
+
+def _find_obstacle(source: Source, settings: Settings) -> str:
+    return Cleaning(**settings.array.model_dump()).explain_refusal(source)
+
+
+def _look_at_samples(name: str, path: Path, source: Source) -> tuple[Health | None, list[Finding]]:
+    """What the first samples tell; or nothing and, where they are damaged, why."""
+    if not source.n_samples:
+        return None, []
+    try:
+        return measure_health(read_counts(path, source, int(np.ceil(FIRST_S * source.rate_hz))), source), []
+    except BadRecording as error:
+        return None, [Finding(WRONG, name, _shorten(error, path))]

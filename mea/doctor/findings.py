@@ -1,0 +1,68 @@
+"""What the doctor finds: how bad it is, where, and what to do about it."""
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FINE, DOUBTFUL, WRONG = "fine", "doubtful", "WRONG"
+LEVELS = (WRONG, DOUBTFUL, FINE)  # the worst first
+MOST_PLACES = 3  # that are named where the same is found in many
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes
+    ----------
+    level
+        ``fine``, ``doubtful`` (look at it, then decide) or ``WRONG`` (the pipeline stops, or its result is not worth
+        having).
+    where
+        A recording, an archive, a file, or what else it is about.
+    what
+        In words.
+    remedy
+        What to do; empty where nothing is to be done, or where ``what`` is the pipeline's own message and ends with it.
+    """
+
+    level: str
+    where: str
+    what: str
+    remedy: str = ""
+
+
+def count_levels(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings there are of each level, the worst first."""
+    levels = [finding.level for finding in findings]
+    return {level: levels.count(level) for level in LEVELS}
+
+
+def describe_findings(findings: Iterable[Finding]) -> str:
+    """The findings as text, the worst first; what is the same in several places is said once."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        places.setdefault((finding.level, finding.what, finding.remedy), []).append(finding.where)
+    ordered = sorted(places.items(), key=lambda item: LEVELS.index(item[0][0]))
+    return "\n".join(_describe(*key, where) for key, where in ordered)
+
+
+def _describe(level: str, what: str, remedy: str, places: list[str]) -> str:
+    shown = ", ".join(places[:MOST_PLACES])
+    shown += f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+    lines = [_indent(f"{shown}: {what}", f"  {level:<10}")]
+    lines += [_indent(remedy, " " * 12 + "-> ")] if remedy else []
+    return "\n".join(lines)
+
+
+def _indent(text: str, first: str) -> str:
+    """Lines of even width under each other; lines of the text stay lines, and names are not taken apart."""
+    lines = text.split("\n")
+    starts = [first, *[" " * len(first)] * (len(lines) - 1)]
+    settings = {"width": WIDTH, "subsequent_indent": " " * len(first)}
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(
+        textwrap.fill(line.strip(), initial_indent=start, **settings, **whole)  # type: ignore[arg-type]
+        for start, line in zip(starts, lines)
+    )
