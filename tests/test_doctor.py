@@ -47,9 +47,9 @@ def write(path, change=None, n_samples=RATE_HZ, seed=0, **given):
     return path
 
 
-def examine(path, *overrides, out=None, whole=False):
+def examine(path, *overrides, out=None, as_source=False):
     """The recordings in a file or folder, and all findings."""
-    examined, findings = examine_files([path], set_params(*overrides), out or path.parent / "out", whole)
+    examined, findings = examine_files([path], set_params(*overrides), out or path.parent / "out", as_source)
     return examined, [*findings, *(finding for one in examined for finding in one.findings)]
 
 
@@ -104,6 +104,15 @@ def test_planted_failures_of_electrodes_are_found_and_no_others(tmp_path):
 def test_an_unplugged_array_is_wrong(tmp_path):
     _, findings = examine(write(tmp_path / "ctl_1.h5", lambda counts: counts.fill(0)))
     assert find(findings, "no electrode records anything", WRONG).remedy
+
+
+def test_an_array_that_is_saturated_everywhere(tmp_path):
+    def change(counts):
+        counts[:, :5000], counts[:, 5000:] = 32767, -32768
+
+    _, findings = examine(write(tmp_path / "ctl_1.h5", change))
+    (found,) = [one for one in findings if one.level != FINE]
+    assert found.what.startswith("saturated electrodes") and found.what.endswith(" and 48 more")
 
 
 def test_quiet_signals_of_few_counts_are_not_saturated(tmp_path):
@@ -190,7 +199,8 @@ def test_no_label_and_two(tmp_path):
     for name in ("x.h5", "ctl_trt.h5", "trt_1.h5"):
         write(tmp_path / "raw" / name, seed=len(name))
     examined, findings = examine(tmp_path / "raw")
-    assert find(findings, "no label: its name holds none of the patterns", WRONG).where == "x"
+    unknown = find(findings, "no label: its name holds none of the patterns", WRONG)
+    assert unknown.where == "x" and "PROPOSE" in unknown.remedy
     assert find(findings, "2 labels match its name", WRONG).where == "ctl_trt"
     assert [one.result.recording for one in examined if one.used] == ["trt_1"]
     assert [one.electrodes for one in examined] == ["60 of 60"] * 3  # looked at all the same
@@ -252,14 +262,16 @@ def test_recordings_csv_goes_first_and_is_checked(tmp_path):
     write(tmp_path / "raw" / "ctl_1.h5")
     table = tmp_path / "raw" / "recordings.csv"
     table.write_text("recording,label,culture,batch\nctl_1,treated,c1,b1\nlost,treated,c2,b1\n")
-    (one,), findings = examine(tmp_path / "raw", whole=True)
+    (one,), findings = examine(tmp_path / "raw")
     assert (one.result.label, one.result.culture, one.result.batch) == ("treated", "c1", "b1")
     assert one.label_from == "recordings.csv"
     assert find(findings, "recordings listed that do not exist: 1\n  lost", WRONG).where == "recordings.csv"
-    _, findings = examine(tmp_path / "raw" / "ctl_1.h5")  # only one of them is asked about
-    assert list_bad(findings) == []
+    (one,), findings = examine(tmp_path / "raw" / "ctl_1.h5")  # only one of them is asked about
+    assert list_bad(findings) == [] and one.result.label == "treated"
+    (one,), findings = examine(tmp_path / "raw" / "ctl_1.h5", as_source=True)  # as the unzip stage reads it
+    assert list_bad(findings) == [] and (one.result.label, one.label_from) == ("a", "file name")
     table.write_text("recording\nctl_1\n")
-    (one,), findings = examine(tmp_path / "raw", whole=True)
+    (one,), findings = examine(tmp_path / "raw")
     assert find(findings, "has no column 'label'", WRONG) and not one.used
 
 
@@ -300,7 +312,7 @@ def write_lab(folder, batches=3, cultures=2, labels=("a", "b"), known=True, **gi
 
 def judge(folder, *overrides):
     settings = set_params(*overrides)
-    examined, _ = examine_files([folder], settings, folder / "out", True)
+    examined, _ = examine_files([folder], settings, folder / "out")
     return judge_dataset(examined, settings)
 
 
@@ -316,7 +328,7 @@ def test_a_balanced_lab_can_be_split(tmp_path):
 
 def test_classes_cultures_and_batches_as_a_table(tmp_path):
     settings = set_params()
-    examined, _ = examine_files([write_lab(tmp_path / "raw", batches=2)], settings, tmp_path, True)
+    examined, _ = examine_files([write_lab(tmp_path / "raw", batches=2)], settings, tmp_path)
     recordings = list_recordings(examined, settings)
     recordings.loc[0, "culture"] = ""
     recordings = recordings.drop(index=recordings.index[recordings["recording"] == "b_1_0"])
@@ -407,6 +419,13 @@ def test_the_same_finding_is_said_once_and_the_worst_first():
     assert count_levels(same) == {WRONG: 0, DOUBTFUL: 5, FINE: 0}
 
 
+def test_what_differs_in_the_quoted_name_only_is_the_same():
+    """A table that lists other recordings would else be told hundreds of times."""
+    unlisted = [Finding(WRONG, f"r{k}", f"the table does not list 'r{k}'.") for k in range(9)]
+    assert describe_findings(unlisted).split(maxsplit=1)[1] == "r0, r1, r2 and 6 more: the table does not list …."
+    assert describe_findings(unlisted[:1]).endswith("r0: the table does not list 'r0'.")
+
+
 def test_long_findings_stay_narrow_and_names_whole():
     name = "data/raw/" + "a-very-long-name-" * 8
     text = describe_findings([Finding(WRONG, name, "word " * 60)])
@@ -495,7 +514,7 @@ def test_real_recordings_of_six_batches(shared_data, tmp_path):
     paths = [shared_data / "charlesworth2015" / f"{day}.zip" for day in days]
     given = ["split.chunk_s=30", "split.first_s=900", "split.folds=3", "evaluate.permutations=100"]
     settings = read_settings(ROOT / "params.yaml", given)
-    examined, findings = examine_files(paths, settings, tmp_path, False)
+    examined, findings = examine_files(paths, settings, tmp_path)
     table = pd.read_csv(shared_data / "charlesworth2015" / "recordings.csv", dtype=str).set_index("recording")
     for one in examined:
         assert one.used and one.result.label == table.loc[one.result.recording, "label"], one

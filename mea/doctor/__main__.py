@@ -85,9 +85,9 @@ class Part:
         return "\n\n".join(filter(None, [self.title, self.table, describe_findings(self.findings)])) + "\n"
 
 
-def examine(paths: list[Path], settings: Settings, out: Path, whole: bool) -> tuple[list[Examined], list[Part]]:
+def examine(paths: list[Path], settings: Settings, out: Path, as_source: bool) -> tuple[list[Examined], list[Part]]:
     """Look at files, at the data set they make, and at the project; parameters as in :func:`examine_files`."""
-    examined, findings = examine_files(paths, settings, out, whole)
+    examined, findings = examine_files(paths, settings, out, as_source)
     findings += [finding for one in examined for finding in one.findings]
     read = [one.result for one in examined if isinstance(one.result, Recording)]
     sizes = {recording.recording.partition("#")[0]: recording.file_bytes for recording in read}
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
             check_absent(arguments.propose)
         settings = read_settings(arguments.params, arguments.set)
         paths = arguments.files or [Path(settings.unzip.source)]
-        examined, parts = examine(paths, settings, arguments.out, whole=not arguments.files)
+        examined, parts = examine(paths, settings, arguments.out, as_source=not arguments.files)
         findings = [finding for part in parts for finding in part.findings]
         counts = count_levels(findings)
         if arguments.json:

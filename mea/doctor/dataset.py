@@ -9,7 +9,7 @@ import pandas as pd
 
 from mea.catalogue import check_classes
 from mea.confounds import audit_confounds, explain_confounds, tabulate_metadata
-from mea.doctor.files import Examined
+from mea.doctor.files import PROPOSE, Examined
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.power import (
     EXAMPLE,
@@ -109,7 +109,7 @@ def _judge_likeness(recordings: pd.DataFrame) -> list[Finding]:
         remedy = "A classifier takes one grid: keep the others in a folder of their own."
         findings.append(Finding(WRONG, WHERE, f"recordings of different grids: {shown}", remedy))
     if (recordings[["culture", "batch"]] == "").to_numpy().all():
-        remedy = "State culture and batch in recordings.csv (--propose FILE writes one to be filled in)."
+        remedy = f"State culture and batch in recordings.csv. {PROPOSE}"
         what = "neither culture nor batch of any recording is known, so each counts as independent of all others"
         findings.append(Finding(DOUBTFUL, WHERE, what, remedy))
     same = explain_same_start(recordings)

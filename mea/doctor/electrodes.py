@@ -147,9 +147,11 @@ def judge_health(name: str, source: Source, health: Health) -> list[Finding]:
 
 def _judge_baseline(name: str, source: Source, health: Health, looked: str) -> list[Finding]:
     good = ~(health.dead | health.saturated | health.noisy)
+    if not good.any():
+        return []
     findings = []
     low, high = USUAL_UV
-    noise_uv = float(np.median(health.spread_uv[good])) if good.any() else float("nan")
+    noise_uv = float(np.median(health.spread_uv[good]))
     if not low <= noise_uv <= high:
         what = f"noise of {show_uv(noise_uv)} {looked}; {low:g} to {high:g} µV is usual"
         remedy = "Check that the gain in the file is the amplifier's, and that the culture was connected."

@@ -42,6 +42,7 @@ REMEDIES = {
     "no usable date": "Nothing has to be done; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
 }
+PROPOSE = "--propose FILE (make doctor PROPOSE=FILE) writes a recordings.csv to be filled in."
 OTHER_REMEDY = "Check that this is right (docs/formats.md)."
 
 
@@ -88,7 +89,7 @@ class Task:
 
 
 def examine_files(
-    paths: Sequence[Path], settings: Settings, pictures: Path, whole: bool
+    paths: Sequence[Path], settings: Settings, pictures: Path, as_source: bool = False
 ) -> tuple[list[Examined], list[Finding]]:
     """Look at every recording in some files, archives and folders.
 
@@ -100,8 +101,8 @@ def examine_files(
         The parameters that decide how they are read.
     pictures
         Folder for one picture a recording of samples.
-    whole
-        Whether this is all the pipeline would read; then recordings.csv may list nothing else.
+    as_source
+        Whether this is what the pipeline would read: it takes a table from a folder, not from beside a single file.
 
     Returns
     -------
@@ -117,8 +118,8 @@ def examine_files(
         except MeaError as error:
             findings.append(Finding(WRONG, str(path), str(error)))
             continue
-        identify, label_from, table = _find_identify(path, settings, whole, findings)
-        tables += [(path, table)] if table is not None else []
+        identify, label_from, table = _find_identify(path, settings, as_source, findings)
+        tables += [(path, table)] if table is not None and path.is_dir() else []
         tasks += [(member, identify, label_from) for member in members]
     names = assign_ids([(member.archive, member.member) for member, _, _ in tasks])
     work = partial(_examine_file, settings=settings, pictures=pictures)
@@ -126,18 +127,18 @@ def examine_files(
     manifest = pd.DataFrame([row for row, _ in done], columns=["recording", "file", "member", "sha256", "error"])
     examined = _mark_duplicates([one for _, found in done for one in found], manifest)
     results = [one.result for one in examined]
-    for path, table in tables if whole else []:
+    for path, table in tables:
         findings += _find_missing(path, table, results, manifest)
     return examined, findings
 
 
 def _find_identify(
-    path: Path, settings: Settings, whole: bool, findings: list[Finding]
+    path: Path, settings: Settings, as_source: bool, findings: list[Finding]
 ) -> tuple[Identify, str, pd.DataFrame | None]:
     """Who tells labels: recordings.csv in the folder (or beside a file of it), else the file names."""
     folder = path if path.is_dir() else path.parent
     file = folder / RECORDINGS_CSV
-    if file.is_file() and (path.is_dir() or not whole):  # a single file as the source is read without a table
+    if file.is_file() and (path.is_dir() or not as_source):
         try:
             table = read_recordings_csv(file)
         except MeaError as error:
@@ -241,11 +242,12 @@ def _introduce(name: str, row: dict[str, str], source: Source, task: Task) -> Ex
     small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
     recording = Recording(name, "", "", "", row["file"], row["sha256"], small, size)
     place = (row["archive"], row["member"])
+    path = "/".join(filter(None, place))
     try:
-        who = task.identify(name, "/".join(filter(None, place)))
+        who = task.identify(name, path)
     except BadRecording as error:
-        wrong = (Finding(WRONG, name, str(error).removeprefix(f"{name}{Path(row['file']).suffix}: ")),)
-        return Examined(recording, *place, electrodes=_count_electrodes(source), findings=wrong)
+        wrong = Finding(WRONG, name, str(error).removeprefix(f"{path}: "), PROPOSE)
+        return Examined(recording, *place, electrodes=_count_electrodes(source), findings=(wrong,))
     recording = replace(recording, label=who.label, culture=who.culture, batch=who.batch)
     return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source))
 

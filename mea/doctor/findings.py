@@ -41,18 +41,24 @@ def count_levels(findings: Iterable[Finding]) -> dict[str, int]:
 
 def describe_findings(findings: Iterable[Finding]) -> str:
     """The findings as text, the worst first; what is the same in several places is said once."""
-    places: dict[tuple[str, str, str], list[str]] = {}
+    same: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        places.setdefault((finding.level, finding.what, finding.remedy), []).append(finding.where)
-    ordered = sorted(places.items(), key=lambda item: LEVELS.index(item[0][0]))
-    return "\n".join(_describe(*key, where) for key, where in ordered)
+        same.setdefault((finding.level, _leave_name_out(finding), finding.remedy), []).append(finding)
+    return "\n".join(_describe(group) for group in sorted(same.values(), key=lambda one: LEVELS.index(one[0].level)))
 
 
-def _describe(level: str, what: str, remedy: str, places: list[str]) -> str:
-    shown = ", ".join(places[:MOST_PLACES])
-    shown += f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
-    lines = [_indent(f"{shown}: {what}", f"  {level:<10}")]
-    lines += [_indent(remedy, " " * 12 + "-> ")] if remedy else []
+def _leave_name_out(finding: Finding) -> str:
+    """What is found, its place not named: pipeline messages quote it."""
+    return finding.what.replace(repr(finding.where), "…")
+
+
+def _describe(same: list[Finding]) -> str:
+    first = same[0]
+    shown = ", ".join(finding.where for finding in same[:MOST_PLACES])
+    shown += f" and {len(same) - MOST_PLACES} more" if len(same) > MOST_PLACES else ""
+    what = first.what if len(same) == 1 else _leave_name_out(first)
+    lines = [_indent(f"{shown}: {what}", f"  {first.level:<10}")]
+    lines += [_indent(first.remedy, " " * 12 + "-> ")] if first.remedy else []
     return "\n".join(lines)
 
 
