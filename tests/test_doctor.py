@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -241,6 +242,20 @@ def test_damaged_files_are_findings_and_their_neighbours_are_read(tmp_path):
     assert [one.result.recording for one in examined if one.used] == ["ctl_1", "trt_5"]
     assert not any(str(tmp_path) in text or "/tmp" in text for text in wrong.values())
     assert not list(raw.glob("**/*.partial"))
+
+
+@pytest.mark.parametrize("write_file", [partial(write_small_mcs, n_samples=2000, **SMALL), write_small_spike_times])
+def test_whatever_byte_is_wrong_nothing_worse_than_a_finding_comes_of_it(tmp_path, write_file):
+    write_file(tmp_path / "ctl_1.h5")
+    whole, random, levels = (tmp_path / "ctl_1.h5").read_bytes(), np.random.default_rng(0), set()
+    for _ in range(25):
+        spoilt = bytearray(whole)
+        for place in random.integers(0, min(len(whole), 12_000), 2):  # where names, types and places are
+            spoilt[place] = random.integers(256)
+        (tmp_path / "ctl_1.h5").write_bytes(spoilt)
+        _, findings = examine(tmp_path / "ctl_1.h5")
+        levels |= {one.level for one in findings}
+    assert levels >= {FINE, WRONG}
 
 
 def test_the_same_content_twice(tmp_path):

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-FINE, DOUBTFUL, WRONG = "fine", "doubtful", "WRONG"
+FINE, DOUBTFUL, WRONG = "fine", "doubtful", "wrong"
 LEVELS = (WRONG, DOUBTFUL, FINE)  # the worst first
 MOST_PLACES = 3  # that are named where the same is found in many
 WIDTH = 110
@@ -17,7 +17,7 @@ class Finding:
     Attributes
     ----------
     level
-        ``fine``, ``doubtful`` (look at it, then decide) or ``WRONG`` (the pipeline stops, or its result is not worth
+        ``fine``, ``doubtful`` (look at it, then decide) or ``wrong`` (the pipeline stops, or its result is not worth
         having).
     where
         A recording, an archive, a file, or what else it is about.
@@ -57,7 +57,8 @@ def _describe(same: list[Finding]) -> str:
     shown = ", ".join(finding.where for finding in same[:MOST_PLACES])
     shown += f" and {len(same) - MOST_PLACES} more" if len(same) > MOST_PLACES else ""
     what = first.what if len(same) == 1 else _leave_name_out(first)
-    lines = [_indent(f"{shown}: {what}", f"  {first.level:<10}")]
+    level = first.level.upper() if first.level == WRONG else first.level
+    lines = [_indent(f"{shown}: {what}", f"  {level:<10}")]
     lines += [_indent(first.remedy, " " * 12 + "-> ")] if first.remedy else []
     return "\n".join(lines)
 
