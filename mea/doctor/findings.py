@@ -67,9 +67,13 @@ def _indent(text: str, first: str) -> str:
     """Lines of even width under each other; lines of the text stay lines, and names are not taken apart."""
     lines = text.split("\n")
     starts = [first, *[" " * len(first)] * (len(lines) - 1)]
-    settings = {"width": WIDTH, "subsequent_indent": " " * len(first)}
-    whole = {"break_long_words": False, "break_on_hyphens": False}
+    whole = {"width": WIDTH, "break_long_words": False, "break_on_hyphens": False}
     return "\n".join(
-        textwrap.fill(line.strip(), initial_indent=start, **settings, **whole)  # type: ignore[arg-type]
+        textwrap.fill(
+            line.strip(),
+            initial_indent=start,
+            subsequent_indent=" " * (len(first) + 2 * line.startswith("- ")),
+            **whole,  # type: ignore[arg-type]
+        )
         for start, line in zip(starts, lines)
     )
