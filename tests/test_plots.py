@@ -12,7 +12,12 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from mea.plots import evaluation
-from mea.plots.electrodes import draw_electrode_map, figure_electrode_maps, figure_electrode_names
+from mea.plots.electrodes import (
+    draw_electrode_map,
+    figure_electrode_health,
+    figure_electrode_maps,
+    figure_electrode_names,
+)
 from mea.plots.explanation import AGAINST, FOR, figure_explanation
 from mea.plots.honesty import figure_confounds, figure_optimism, figure_permutation
 from mea.plots.recordings import (
@@ -64,6 +69,17 @@ def make_grid():
     return grid
 
 
+def make_health():
+    rows = [
+        ("A1", 0, 0, 5.0, "works"),
+        ("B1", 0, 1, 0.1, "dead"),
+        ("C2", 1, 2, 60.0, "noisy"),
+        ("D2", 1, 3, 4.0, "dead"),
+    ]
+    rows += [("A3", 2, 0, 300.0, "saturated"), ("D3", 2, 3, np.nan, "missing")]
+    return pd.DataFrame(rows, columns=["electrode", "row", "col", "noise_uv", "status"])
+
+
 def make_counts():
     rows = [("fold 0", "a", 30), ("fold 0", "b", 10), ("fold 1", "a", 25), ("fold 1", "b", 35)]
     return pd.DataFrame(rows, columns=["fold", "label", "chunks"])
@@ -102,6 +118,7 @@ def make_pictures():
         "figure_raster": figure_raster(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]), 3, 1.0),
         "figure_electrode_maps": figure_electrode_maps(grid, grid),
         "figure_electrode_names": figure_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2),
+        "figure_electrode_health": figure_electrode_health(make_health(), 3, 4),
         "figure_chunks": figure_chunks(make_counts()),
         "figure_curves": figure_curves(make_curves()),
         "figure_confusion": figure_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
@@ -167,6 +184,7 @@ def test_every_picture_names_its_axes_with_units():
         ],
         "figure_electrode_maps": [grid, grid, ("", "noise (µV)"), ("", "rate (Hz), log scale")],
         "figure_electrode_names": [grid],
+        "figure_electrode_health": [grid, ("", "noise (µV)")],
         "figure_chunks": [("fold", "chunks (number)"), ("", "")],  # a pie has no axes
         "figure_curves": [("epoch", "loss (nats)"), ("epoch", "accuracy (%)")],
         "figure_confusion": [("predicted label", "actual label"), ("", "share of the actual label (%)")],
@@ -422,6 +440,31 @@ def test_maps_save_one_line_per_electrode():
     assert both.table.iloc[0].to_dict() == {"row": 0, "col": 1, "noise_uv": 1.0, "rate_hz": 2.0}
     assert list(spikes_only.table) == ["row", "col", "rate_hz"]
     assert [len(both.axes), len(spikes_only.axes)] == [4, 2]
+
+
+def test_failing_electrodes_are_marked_at_their_places():
+    picture = figure_electrode_health(make_health(), 3, 4)
+    ax, table = picture.axes[0], make_health()
+    found = {
+        marks.get_label(): {tuple(place) for place in marks.get_offsets().round().data} for marks in ax.collections
+    }
+    assert found == {
+        "dead: 2": {(1, 0), (3, 1)},
+        "noisy: 1": {(2, 1)},
+        "saturated: 1": {(0, 2)},
+        "missing: 1": {(3, 2)},
+    }
+    assert {text.get_text() for text in ax.texts} == {"B1", "C2", "D2", "A3", "D3"}
+    shown = ax.images[0].get_array()
+    assert shown[2, 0] == 300 and shown.mask[2, 3] and shown.mask[0, 2]
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
+        "dead: 2",
+        "saturated: 1",
+        "noisy: 1",
+        "missing: 1",
+    ]
+    works = figure_electrode_health(table[table["status"] == "works"], 3, 4)
+    assert not works.legends and not works.axes[0].texts
 
 
 def test_plain_electrode_map_writes_each_name_at_its_place():
