@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
         manifest = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
         raise MeaError(f"{path}: no such file. Run the unzip stage first (dvc repro unzip).") from None
-    except (ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError) as error:
         raise MeaError(f"{path}: not a manifest written by the unzip stage ({error}). Run dvc repro unzip.") from None
     if list(manifest.columns) != COLUMNS:
         found = ", ".join(manifest.columns)
@@ -145,7 +145,8 @@ def find_members(source: Path) -> list[Member]:
             raise MeaError(f"{source}: this folder holds no recordings. {remedy}")
         return [member for name in names for member in _list_file(source / name, name)]
     if not source.exists():
-        raise MeaError(f"{source}: no such folder or file. {remedy}")
+        kept = "What a stage writes there, dvc repro makes; what DVC keeps, dvc pull brings."
+        raise MeaError(f"{source}: no such folder or file. {remedy} {kept}")
     if not _is_wanted(source.name):
         raise MeaError(f"{source}: neither a folder nor an archive (*.zip) nor an HDF5 file. {remedy}")
     return _list_file(source, source.name)

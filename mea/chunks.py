@@ -13,11 +13,13 @@ from torch.utils.data import Dataset, Sampler
 
 from mea.errors import MeaError
 from mea.events import Events, load_events
+from mea.parallel import PATIENCE_S, show_progress
 
 
 def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, Events]:
     """The events of the recordings named, from the folder of the array stage."""
-    return {name: load_events(folder / f"{name}.npz") for name in names}
+    shown = show_progress(list(names), desc="recordings read", delay=PATIENCE_S)
+    return {name: load_events(folder / f"{name}.npz") for name in shown}
 
 
 class ChunkView(Protocol):

@@ -51,11 +51,19 @@ def run_command(
 
 @contextmanager
 def end_plainly(name: str, interrupted: str) -> Iterator[None]:
-    """End the program with one line that begins with its name where the user made a mistake or pressed Ctrl-C."""
+    """End the program with one line that begins with its name where the user made a mistake or pressed Ctrl-C.
+
+    What the operating system refuses about a file that it names (no right to read it, a name that is too long) is such
+    a mistake, too.
+    """
     try:
         yield
     except MeaError as error:
         sys.exit(f"{name}: {error}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"{name}: {error.filename}: {error.strerror}. Check the path, and who may read and write there.")
     except KeyboardInterrupt:
         sys.exit(f"{name}: {interrupted}")
 

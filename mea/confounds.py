@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from mea.parallel import PATIENCE_S, show_progress
 from mea.permutation import draw_permutations
 
 WORDS = {
@@ -86,7 +87,10 @@ def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutatio
     fold = recordings["fold"].to_numpy()
     step = max(1, CELLS // len(actual))
     blocks = [targets[first : first + step] for first in range(0, len(targets), step)]
-    scored = [_score_labels(bins, fold, block, len(labels)) for block in blocks]
+    scored = [
+        _score_labels(bins, fold, block, len(labels))
+        for block in show_progress(blocks, desc="metadata", delay=PATIENCE_S)
+    ]
     balanced = np.concatenate([part for part, _ in scored], axis=1)  # (n_names, 1 + permutations)
     predicted = [labels[row] for row in scored[0][1][:, 0]]
     accuracy = [float((row == labels[actual]).mean()) for row in predicted]

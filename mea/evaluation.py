@@ -11,6 +11,7 @@ from mea.conformal import measure_coverage
 from mea.errors import MeaError
 from mea.events import Events
 from mea.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
+from mea.parallel import PATIENCE_S, show_progress
 from mea.rules import Rules, learn_rules, read_sets
 from mea.scores import score_predictions
 from mea.selective import measure_aurc, score_selective
@@ -41,9 +42,10 @@ def predict_held_out(
     pd.DataFrame
         The scored chunks' rows with predicted, confidence and ``p_<label>`` for every label.
     """
+    held_out = list(chunks[chunks["fold"].isin(classifier.folds)].groupby("fold"))
     parts = [
         add_predictions(part, predict(part, events, fold), classifier.labels)
-        for fold, part in chunks[chunks["fold"].isin(classifier.folds)].groupby("fold")
+        for fold, part in show_progress(held_out, desc="folds judged", delay=PATIENCE_S)
     ]
     return pd.concat(parts).sort_index(ignore_index=True)
 

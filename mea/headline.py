@@ -23,24 +23,31 @@ def describe_results(metrics: Path, classified: Path) -> str:
     Raises
     ------
     MeaError
-        If one of them is missing.
+        If one of them is missing, or another file.
     """
     for path in (metrics, classified):
         if not path.is_file():
             raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
-    figures = read_json(metrics)
-    count = figures["recording"]["count"]
-    lines = [f"  {name:<20}{value}" for name, value in list_figures(figures)]
-    if figures["leaky"]:
-        lines.insert(0, f"{count} recordings. NOT AN HONEST FIGURE: {figures['warning']}")
-    else:
-        lines.insert(0, f"{count} recordings, each called by a model that never saw its group:")
-        lines += [f"  WARNING: {figures['warning']}"] * bool(figures["warning"])
+    try:
+        lines = _describe_figures(read_json(metrics))
+    except (KeyError, TypeError) as error:
+        raise MeaError(f"{metrics}: lacks {error}: not what the stage evaluate wrote. Run dvc repro.") from None
     table = read_table(classified)
+    if "decision" not in table:
+        raise MeaError(f"{classified}: has no column decision: not what the stage classify wrote. Run dvc repro.")
     if len(table):
         counts = table["decision"].value_counts()
         lines.append(f"{counts.get('called', 0)} new recordings called, {counts.get('refused', 0)} refused.")
     return "\n".join(lines)
+
+
+def _describe_figures(figures: dict[str, Any]) -> list[str]:
+    count = figures["recording"]["count"]
+    lines = [f"  {name:<20}{value}" for name, value in list_figures(figures)]
+    if figures["leaky"]:
+        return [f"{count} recordings. NOT AN HONEST FIGURE: {figures['warning']}", *lines]
+    lines.insert(0, f"{count} recordings, each called by a model that never saw its group:")
+    return lines + [f"  WARNING: {figures['warning']}"] * bool(figures["warning"])
 
 
 def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ from tqdm import tqdm
 from mea.cluster import ADDRESS, run_on_cluster
 from mea.errors import MeaError
 
+PATIENCE_S = 1.0  # what is mostly over by then shows its progress only after it
+
 
 def count_workers() -> int:
     """Worker processes: ``MEA_WORKERS``, else every core this process may use.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mea.parallel import PATIENCE_S, show_progress
 from mea.splits import group_recordings
 
 WIDENING = math.sqrt(2)  # of the null: see run_permutation_test
@@ -69,7 +70,7 @@ def run_permutation_test(recordings: pd.DataFrame, predicted: np.ndarray, n: int
     hits = np.array([(predicted == label) for label in design.labels])  # (n_labels, n_recordings)
     truth = np.array([actual == number for number in range(len(design.labels))])
     observed, null, best = _balance(hits, actual), np.empty(n), np.empty(n)
-    for k in range(n):
+    for k in show_progress(range(n), desc="permutations", delay=PATIENCE_S):
         drawn = design.draw(rng)
         null[k], best[k] = _balance(hits, drawn), _balance(truth, drawn)
     null, best = _widen_null(null), _widen_null(best)

@@ -5,12 +5,15 @@ template beside DVC's settings, ``.dvc/plots.html``, and names it in ``.dvc/conf
 module was not run, DVC takes its own page.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import vl_convert
 
+from mea.command import end_plainly
+from mea.errors import MeaError
 from mea.files import fresh_file
 
 VEGA_LITE = "5.21"  # DVC's templates are written for version 5
@@ -47,8 +50,19 @@ def write_page(path: Path) -> None:
         work.write_text(PAGE % scripts, encoding="utf-8", newline="\n")
 
 
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    argparse.ArgumentParser(prog="python -m mea.plots_page", description=__doc__).parse_args(argv)
+    with end_plainly("plots_page", "interrupted; the same command does it again."):
+        settings = Path(".dvc")
+        if not settings.is_dir():
+            raise MeaError(f"{Path.cwd()}: no DVC project here. Run in the project's folder.")
+        write_page(settings / "plots.html")
+        subprocess.run(
+            [sys.executable, "-m", "dvc", "config", "--quiet", "--local", "plots.html_template", "plots.html"],
+            check=True,
+        )
+
+
 if __name__ == "__main__":
-    write_page(Path(".dvc") / "plots.html")
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "config", "--quiet", "--local", "plots.html_template", "plots.html"], check=True
-    )
+    main()

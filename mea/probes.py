@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mea.classifier import Classifier
 from mea.events import Events
+from mea.parallel import PATIENCE_S, show_progress
 
 MOST_CHUNKS = 2000  # of either side of a fold; what a probe finds does not hang on more
 FOLDS = 5
@@ -49,7 +50,7 @@ def probe_classifier(
     """
     random = np.random.default_rng(seed)
     parts = []
-    for fold in classifier.folds:
+    for fold in show_progress(classifier.folds, desc="probes", delay=PATIENCE_S):
         held = _draw(chunks[chunks["fold"] == fold], random)
         training = _draw(chunks[chunks["fold"] != fold], random)
         values = classifier.describe(held, events, fold)

@@ -199,6 +199,8 @@ def _train_here(place: Path) -> None:
 
 
 if __name__ == "__main__":
+    if "MEA_TASK" not in os.environ:
+        sys.exit("processes: only the train stage starts this, where MEA_PROCESSES is set: see docs/cluster.md.")
     with contextlib.suppress(KeyboardInterrupt):  # the stage says so
         _train_here(Path(os.environ["MEA_TASK"]))
     if torch.distributed.is_initialized():

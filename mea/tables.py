@@ -27,13 +27,15 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     MeaError
-        If there is no such file.
+        If there is no such file, or it is no table.
     """
+    stage = WRITTEN_BY.get(path.name, "evaluate")
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), na_filter=True, keep_default_na=False, na_values={})
     except FileNotFoundError:
-        stage = WRITTEN_BY.get(path.name, "evaluate")
         raise MeaError(f"{path}: no such file. It is written by the stage {stage}: dvc repro {stage}.") from None
+    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        raise MeaError(f"{path}: not a table written by a stage ({error}). Run dvc repro {stage}.") from None
 
 
 def list_used(path: Path) -> pd.DataFrame:

@@ -242,15 +242,16 @@ def train_network(
         num_sanity_val_steps=0,
         deterministic="warn",  # all there is on a processor; on a graphics card the 3D pooling is not
     )
-    trainer.fit(
-        _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings) if validation else None),
-        _load_training(training, units, schedule, recipe),
-        _load_share(validation, SequentialSampler(validation), schedule.batch_size) if validation else None,
-        ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
-        weights_only=True,  # a checkpoint can hold numbers, never code
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(
+            _Loop(network, schedule, recipe, torch.from_numpy(validation.recordings) if validation else None),
+            _load_training(training, units, schedule, recipe),
+            _load_share(validation, SequentialSampler(validation), schedule.batch_size) if validation else None,
+            ckpt_path=_find_checkpoint(checkpoint_folder) if checkpoint_folder else None,
+            weights_only=True,  # a checkpoint can hold numbers, never code
+        )
+    except SystemExit:  # Lightning ends the process at Ctrl-C; whoever called says how to go on
+        raise KeyboardInterrupt from None
     if not history.best:
         raise MeaError(f"{title}: no epoch gave a finite validation loss. Lower train.learning_rate.")
     return history.best, tabulate_curves(history.rows, history.processes)

@@ -82,7 +82,7 @@ def load_version(name: str, root: Path | None = None) -> Version:
     MeaError
         If there is no project or no such version, or its figures or predictions are not to be had.
     """
-    with _open_project(root) as repo:
+    with open_project(root) as repo:
         revision, top = _resolve_revision(repo, name), repo.root_dir
         try:
             with switch(repo, revision or WORKSPACE):
@@ -97,7 +97,14 @@ def load_version(name: str, root: Path | None = None) -> Version:
 
 
 @contextmanager
-def _open_project(root: Path | None) -> Iterator[Repo]:
+def open_project(root: Path | None) -> Iterator[Repo]:
+    """The DVC project of a folder (by default the current one), for as long as the block lasts.
+
+    Raises
+    ------
+    MeaError
+        If there is none.
+    """
     try:
         repo = Repo(str(root) if root else None)
     except (NotDvcRepoError, SCMError):

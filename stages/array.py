@@ -48,6 +48,10 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
     files = sorted(h5.glob("*.h5"))
     if not files:
         raise MeaError(f"{h5}: no recordings (*.h5). They are written by the stage h5: dvc repro h5.")
+    if not unzip.is_dir():
+        raise MeaError(
+            f"{unzip}: no such folder; it holds the samples. It is written by the stage unzip: dvc repro unzip."
+        )
     with fresh_folder(out) as work:
         lines = run_parallel(partial(clean_recording, unzip=unzip, out=work, cleaning=cleaning), files, "array")
         catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")

@@ -16,6 +16,7 @@ from mea.duplicates import check_contents, explain_same_start
 from mea.errors import MeaError
 from mea.events import load_events
 from mea.files import fresh_folder, read_json, write_json
+from mea.parallel import PATIENCE_S, show_progress
 from mea.params import StageParams
 from mea.patterns import list_contents
 from mea.permutation import permute_labels
@@ -70,7 +71,8 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
-    check_contents(list_contents(load_events(array / f"{name}.npz") for name in chunks["recording"].unique()))
+    audited = show_progress(chunks["recording"].unique(), desc="split: audit", delay=PATIENCE_S)
+    check_contents(list_contents(load_events(array / f"{name}.npz") for name in audited))
     leak = audit_split(chunks, level)
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
     used = recordings[recordings["recording"].isin(chunks["recording"])]

@@ -11,6 +11,13 @@ from mea.errors import MeaError
 from mea.files import read_json
 from mea.tables import read_table
 
+NEEDED_CURVES = (
+    "confusion_recording",
+    "confusion_chunk",
+    "reliability_recording",
+    "reliability_chunk",
+    "risk_coverage",
+)
 Content = TypeVar("Content")
 
 
@@ -81,6 +88,9 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     MeaError
         If one is missing, with the command that makes it, or they are not of one run.
     """
+    find_file(plots / "array", "array")
+    for name in NEEDED_CURVES:
+        find_file(plots / "evaluate" / f"{name}.csv", "evaluate")
     results = Results(
         figures=_read(read_json, metrics / "evaluate.json", "evaluate"),
         recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
