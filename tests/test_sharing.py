@@ -98,6 +98,7 @@ def test_a_store_on_s3_brings_everything_elsewhere(built_lab, tmp_path, store):
 # Experiments over a Git server
 
 
+@pytest.mark.slow
 def test_an_experiment_goes_to_a_colleague(built_lab, tmp_path):
     lab = prepare_clone(share_cache(built_lab, tmp_path / "project"))
     lab.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
