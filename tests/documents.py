@@ -209,7 +209,8 @@ def _check_dvc(words: tuple[str, ...]) -> str:
 def _check_module(name: str, arguments: list[str], root: Path) -> str:
     if name.partition(".")[0] not in ("mea", "stages", "benchmarks") or "<" in name:
         return ""
-    path = root.joinpath(*name.split(".")).with_suffix(".py")
+    place = root.joinpath(*name.split("."))
+    path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
     if not path.is_file():
         return f"python -m {name}: no such module"
     flags = [word.partition("=")[0] for word in arguments if re.match(r"--[a-z]", word)]
