@@ -33,8 +33,8 @@ class Events:
     start
         When it began, ISO 8601, or an empty string.
     samples_sha256
-        Of how often each count occurs on each electrode, or of the spike times: equal content, whatever the file is
-        called.
+        Of how often each count occurs on each electrode and of every 997th, or of the spike times: equal content,
+        whatever the file is called.
     rate_hz
         Samples per second of every sample number below.
     rows, cols
