@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
 from mea.errors import BadRecording, MeaError
 from mea.recording import Recording
@@ -117,6 +119,12 @@ def check_group_pattern(pattern: str) -> str:
     if pattern and groups != 1:
         raise ValueError(f"must have exactly one group in round brackets, for instance '_c([0-9]+)_'; it has {groups}")
     return pattern
+
+
+Name = Annotated[str, Field(min_length=1)]
+#: Parameters of a lab's file names: for each label the texts that name it, and what finds a culture or batch.
+LabelPatterns = dict[Name, Annotated[list[Name], Field(min_length=1)]]
+GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
 
 
 def choose_identify(

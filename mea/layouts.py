@@ -95,17 +95,6 @@ def place_electrodes(layout: str, labels: Sequence[str], where: str) -> Grid:
     return Grid(name, int(rows), int(cols), found[:, 0], found[:, 1], used, names, read_pitch(layout), tuple(notes))
 
 
-def electrode_positions(layout: str) -> list[tuple[int, int]]:
-    """Every (row, col) that has an electrode, sorted.
-
-    Raises
-    ------
-    BadRecording
-        If the layout is not one we know.
-    """
-    return sorted(electrode_labels(layout).values())
-
-
 def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
     """Label → (row, col) of every electrode of a layout, sorted by (row, col).
 

@@ -155,11 +155,6 @@ def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.
     return chunks["recording"].map(dict(zip(recordings["recording"], fold))).to_numpy()
 
 
-def choose_validation(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
-    """Which chunks of a training set choose the epoch: the first inner fold; (n_chunks,) bool."""
-    return assign_inner_folds(chunks, level, folds, seed) == 0
-
-
 def assign_inner_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
     """Folds inside a training set, of whole groups again: at most ``folds``, fewer where there are fewer groups.
 

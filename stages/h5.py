@@ -6,9 +6,9 @@ Writes data/h5: <recording>.h5, catalogue.csv and params.json; and metrics/h5.js
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from mea.archives import RECORDINGS_CSV, read_manifest
 from mea.catalogue import (
@@ -22,17 +22,14 @@ from mea.catalogue import (
 )
 from mea.command import report, run_command
 from mea.files import fresh_folder, write_json
-from mea.labels import check_group_pattern, choose_identify, read_recordings_csv, warn_of_odd_groups
+from mea.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
 from mea.params import StageParams
 from mea.recording import Recording, write_recording
 from mea.tables import write_table
 
-Name = Annotated[str, Field(min_length=1)]
-GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
-
 
 class Params(StageParams):
-    labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] = Field(
+    labels: LabelPatterns = Field(
         description="for each label, the texts that name it in a file name; recordings.csv goes first"
     )
     culture: GroupPattern = Field(

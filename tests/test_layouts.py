@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mea.errors import BadRecording
-from mea.layouts import RIG_ROW_ORDER, electrode_labels, electrode_positions, place_electrodes, read_pitch
+from mea.layouts import RIG_ROW_ORDER, electrode_labels, place_electrodes, read_pitch
 
 
 def test_120_electrodes_stand_where_letter_and_number_say():
@@ -18,7 +18,7 @@ def test_120_electrodes_stand_where_letter_and_number_say():
 
 
 def test_the_rigs_order_covers_every_electrode_once_and_no_corner():
-    places = electrode_positions("120MEA")
+    places = list(electrode_labels("120MEA").values())
     grid = place_electrodes("120MEA", RIG_ROW_ORDER, "f.h5")
     assert len(places) == len(set(places)) == 120
     assert sorted(zip(grid.row, grid.col)) == places
@@ -33,7 +33,7 @@ def test_60_electrodes_are_column_then_row():
     grid = place_electrodes("60MEA200/30iR-Ti", ["12", "87", "21"], "f.h5")
     assert (grid.rows, grid.cols) == (8, 8)
     assert list(zip(grid.row, grid.col)) == [(1, 0), (6, 7), (0, 1)]
-    assert len(electrode_positions("60MEA")) == 60
+    assert len(electrode_labels("60MEA")) == 60
 
 
 def test_a_reference_is_left_out_with_a_note():
@@ -103,7 +103,7 @@ def test_two_channels_on_one_electrode_are_refused():
 @pytest.mark.parametrize("layout", ["24W300/30", "MCS_8x8", "Linear0", "Linear"])
 def test_positions_of_an_unknown_layout_are_refused(layout):
     with pytest.raises(BadRecording, match=rf"^layout '{layout}' is unknown; known are 60MEA, 120MEA"):
-        electrode_positions(layout)
+        electrode_labels(layout)
 
 
 @pytest.mark.parametrize(

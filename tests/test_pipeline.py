@@ -157,6 +157,7 @@ def test_a_temporary_experiment_takes_cleaned_recordings_from_the_cache(lab):
     assert "on_bad_recording: skip" in lab.run("git", "show", f"{find_revision(lab, 'elsewhere')}:params.yaml")
 
 
+@pytest.mark.slow
 def test_two_queue_workers_finish_two_experiments(lab):
     for bins in ("4", "5"):
         lab.run("dvc", "exp", "run", "--queue", "--name", f"bins_{bins}", "-S", f"evaluate.bins={bins}")

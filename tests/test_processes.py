@@ -47,6 +47,7 @@ def test_two_processes_train_as_one_does(sides, monkeypatch, tmp_path):  # noqa:
     assert not list(tmp_path.glob("processes-*"))
 
 
+@pytest.mark.slow
 def test_two_processes_share_bags_as_one_does(sides, monkeypatch):  # noqa: F811
     """Bags stay whole, and the validation is that of recordings, whose chunks stand in both processes."""
     recipe = Recipe(bag=3, bags=1.5, smoothing=0.05, weight_decay=0.1, cosine=True)
@@ -75,6 +76,7 @@ def keep_whole(chunks):
     return (chunks,)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_to_describe_as_one_does(sides, monkeypatch):  # noqa: F811
     """Features that are not defined for a chunk weigh nothing, in whichever process it is."""
     shown = sides[0]

@@ -12,7 +12,7 @@ from recordings import write_small_spike_times
 
 from mea.errors import BadRecording
 from mea.formats import read_counts, read_sources
-from mea.layouts import electrode_positions
+from mea.layouts import electrode_labels
 from mea.recording import Recording, Source, read_recording, write_recording
 
 
@@ -56,7 +56,7 @@ def compare_with_file(source: Source, content: bytes) -> None:
         place = list(source.names).index(label)
         assert (source.col[place], source.row[place]) == (x / 200 - 1, 8 - y / 200)  # epos counts from below, from 1
         first += count
-    assert list(zip(source.row, source.col)) == electrode_positions("60MEA")
+    assert list(zip(source.row, source.col)) == list(electrode_labels("60MEA").values())
 
 
 # ---- known answers ----

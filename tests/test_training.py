@@ -22,7 +22,7 @@ from mea.folds import describe_training, plan_folds, summarise_curves
 from mea.members import CODE
 from mea.models.predecessor import CnnLstm
 from mea.networks import fold_file, load_fold
-from mea.splits import assign_folds, choose_validation, cut_chunks
+from mea.splits import assign_folds, assign_inner_folds, cut_chunks
 from mea.training import Schedule, choose_device, train_network
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -318,7 +318,7 @@ def test_scored_validation_chooses_by_what_it_is_scored_on(lab, tmp_path):
 def test_inner_validation_is_of_other_batches_than_training(lab):
     _, chunks = lab
     training = chunks[chunks["fold"] != 0]
-    inner = choose_validation(training, "batch", TRAIN["inner_folds"], TRAIN["seed"])
+    inner = assign_inner_folds(training, "batch", TRAIN["inner_folds"], TRAIN["seed"]) == 0
     batches = [set(part["batch"]) for part in (training[inner], training[~inner], chunks[chunks["fold"] == 0])]
     assert all(batches) and sum(map(len, batches)) == len(set.union(*batches)) == 3
 

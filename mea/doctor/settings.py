@@ -1,18 +1,16 @@
 """The parameters that decide what the pipeline would make of a lab's files: those the doctor asks about."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from mea.labels import check_group_pattern
+from mea.labels import GroupPattern, LabelPatterns
 from mea.params import StageParams, load_params, read_section
-
-GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
 
 
 class Section(StageParams):
-    """Some parameters of a stage; the others are for the stage itself to check."""
+    """Some parameters of a stage, under its rules; the others are for the stage itself to check."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -26,7 +24,7 @@ class Unzip(Section):
 class H5(Section):
     """How files are read, and who a recording is."""
 
-    labels: dict[str, list[str]] = Field(description="for each label, the texts that name it in a file name")
+    labels: LabelPatterns = Field(description="for each label, the texts that name it in a file name")
     culture: GroupPattern = Field(description="regular expression that finds the culture in a file name, or empty")
     batch: GroupPattern = Field(description="regular expression that finds the batch in a file name, or empty")
     stream: Literal["raw", "filtered"] = Field(description="which electrode stream to take")
@@ -60,7 +58,7 @@ class Train(Section):
 class Evaluate(Section):
     """How the permutation test is made."""
 
-    permutations: int = Field(ge=1, description="of the labels between groups")
+    permutations: int = Field(ge=19, description="of the labels between groups")
     seed: int = Field(ge=0, description="of the permutations")
 
 
