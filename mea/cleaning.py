@@ -229,11 +229,16 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         :func:`mea.plots.recordings.figure_traces` takes them.
     """
     chosen, first, last = find_busiest(events)
-    counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning)
+    source = recording.source.take(chosen)
+    if source.rate_hz == cleaning.rate_hz:
+        counts = read_counts(path, source, first, last)
+    else:  # what is resampled hangs on all of it
+        counts, source = _read_at_rate(path, source, cleaning)
+        counts = counts[:, first:last]
     cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
     zero, volts = source.zero[:, None], source.volts_per_count[:, None]
     return {
-        "raw_uv": (counts[:, first:last].astype(np.int64) - zero) * volts * 1e6,
+        "raw_uv": (counts.astype(np.int64) - zero) * volts * 1e6,
         "cleaned_uv": cleaned_uv,
         "peaks": peaks,
         "rate_hz": events.rate_hz,

@@ -11,14 +11,13 @@ from pydantic import Field
 from mea.classifier import load_classifier
 from mea.command import report, run_command
 from mea.compare import describe_comparison
-from mea.events import load_events
 from mea.files import fresh_folder
 from mea.parallel import show_progress
 from mea.params import StageParams
-from mea.report.details import describe_recording, share_spikes
+from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, describe_recording, share
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
-from mea.report.results import read_results, read_spike_threshold
+from mea.report.results import read_cleaning, read_results
 from mea.versions import WORKSPACE, load_version
 
 NO_COMPARISON = "none"
@@ -28,7 +27,7 @@ class Params(StageParams):
     """What the report holds beside the results."""
 
     spikes: int = Field(
-        ge=1, description="most spikes of a recording that are drawn; fewer where there are over 120 recordings"
+        ge=1, description="most spikes of a recording that are drawn; fewer where there are over 80 recordings"
     )
     explain: int = Field(ge=0, description="of how many recordings it is asked what drove the call; the doubtful first")
     compare: str = Field(min_length=1, description="commit, tag or experiment the results are compared with; or none")
@@ -51,13 +50,9 @@ def write_report(
     if params.compare != NO_COMPARISON:
         comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
-    threshold = read_spike_threshold(array)
-    most = share_spikes(params.spikes, len(names))
-    drawn = (threshold, most, pictures / "array")
-    details = [
-        describe_recording(results, load_events(array / f"{name}.npz"), *drawn)
-        for name in show_progress(names, desc="report")
-    ]
+    most = min(params.spikes, share(MOST_SPIKES, len(names)))
+    places = Places(unzip, h5, array, read_cleaning(array), most, share(MOST_SAMPLES, len(names)))
+    details = [describe_recording(results, name, places) for name in show_progress(names, desc="report")]
     doubtful = choose_doubtful(results.recordings, params.explain)
     drivers = explain_calls(load_classifier(model), doubtful, array, split)
     with fresh_folder(out) as folder:

@@ -570,7 +570,7 @@ def test_the_first_samples_are_the_first_of_all(tmp_path, stop, large):
     counts[2, 9000] = 2**20 if large else 0
     write_mcs(path, counts, labels=FOUR["labels"], rate_hz=10_000)
     source = read_one(path)
-    found = read_counts(path, source, stop)
+    found = read_counts(path, source, last=stop)
     assert np.array_equal(found, read_counts(path, source)[:, :stop])
     assert found.dtype == (np.int32 if large and stop > 9000 else np.int16)
 

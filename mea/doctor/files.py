@@ -284,6 +284,6 @@ def _look_at_samples(name: str, path: Path, source: Source) -> tuple[Health | No
     if not source.n_samples:
         return None, []
     try:
-        return measure_health(read_counts(path, source, int(np.ceil(FIRST_S * source.rate_hz))), source), []
+        return measure_health(read_counts(path, source, last=int(np.ceil(FIRST_S * source.rate_hz))), source), []
     except BadRecording as error:
         return None, [Finding(WRONG, name, _shorten(error, path))]

@@ -53,10 +53,10 @@ def explain_streams(path: Path, stream: str) -> list[str]:
     raise _refuse_format(path)
 
 
-def read_counts(path: Path, source: Source, stop: int | None = None) -> np.ndarray:
+def read_counts(path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
     """The samples of a recording: (n_electrodes, n_samples) int16, or int32 where int16 cannot hold them.
 
-    Electrodes are in the order of ``source``; with ``stop``, only the samples before this one are read.
+    Electrodes are in the order of ``source``. Samples are those from ``first`` to ``last``, last excluded.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read_counts(path: Path, source: Source, stop: int | None = None) -> np.ndarr
     if module is None or not hasattr(module, "read_counts"):
         raise BadRecording(f"{path}: format {source.format!r} holds no samples. Take events from its spike times.")
     with open_hdf5(path) as h5, explain_damage(f"{path}: {source.dataset}"):
-        return module.read_counts(h5, path, source, stop)
+        return module.read_counts(h5, path, source, first, last)
 
 
 def _refuse_format(path: Path) -> BadRecording:

@@ -56,7 +56,7 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
     return explained
 
 
-def read_counts(h5: h5py.File, path: Path, source: Source, stop: int | None = None) -> np.ndarray:
+def read_counts(h5: h5py.File, path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
     """(n_electrodes, n_samples) int16 or int32; see :func:`mea.formats.read_counts`.
 
     Every chunk is inflated once, and memory holds the result and a chunk or block a thread.
@@ -67,8 +67,9 @@ def read_counts(h5: h5py.File, path: Path, source: Source, stop: int | None = No
             f"{path}: {source.dataset} has the shape {data.shape}, not the {source.n_samples} samples read before. "
             "The file has changed: run the h5 stage again."
         )
-    whole = stop is None or stop >= source.n_samples
-    read_rows = read_inflated if whole and can_inflate(data) else partial(_read_blocks, stop=stop)
+    last = source.n_samples if last is None else min(last, source.n_samples)
+    whole = (first, last) == (0, source.n_samples)
+    read_rows = read_inflated if whole and can_inflate(data) else partial(_read_blocks, first=first, last=last)
     counts = read_rows(data, source.source_row, np.dtype(np.int16))
     counts = read_rows(data, source.source_row, np.dtype(np.int32)) if counts is None else counts
     if counts is None:
@@ -76,21 +77,20 @@ def read_counts(h5: h5py.File, path: Path, source: Source, stop: int | None = No
     return counts
 
 
-def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, stop: int | None = None) -> np.ndarray | None:
-    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters; samples before ``stop``.
+def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: int, last: int) -> np.ndarray | None:
+    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters; samples first to last.
 
     Chunks span all channels, so that blocks of time are read.
     """
     limits = np.iinfo(dtype)
     width = data.chunks[1] if data.chunks else 2048
     width *= max(1, BLOCK_VALUES // (width * data.shape[0]))
-    n_samples = data.shape[1] if stop is None else min(stop, data.shape[1])
-    counts = np.empty((len(rows), n_samples), dtype)
-    for first in range(0, n_samples, width):
-        block = data[:, first : min(first + width, n_samples)][rows]
+    counts = np.empty((len(rows), last - first), dtype)
+    for start in range(first, last, width):
+        block = data[:, start : min(start + width, last)][rows]
         if block.min() < limits.min or block.max() > limits.max:
             return None
-        counts[:, first : first + width] = block
+        counts[:, start - first : start - first + width] = block
     return counts
 
 

@@ -26,9 +26,9 @@ function escapeTags(text) { // Plotly reads tags in its texts
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-function decode(text, kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return Array.from(new kind(bytes.buffer));
+function decode({ kind, base64 }) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return Array.from(new { uint16: Uint16Array, int16: Int16Array, int32: Int32Array }[kind](bytes.buffer));
 }
 
 function addChart(parent, size, title, words, figure) {
@@ -42,9 +42,9 @@ function addChart(parent, size, title, words, figure) {
 }
 
 function addRaster(parent, raster) {
-  const times = decode(raster.times, Uint16Array).map((tick) => tick / raster.ticks * raster.duration_s);
+  const times = decode(raster.times).map((tick) => tick / raster.ticks * raster.duration_s);
   const data = [{
-    x: times, y: decode(raster.electrodes, Uint16Array), mode: "markers",
+    x: times, y: decode(raster.electrodes), mode: "markers",
     marker: { symbol: "line-ns-open", size: 5, color: INK, line: { width: 1 } },
     hovertemplate: "electrode %{y}, %{x:.3f} s<extra></extra>",
   }];
@@ -58,11 +58,11 @@ function addRaster(parent, raster) {
   addChart(parent, "wide", "Raster", `${words} Drag to zoom, double click to go back.`, { data, layout });
 }
 
-function addMap(parent, map) {
+function addMap(parent, map, electrodes) {
   const data = [{
-    z: map.grid, type: "heatmap", colorscale: "Viridis", reversescale: true, xgap: 1, ygap: 1, hoverongaps: false,
+    z: map.grid, text: electrodes, type: "heatmap", colorscale: "Viridis", reversescale: true, xgap: 1, ygap: 1, hoverongaps: false,
     colorbar: { title: { text: map.unit, side: "right" }, thickness: 12, outlinewidth: 0 },
-    hovertemplate: `row %{y}, column %{x}: %{z} ${map.unit}<extra></extra>`,
+    hovertemplate: `electrode %{text} (row %{y}, column %{x}): %{z} ${map.unit}<extra></extra>`,
   }];
   const ticks = { dtick: 2, showgrid: false };
   const layout = {
@@ -72,29 +72,33 @@ function addMap(parent, map) {
   addChart(parent, "square", `Electrode map: ${map.name}`, "The darker, the more. White: no electrode.", { data, layout });
 }
 
-function addTraces(parent, traces) {
-  const data = [];
+function addTraces(parent, traces, side, title, words) {
+  const data = [], shapes = [];
   traces.forEach((trace, number) => {
     const time = (sample) => trace.start_s + sample / trace.rate_hz;
-    const samples = decode(trace.samples, Uint32Array);
-    const values = decode(trace.tenths_uv, Int32Array).map((tenths) => tenths / 10);
+    const samples = decode(trace[side].samples);
+    const values = decode(trace[side].tenths_uv).map((tenths) => tenths / 10);
     const known = new Map(samples.map((sample, index) => [sample, values[index]]));
-    const peaks = decode(trace.peaks, Uint32Array);
+    const peaks = decode(trace.peaks);
     const colour = [BLUE, ORANGE][number], axis = number ? "y2" : "y";
-    data.push({ x: samples.map(time), y: values, mode: "lines", line: { color: colour, width: 1 }, name: trace.name, yaxis: axis });
+    data.push({ x: samples.map(time), y: values, mode: "lines", line: { color: colour, width: 1 }, name: escapeTags(trace.name), yaxis: axis });
     data.push({
       x: peaks.map(time), y: peaks.map((peak) => known.get(peak)), mode: "markers", yaxis: axis,
-      name: `its peaks (threshold ${trace.threshold_uv.toFixed(1)} µV)`,
+      name: `its peaks (threshold ±${trace.threshold_uv.toFixed(1)} µV)`,
       marker: { symbol: ["circle-open", "square-open"][number], size: 8, color: INK },
     });
+    [-1, 1].forEach((sign) => shapes.push({
+      type: "line", xref: "x domain", x0: 0, x1: 1, yref: axis, y0: sign * trace.threshold_uv, y1: sign * trace.threshold_uv,
+      line: { color: GREY, width: 1, dash: "dash" },
+    }));
   });
   const layout = {
+    shapes,
     xaxis: { title: { text: "time (s)" }, anchor: traces.length > 1 ? "y2" : "y" },
     yaxis: { title: { text: "voltage (µV)" }, domain: traces.length > 1 ? [0.55, 1] : [0, 1] },
     yaxis2: { title: { text: "voltage (µV)" }, domain: [0, 0.45], gridcolor: "#e3e7ea", zeroline: false, linecolor: INK },
   };
-  const words = "The two busiest electrodes in their busiest quarter of a second; all that is no spike was set to 0.";
-  addChart(parent, "wide", "Traces after cleaning, with peaks", words, { data, layout });
+  addChart(parent, "wide", title, words, { data, layout });
 }
 
 function addVotes(parent, votes) {
@@ -115,8 +119,8 @@ function addVotes(parent, votes) {
   addChart(parent, "wide", "Votes of its chunks", words, { data, layout });
 }
 
-function addPicture(parent, size, words, source) {
-  const frame = make("figure", undefined, `picture ${size}`);
+function addPicture(parent, words, source) {
+  const frame = make("figure", undefined, "picture wide");
   const image = make("img");
   image.src = source;
   image.alt = words;
@@ -125,21 +129,22 @@ function addPicture(parent, size, words, source) {
 }
 
 window.fillDetail = (row, cell) => {
-  const { facts, raster, maps, traces, votes, pictures } = readJson(`data-${row.dataset.number}`);
+  const { facts, raster, electrodes, maps, traces, votes } = readJson(`data-${row.dataset.number}`);
   const driver = document.getElementById(`driver-${row.dataset.number}`);
   cell.append(makeFacts([...JSON.parse(row.dataset.facts), ...facts]));
   const charts = make("div", undefined, "charts");
   cell.append(charts);
   addRaster(charts, raster);
-  addMap(charts, maps[0]);
+  addMap(charts, maps[0], electrodes);
   addVotes(charts, votes);
-  if (maps[1]) addMap(charts, maps[1]);
-  if (traces.length) addTraces(charts, traces);
-  pictures.forEach(({ size, words, source }) => addPicture(charts, size, words, source));
-  if (driver) addPicture(charts, "wide", "What drove the call", driver.querySelector("img").src);
+  if (maps[1]) addMap(charts, maps[1], electrodes);
+  if (traces.length) {
+    addTraces(charts, traces, "before", "Traces before cleaning, with peaks", "The two busiest electrodes in their busiest quarter of a second, as the rig recorded them; dashed: the threshold.");
+    addTraces(charts, traces, "after", "Traces after cleaning, with peaks", "The same: all that is no spike was set to 0.");
+  }
+  if (driver) addPicture(charts, "What drove the call", driver.querySelector("img").src);
   const missing = [];
-  if (!traces.length) missing.push("There are no traces: the file holds spike times, or nothing was detected.");
-  else if (!pictures.length) missing.push("Traces before cleaning: the array stage draws a few recordings only, and not this one.");
+  if (!traces.length) missing.push("There are no traces: the file holds spike times.");
   if (!driver) missing.push("What drove the call: not asked of this recording; make explain RECORDING=NAME does.");
   cell.append(make("p", missing.join(" "), "note"));
 };

@@ -4,50 +4,65 @@ Numbers that are many travel as base64 of little-endian integers, which the page
 """
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mea.cleaning import cut_cleaned, find_busiest, measure_noise, place_on_grid
-from mea.events import Events
+from mea.cleaning import Cleaning, cut_traces, measure_noise, place_on_grid
+from mea.events import Events, load_events
+from mea.plots.recordings import pick_samples
+from mea.recording import Recording, read_recording
 from mea.report.charts import to_list
-from mea.report.results import Results
+from mea.report.results import Results, find_file
 
-MOST_ON_PAGE = 600_000  # spikes: what keeps a page of hundreds of recordings under 10 MB
+# What keeps a page of hundreds of recordings under 10 MB: spikes, and samples of traces before cleaning.
+MOST_SPIKES, MOST_SAMPLES = 400_000, 300_000
 TICKS = 65_535  # a spike's time is one of so many, from the recording's start to its end
-PICTURES = {  # of the array stage: (size on the page, words)
-    "traces": ("wide", "Traces before and after cleaning, with the detected peaks, as the array stage drew them"),
-    "electrodes": ("small", "The electrodes' names on the rig"),
-}
+KINDS = ("uint16", "int16", "int32")  # the first that holds all values is taken
 
 
-def describe_recording(
-    results: Results, events: Events, threshold: float, most_spikes: int, plots: Path
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Places:
+    """Where recordings are, and how much of each the page shows.
+
+    Attributes
+    ----------
+    unzip, h5, array
+        What these stages wrote.
+    cleaning
+        How the array stage cleaned them.
+    most_spikes, most_samples
+        At most so many of each recording are drawn.
+    """
+
+    unzip: Path
+    h5: Path
+    array: Path
+    cleaning: Cleaning
+    most_spikes: int
+    most_samples: int
+
+
+def describe_recording(results: Results, name: str, places: Places) -> dict[str, Any]:
     """Everything the page draws of one recording, ready for JSON.
 
-    Parameters
-    ----------
-    results
-        What the stages wrote.
-    events
-        Of the recording.
-    threshold
-        How many robust standard deviations of the noise high a spike is.
-    most_spikes
-        At most so many are drawn.
-    plots
-        Folder of the array stage's pictures.
+    Raises
+    ------
+    MeaError
+        If one of its files is missing or damaged.
     """
+    events = load_events(find_file(places.array / f"{name}.npz", "array"))
+    recording = read_recording(find_file(places.h5 / f"{name}.h5", "h5"))
     return {
         "facts": list_facts(results, events),
-        "raster": pick_spikes(events, most_spikes),
-        "maps": draw_maps(events, threshold),
-        "traces": draw_traces(events),
-        "votes": list_votes(results, events.recording),
-        "pictures": embed_pictures(plots, events.recording),
+        "raster": pick_spikes(events, places.most_spikes),
+        "electrodes": name_electrodes(recording, events),
+        "maps": draw_maps(events, places.cleaning.threshold),
+        "traces": draw_traces(recording, events, places),
+        "votes": list_votes(results, name),
     }
 
 
@@ -67,9 +82,9 @@ def list_facts(results: Results, events: Events) -> list[tuple[str, str]]:
     ]
 
 
-def share_spikes(most: int, recordings: int) -> int:
-    """How many spikes of each recording are drawn: at most ``most``, and fewer where there are many recordings."""
-    return max(1, min(most, MOST_ON_PAGE // max(1, recordings)))
+def share(most_on_page: int, recordings: int) -> int:
+    """How much of each recording is drawn, where a page holds so much of all."""
+    return max(1, most_on_page // max(1, recordings))
 
 
 def pick_spikes(events: Events, most: int) -> dict[str, Any]:
@@ -79,14 +94,22 @@ def pick_spikes(events: Events, most: int) -> dict[str, Any]:
         picked = np.linspace(0, len(events) - 1, most).round().astype(int)
     times = np.rint(events.spike_times_s[picked] / events.duration_s * TICKS)
     return {
-        "times": encode(np.clip(times, 0, TICKS), "<u2"),
-        "electrodes": encode(events.electrode[picked], "<u2"),
+        "times": pack(np.clip(times, 0, TICKS)),
+        "electrodes": pack(events.electrode[picked]),
         "ticks": TICKS,
         "duration_s": events.duration_s,
         "n_electrodes": events.n_electrodes,
         "drawn": len(picked),
         "spikes": len(events),
     }
+
+
+def name_electrodes(recording: Recording, events: Events) -> list[list[str]]:
+    """The rig's names of the electrodes at their places; empty where there is none."""
+    grid = [[""] * events.cols for _ in range(events.rows)]
+    for row, col, name in zip(events.row, events.col, recording.source.names):
+        grid[row][col] = str(name)
+    return grid
 
 
 def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
@@ -100,33 +123,42 @@ def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
     ]
 
 
-def draw_traces(events: Events) -> list[dict[str, Any]]:
-    """The two busiest electrodes in their busiest quarter of a second, after cleaning, with the peaks found.
+def draw_traces(recording: Recording, events: Events, places: Places) -> list[dict[str, Any]]:
+    """The two busiest electrodes in their busiest quarter of a second, before and after cleaning, with the peaks.
 
-    Empty for a recording of spike times. What a trace is before cleaning stands in the rig's file alone.
+    Empty for a recording of spike times.
     """
-    if not events.has_waveforms or not len(events):
+    if not events.has_waveforms:
         return []
-    chosen, first, last = find_busiest(events)
-    cut = zip(chosen, *cut_cleaned(events, chosen, first, last))
-    return [_keep_spikes(signal, peaks, first, events, electrode) for electrode, signal, peaks in cut]
+    cut = cut_traces(find_file(places.unzip / recording.file, "unzip"), recording, events, places.cleaning)
+    bins = max(1, places.most_samples // (2 * len(cut["titles"])))  # two samples of each are kept
+    return [
+        {
+            "name": title,
+            "before": pack_line(raw, np.union1d(pick_samples(raw[None], bins), peaks)),
+            "after": pack_line(cleaned, np.union1d(find_turns(cleaned), peaks)),
+            "peaks": pack(peaks),
+            "start_s": cut["start_s"],
+            "rate_hz": cut["rate_hz"],
+            "threshold_uv": float(threshold),
+        }
+        for title, raw, cleaned, peaks, threshold in zip(
+            *(cut[name] for name in ("titles", "raw_uv", "cleaned_uv", "peaks", "threshold_uv")), strict=True
+        )
+    ]
 
 
-def _keep_spikes(signal: np.ndarray, peaks: np.ndarray, first: int, events: Events, electrode: int) -> dict[str, Any]:
-    """A trace without the zeros between its spikes; their first and last ones stay, so that the drawn line is equal."""
+def find_turns(signal: np.ndarray) -> np.ndarray:
+    """Samples that are enough to draw a cleaned trace: the zeros between its spikes are left out."""
     near = np.convolve(signal != 0, [1, 1, 1], "same") > 0
     near[[0, -1]] = True
-    near[peaks] = True
-    kept = np.flatnonzero(near)
-    return {
-        "name": f"electrode in row {events.row[electrode]}, column {events.col[electrode]}",
-        "samples": encode(kept, "<u4"),
-        "tenths_uv": encode(np.rint(10 * signal[kept]), "<i4"),
-        "peaks": encode(peaks, "<u4"),
-        "start_s": first / events.rate_hz,
-        "rate_hz": events.rate_hz,
-        "threshold_uv": float(events.threshold_uv[electrode]),
-    }
+    return np.flatnonzero(near)
+
+
+def pack_line(signal_uv: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+    """Some samples of a trace."""
+    kept = kept.astype(np.int64)
+    return {"samples": pack(kept), "tenths_uv": pack(np.rint(10 * signal_uv[kept]))}
 
 
 def list_votes(results: Results, recording: str) -> dict[str, Any]:
@@ -143,21 +175,10 @@ def list_votes(results: Results, recording: str) -> dict[str, Any]:
     }
 
 
-def embed_pictures(plots: Path, recording: str) -> list[dict[str, str]]:
-    """The pictures that the array stage drew of this recording; it draws a few recordings only."""
-    paths = {name: plots / f"{recording}_{name}.png" for name in PICTURES}
-    return [
-        {"size": PICTURES[name][0], "words": PICTURES[name][1], "source": embed_picture(path)}
-        for name, path in paths.items()
-        if path.is_file()
-    ]
-
-
-def embed_picture(path: Path) -> str:
-    """A PNG as the address of an image that needs no file."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def encode(values: np.ndarray | pd.Series, kind: str) -> str:
-    """Whole numbers as base64 of the NumPy type ``kind``."""
-    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode()
+def pack(values: np.ndarray | pd.Series) -> dict[str, str]:
+    """Whole numbers as base64, and the type they have there."""
+    values = np.asarray(values)
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    kind = next(kind for kind in KINDS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    stored = values.astype(np.dtype(kind).newbyteorder("<"))
+    return {"kind": kind, "base64": base64.b64encode(stored.tobytes()).decode()}

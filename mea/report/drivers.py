@@ -1,5 +1,6 @@
 """What drove the call, for a few recordings: the report's words and picture of :mod:`mea.explain`."""
 
+import base64
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from mea.classifier import Classifier
 from mea.explain import explain_recording, find_questions
 from mea.plots.explanation import figure_explanation
 from mea.plots.style import save_figure
-from mea.report.details import embed_picture
 
 MOST_NAMED = 3  # of each kind, in words
 
@@ -51,7 +51,7 @@ def explain_calls(classifier: Classifier, names: list[str], array: Path, split: 
         with tempfile.TemporaryDirectory(prefix="mea-report-") as folder:
             path = Path(folder) / "evidence.png"
             save_figure(figure_explanation(evidence, label, (events.rows, events.cols), events.recording), path)
-            picture = embed_picture(path)
+            picture = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
         drivers.append(Driver(events.recording, label, describe_evidence(evidence), picture))
     return drivers
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from mea.cleaning import Cleaning
 from mea.errors import MeaError
 from mea.files import read_json
 from mea.tables import read_table
@@ -88,7 +89,6 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     MeaError
         If one is missing, with the command that makes it, or they are not of one run.
     """
-    find_file(plots / "array", "array")
     for name in NEEDED_CURVES:
         find_file(plots / "evaluate" / f"{name}.csv", "evaluate")
     results = Results(
@@ -128,9 +128,9 @@ def _check_one_run(results: Results) -> None:
             )
 
 
-def read_spike_threshold(array: Path) -> float:
-    """How many robust standard deviations of the noise high a spike is, as the array stage had it."""
-    return _read(read_json, array / "params.json", "array")["array"]["threshold"]
+def read_cleaning(array: Path) -> Cleaning:
+    """How the array stage cleaned the recordings."""
+    return Cleaning(**_read(read_json, array / "params.json", "array")["array"])
 
 
 def find_file(path: Path, stage: str) -> Path:
