@@ -2,6 +2,7 @@
 // Curves are drawn when the page opens; what a row holds, when it is opened.
 const INK = "#1c2126", BLUE = "#0072B2", ORANGE = "#D55E00", GREY = "#767676";
 const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 12, color: INK };
+const LEGEND = { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 11 } };
 const CONFIG = {
   displaylogo: false, scrollZoom: false,
   modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
@@ -16,7 +17,7 @@ function drawChart(place, figure) {
   const layout = {
     font: FONT, margin: { l: 52, r: 12, t: 8, b: 44 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
     width: place.clientWidth, height: place.clientHeight, hovermode: "closest",
-    legend: { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 11 } },
+    legend: LEGEND,
     ...figure.layout, xaxis: { ...axis, ...figure.layout.xaxis }, yaxis: { ...axis, ...figure.layout.yaxis },
   };
   return Plotly.newPlot(place, figure.data, layout, CONFIG);
@@ -94,9 +95,10 @@ function addTraces(parent, traces, side, title, words) {
   });
   const layout = {
     shapes,
+    legend: { ...LEGEND, y: -0.36 },
     xaxis: { title: { text: "time (s)" }, anchor: traces.length > 1 ? "y2" : "y" },
-    yaxis: { title: { text: "voltage (µV)" }, domain: traces.length > 1 ? [0.55, 1] : [0, 1] },
-    yaxis2: { title: { text: "voltage (µV)" }, domain: [0, 0.45], gridcolor: "#e3e7ea", zeroline: false, linecolor: INK },
+    yaxis: { title: { text: "µV" }, domain: traces.length > 1 ? [0.55, 1] : [0, 1] },
+    yaxis2: { title: { text: "µV" }, domain: [0, 0.45], gridcolor: "#e3e7ea", zeroline: false, linecolor: INK },
   };
   addChart(parent, "wide", title, words, { data, layout });
 }
