@@ -205,7 +205,8 @@ def test_a_bad_parameter_ends_with_its_message(lab, setting, texts):
     [
         pytest.param("array", "data/.array.partial/*.npz"),
         pytest.param("simulate", "data/.simulate.partial/train/*", marks=pytest.mark.slow),
-        pytest.param("train", "models/.classifier.partial", marks=pytest.mark.slow),
+        pytest.param("train", "models/.folds.partial", marks=pytest.mark.slow),
+        pytest.param("evaluate", "models/.classifier.partial", marks=pytest.mark.slow),
         pytest.param("train", "fresh_cache/checkpoints/*/last.ckpt", marks=pytest.mark.slow),
     ],
 )
