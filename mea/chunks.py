@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -61,9 +61,11 @@ class View:
             values = events.dense(first, last)
         else:
             values = events.binned(start_s, stop_s, self.bin_ms, self.bin)
-        if self.scale != 1:
-            values = values / np.float32(self.scale)
-        return values[None]
+        return self.rescale(values)[None]
+
+    def rescale(self, values: Any) -> Any:
+        """An array or tensor of float32 values, divided by the scale."""
+        return values if self.scale == 1 else values / np.float32(self.scale)
 
     def check(self, events: Events) -> None:
         """Raise when a recording cannot be shown this way.

@@ -158,16 +158,38 @@ class Events:
         MeaError
             If the range is empty or leaves the recording, or there are no waveforms.
         """
-        self._require_waveforms("the dense array")
-        if not 0 <= first_sample < last_sample <= self.n_samples:
-            raise MeaError(
-                f"recording {self.recording}: samples {first_sample} to {last_sample} asked for; the range must not be "
-                f"empty and must lie within 0 to {self.n_samples}. Choose other samples."
-            )
+        self._check_samples(first_sample, last_sample)
         array = np.zeros((self.rows, self.cols, last_sample - first_sample), np.float32)
         low, high = self._find_events(first_sample, last_sample)
         place_waveforms(array, low, high, first_sample, *self._waveform_arrays())
         return array
+
+    def list_samples(self, first_sample: int, last_sample: int) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`dense` writes into its zeros.
+
+        Where two events overlap, a place is listed twice, with the same value.
+
+        Returns
+        -------
+        places
+            (k,) int64, in the flattened array.
+        values
+            (k,) float32, µV.
+
+        Raises
+        ------
+        MeaError
+            As :meth:`dense`.
+        """
+        self._check_samples(first_sample, last_sample)
+        low, high = self._find_events(first_sample, last_sample)
+        event = np.repeat(np.arange(low, high), np.diff(self.offset[low : high + 1]))
+        index = np.arange(self.offset[low], self.offset[high])
+        sample = self.first_sample[event] + index - self.offset[event] - first_sample
+        inside = (sample >= 0) & (sample < last_sample - first_sample)
+        sample, index, unit = sample[inside], index[inside], self.electrode[event[inside]]
+        places = (self.row[unit] * self.cols + self.col[unit]) * (last_sample - first_sample) + sample
+        return places, ((self.waveform_counts[index] * self.volts_per_count[unit]) * 1e6).astype(np.float32)
 
     def binned(self, start_s: float, stop_s: float, bin_ms: float, how: str) -> np.ndarray:
         """The array of a window in time bins: float32 (rows, cols, bins).
@@ -228,6 +250,14 @@ class Events:
                 f"must lie within 0 s to {self.n_samples / self.rate_hz} s. Choose another window."
             )
         return first, last
+
+    def _check_samples(self, first: int, last: int) -> None:
+        self._require_waveforms("the dense array")
+        if not 0 <= first < last <= self.n_samples:
+            raise MeaError(
+                f"recording {self.recording}: samples {first} to {last} asked for; the range must not be empty and "
+                f"must lie within 0 to {self.n_samples}. Choose other samples."
+            )
 
     def _require_waveforms(self, what: str) -> None:
         if not self.has_waveforms:

@@ -17,6 +17,7 @@ NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it f
     "train.network": "predecessor",
     "train.sequence": "reshape",
     "train.silence": "computed",
+    "train.precision": "float32",
     "train.input": "binned",
     "train.bin_ms": "1",
     "train.bin": "peak",

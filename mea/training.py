@@ -24,6 +24,9 @@ from mea.memory import keep_freed_memory
 from mea.parallel import count_processes
 from mea.processes import BatchShare, check_processes, is_started_by_torchrun, list_devices, train_in_processes
 from mea.recipes import PLAIN, Recipe
+from mea.sparse_chunks import SparseBatch, SparseChunks, build_chunks, collate_sparse, is_built_on
+
+PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # Lightning's names
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Schedule:
         Of Adam; in chunks.
     seed
         Decides the initial weights and the order of the chunks.
+    precision
+        ``float32``; or ``bfloat16``, in which layers compute from float32 weights.
     """
 
     epochs: int
@@ -48,6 +53,7 @@ class Schedule:
     learning_rate: float
     batch_size: int
     seed: int
+    precision: str = "float32"
 
 
 class _Loop(lightning.LightningModule):
@@ -58,6 +64,10 @@ class _Loop(lightning.LightningModule):
         self.network, self.schedule, self.recipe = network, schedule, recipe
         self.judged = judged  # number of each validation chunk's recording
         self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def on_after_batch_transfer(self, batch: Any, _dataloader: int) -> Any:
+        chunks, targets = batch
+        return (build_chunks(chunks), targets) if isinstance(chunks, SparseBatch) else batch
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         share = _find_share(self.trainer.train_dataloader)
@@ -231,6 +241,7 @@ def train_network(
         callbacks.append(_keep_checkpoint(checkpoint_folder))
     trainer = lightning.Trainer(
         accelerator=choose_device(),
+        precision=PRECISIONS[schedule.precision],
         **list_devices(choose_device()),
         use_distributed_sampler=False,
         max_epochs=schedule.epochs,
@@ -267,7 +278,10 @@ def _load_training(
 
 
 def _load_share(dataset: Dataset, sampler: Sampler, batch_size: int, unit: int = 1) -> DataLoader:
-    return DataLoader(dataset, batch_sampler=BatchShare(sampler, batch_size, unit))
+    share = BatchShare(sampler, batch_size, unit)
+    if is_built_on(dataset, choose_device()):
+        return DataLoader(SparseChunks(dataset), batch_sampler=share, collate_fn=collate_sparse)
+    return DataLoader(dataset, batch_sampler=share)
 
 
 def _keep_checkpoint(folder: Path) -> ModelCheckpoint:

@@ -45,6 +45,9 @@ class Params(StageParams):
     min_gain: float = Field(ge=0, description="least fall of the validation loss that is a gain")
     learning_rate: float = Field(gt=0, description="of Adam")
     batch_size: int = Field(ge=1, description="chunks in a training step")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="in which networks compute; bfloat16: several times faster on recent graphics cards, about 3 digits"
+    )
     seed: int = Field(ge=0, description="decides the initial weights and the order of the chunks")
 
 

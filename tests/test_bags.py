@@ -32,7 +32,7 @@ RECIPE = Recipe(bag=2, bags=2, weight_decay=0.1, smoothing=0.05, cosine=True, me
 SCHEDULE = Schedule(epochs=3, patience=9, min_gain=0.0, learning_rate=0.003, batch_size=5, seed=0)
 TRAIN = {
     "model": "tcn", "network": "grid", "bin_ms": 100, "validation": "inner", "inner_folds": 2, "epochs": 2,
-    "patience": 9, "min_gain": 0.0, "learning_rate": 0.003, "batch_size": 8, "seed": 0,
+    "patience": 9, "min_gain": 0.0, "learning_rate": 0.003, "batch_size": 8, "precision": "float32", "seed": 0,
 }  # fmt: skip
 
 

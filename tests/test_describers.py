@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 LABELS = ["a", "b"]
 TRAIN = {
     "model": "cnn_lstm", "network": "grid", "bin_ms": 100, "validation": "inner", "inner_folds": 2, "epochs": 3,
-    "patience": 9, "min_gain": 0.0, "learning_rate": 0.003, "batch_size": 8, "seed": 0,
+    "patience": 9, "min_gain": 0.0, "learning_rate": 0.003, "batch_size": 8, "precision": "float32", "seed": 0,
 }  # fmt: skip
 
 

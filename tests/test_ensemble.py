@@ -100,7 +100,7 @@ def test_more_classes(n_labels):
 
 TRAIN = {
     "model": "ensemble", "network": "grid", "validation": "inner", "inner_folds": 2, "bin_ms": 100, "epochs": 1,
-    "patience": 9, "min_gain": 0.0, "learning_rate": 0.001, "batch_size": 4, "seed": 0,
+    "patience": 9, "min_gain": 0.0, "learning_rate": 0.001, "batch_size": 4, "precision": "float32", "seed": 0,
 }  # fmt: skip
 
 

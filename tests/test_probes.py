@@ -178,7 +178,7 @@ def test_what_is_told():
 TRAIN = {
     "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 50, "bin": "count", "scale": 0.05,
     "validation": "inner", "inner_folds": 2, "epochs": 1, "patience": 9, "min_gain": 0.0, "learning_rate": 0.001,
-    "silence": "computed", "batch_size": 4, "seed": 0,
+    "silence": "computed", "precision": "float32", "batch_size": 4, "seed": 0,
 }  # fmt: skip
 
 

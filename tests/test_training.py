@@ -33,7 +33,7 @@ SCHEDULE = Schedule(epochs=5, patience=9, min_gain=0.0, learning_rate=0.002, bat
 TRAIN = {
     "model": "cnn_lstm", "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 25,
     "bin": "count", "scale": 0.03, "validation": "inner", "inner_folds": 2, "epochs": 5, "patience": 9, "min_gain": 0.0,
-    "silence": "computed", "learning_rate": 0.001,
+    "silence": "computed", "precision": "float32", "learning_rate": 0.001,
     "batch_size": 4, "seed": 0,
 }  # fmt: skip
 

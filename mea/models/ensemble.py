@@ -4,8 +4,8 @@ It sees what its members see, takes as long as all of them together, and says ho
 as if it were alone; how much it counts is learned from the recordings that inner folds held out, by log loss, both
 classes counting alike: a logarithmic opinion pool (Genest and Zidek, "Combining probability distributions: a critique
 and an annotated bibliography", Statistical Science 1, 1986, doi:10.1214/ss/1177013825), stacked (Wolpert, "Stacked
-generalization", Neural Networks 5, 1992, doi:10.1016/S0893-6080(05)80023-1). Take it when a point more is worth the
-time and the members' mistakes differ.
+generalization", Neural Networks 5, 1992, doi:10.1016/S0893-6080(05)80023-1). Take it when how well
+recordings are ranked by probability matters more than time.
 """
 
 import numpy as np
