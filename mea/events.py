@@ -132,7 +132,7 @@ class Events:
             If the window is empty or leaves the recording.
         """
         first, last = self._convert_window(start_s, stop_s)
-        low, high = self._find_events(first, last)
+        low, high = self.find_reaching(first, last)
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
         return low + np.flatnonzero(inside)
 
@@ -158,38 +158,16 @@ class Events:
         MeaError
             If the range is empty or leaves the recording, or there are no waveforms.
         """
-        self._check_samples(first_sample, last_sample)
+        self._require_waveforms("the dense array")
+        if not 0 <= first_sample < last_sample <= self.n_samples:
+            raise MeaError(
+                f"recording {self.recording}: samples {first_sample} to {last_sample} asked for; the range must not be "
+                f"empty and must lie within 0 to {self.n_samples}. Choose other samples."
+            )
         array = np.zeros((self.rows, self.cols, last_sample - first_sample), np.float32)
-        low, high = self._find_events(first_sample, last_sample)
+        low, high = self.find_reaching(first_sample, last_sample)
         place_waveforms(array, low, high, first_sample, *self._waveform_arrays())
         return array
-
-    def list_samples(self, first_sample: int, last_sample: int) -> tuple[np.ndarray, np.ndarray]:
-        """What :meth:`dense` writes into its zeros.
-
-        Where two events overlap, a place is listed twice, with the same value.
-
-        Returns
-        -------
-        places
-            (k,) int64, in the flattened array.
-        values
-            (k,) float32, µV.
-
-        Raises
-        ------
-        MeaError
-            As :meth:`dense`.
-        """
-        self._check_samples(first_sample, last_sample)
-        low, high = self._find_events(first_sample, last_sample)
-        event = np.repeat(np.arange(low, high), np.diff(self.offset[low : high + 1]))
-        index = np.arange(self.offset[low], self.offset[high])
-        sample = self.first_sample[event] + index - self.offset[event] - first_sample
-        inside = (sample >= 0) & (sample < last_sample - first_sample)
-        sample, index, unit = sample[inside], index[inside], self.electrode[event[inside]]
-        places = (self.row[unit] * self.cols + self.col[unit]) * (last_sample - first_sample) + sample
-        return places, ((self.waveform_counts[index] * self.volts_per_count[unit]) * 1e6).astype(np.float32)
 
     def binned(self, start_s: float, stop_s: float, bin_ms: float, how: str) -> np.ndarray:
         """The array of a window in time bins: float32 (rows, cols, bins).
@@ -225,7 +203,7 @@ class Events:
             )
         samples = Fraction(bin_ms).limit_denominator(1_000_000) * self.rate_hz / 1000
         array = np.zeros((self.rows, self.cols, bins), np.float32)
-        low, high = self._find_events(first, max(last, first + int(bins * samples) + 1))
+        low, high = self.find_reaching(first, max(last, first + int(bins * samples) + 1))
         if how == "peak":
             bin_peaks(array, low, high, first, samples.numerator, samples.denominator, *self._waveform_arrays())
         else:
@@ -237,7 +215,7 @@ class Events:
         events = (self.electrode, self.first_sample, self.offset, self.waveform_counts)
         return (*events, self.row, self.col, self.volts_per_count)
 
-    def _find_events(self, first: int, last: int) -> tuple[int, int]:
+    def find_reaching(self, first: int, last: int) -> tuple[int, int]:
         """Range of the events that can reach into the samples first to last, last excluded."""
         low, high = np.searchsorted(self.first_sample, (first - self._longest + 1, last))
         return int(low), int(high)
@@ -250,14 +228,6 @@ class Events:
                 f"must lie within 0 s to {self.n_samples / self.rate_hz} s. Choose another window."
             )
         return first, last
-
-    def _check_samples(self, first: int, last: int) -> None:
-        self._require_waveforms("the dense array")
-        if not 0 <= first < last <= self.n_samples:
-            raise MeaError(
-                f"recording {self.recording}: samples {first} to {last} asked for; the range must not be empty and "
-                f"must lie within 0 to {self.n_samples}. Choose other samples."
-            )
 
     def _require_waveforms(self, what: str) -> None:
         if not self.has_waveforms:

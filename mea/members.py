@@ -24,6 +24,7 @@ import mea.networks
 import mea.processes
 import mea.recipes
 import mea.silence
+import mea.sparse_chunks
 import mea.splits
 import mea.training
 import mea.views
@@ -50,6 +51,7 @@ CODE = (
     mea.processes,
     mea.recipes,
     mea.silence,
+    mea.sparse_chunks,
     mea.splits,
     mea.training,
     mea.views,

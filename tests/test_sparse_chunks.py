@@ -6,17 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from arrays import describe_events, make_events
+from arrays import describe_events
 from recordings import make_small_counts, write_small_mcs
 from torch.utils.data import DataLoader
 
 from mea import sparse_chunks
 from mea.chunks import ChunkDataset, View
-from mea.errors import MeaError
 from mea.events import Events
 from mea.formats import read_counts, read_sources
 from mea.models.predecessor import CnnLstm
-from mea.sparse_chunks import SparseChunks, build_chunks, collate_sparse, is_built_on
+from mea.sparse_chunks import SparseChunks, build_chunks, collate_sparse, is_built_on, list_samples
 from mea.spikes import detect_events
 from mea.splits import cut_chunks
 from mea.training import Schedule, train_network
@@ -65,17 +64,10 @@ def test_what_is_listed_is_what_the_dense_array_holds(recordings):
         for last in (first + 1, first + 7, RATE_HZ):
             if last > RATE_HZ:
                 continue
-            places, values = events.list_samples(first, last)
+            places, values = list_samples(events, first, last)
             built = np.zeros(events.rows * events.cols * (last - first), np.float32)
             built[places] = values
             np.testing.assert_array_equal(built.reshape(events.rows, events.cols, -1), events.dense(first, last))
-
-
-def test_what_cannot_be_listed():
-    with pytest.raises(MeaError, match="needs voltages"):
-        make_events(waveforms=False).list_samples(0, 10)
-    with pytest.raises(MeaError, match="samples 5 to 5 asked for"):
-        make_events().list_samples(5, 5)
 
 
 @pytest.mark.parametrize("scale", [1, 20])
