@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from recordings import write_small_mcs
 from test_stage_array import PARAMS, add_recording, list_bytes
@@ -59,7 +60,13 @@ class Cluster:
         for process in self.processes[::-1]:
             process.terminate()
         for process in self.processes[::-1]:
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # a nanny can wait for good, on busy cores
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+                process.wait()
         self.log.close()
 
 
