@@ -103,12 +103,16 @@ def open_project(root: Path | None) -> Iterator[Repo]:
     Raises
     ------
     MeaError
-        If there is none.
+        If there is none, or DVC cannot open it.
     """
+    where = root or Path.cwd()
     try:
         repo = Repo(str(root) if root else None)
-    except (NotDvcRepoError, SCMError):
-        raise MeaError(f"{root or Path.cwd()}: no DVC project here. Run in the project's folder.") from None
+    except NotDvcRepoError:
+        raise MeaError(f"{where}: no DVC project here. Run in the project's folder.") from None
+    except (DvcException, SCMError) as error:
+        text = f"DVC cannot open the project: {error}. Mend .dvc/config, or clone again."
+        raise MeaError(f"{where}: {text}") from None
     with repo:
         yield repo
 

@@ -254,6 +254,13 @@ def test_what_dvc_cannot_read_is_explained(without_data, tmp_path):
         find_stale(tmp_path)
 
 
+def test_a_project_that_dvc_cannot_open_is_no_stack_trace(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[cache\n")
+    with pytest.raises(MeaError, match=r"DVC cannot open the project: .* Mend \.dvc/config"):
+        find_stale(tmp_path)
+
+
 # The workflows
 
 

@@ -8,14 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
-from dvc.scm import SCMError
 from dvc_objects.fs.generic import test_links as find_links
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
+from mea.errors import MeaError
+from mea.versions import open_project
 
 REST = 0.1  # of the unpacked recordings: what all other outputs take
 AMPLE = 2.0  # times what is needed
@@ -34,25 +34,21 @@ def examine_project(folder: Path, unpacked_bytes: int) -> list[Finding]:
         Size of all recordings when unpacked.
     """
     try:
-        repo = Repo(str(folder))
-    except NotDvcRepoError:
-        return [Finding(WRONG, str(folder), "no DVC project here.", "Run in the project's folder (or dvc init).")]
-    except (DvcException, SCMError) as error:
-        return [
-            Finding(WRONG, str(folder), f"DVC cannot open the project: {error}", "Mend .dvc/config, or clone again.")
-        ]
-    with repo:
-        root = Path(repo.root_dir)
-        links, finding = _judge_links(repo)
-        return [
-            finding,
-            _judge_remote(repo),
-            *_judge_space(root, Path(repo.cache.local_cache_dir), unpacked_bytes, links),
-            *_judge_git(root),
-            _judge_lock(root / "dvc.lock"),
-            *_judge_processes(Path(repo.tmp_dir or root) / "rwlock"),
-            *_judge_queue(repo),
-        ]
+        with open_project(folder) as repo:
+            root = Path(repo.root_dir)
+            links, finding = _judge_links(repo)
+            return [
+                finding,
+                _judge_remote(repo),
+                *_judge_space(root, Path(repo.cache.local_cache_dir), unpacked_bytes, links),
+                *_judge_git(root),
+                _judge_lock(root / "dvc.lock"),
+                *_judge_processes(Path(repo.tmp_dir or root) / "rwlock"),
+                *_judge_queue(repo),
+            ]
+    except MeaError as error:
+        what, _, remedy = str(error).removeprefix(f"{folder}: ").rpartition(". ")
+        return [Finding(WRONG, str(folder), f"{what}.", remedy)]
 
 
 def _judge_links(repo: Repo) -> tuple[str, Finding]:
