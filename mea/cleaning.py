@@ -229,12 +229,7 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         :func:`mea.plots.recordings.figure_traces` takes them.
     """
     chosen, first, last = find_busiest(events)
-    source = recording.source.take(chosen)
-    if source.rate_hz == cleaning.rate_hz:
-        counts = read_counts(path, source, first, last)
-    else:  # what is resampled hangs on all of it
-        counts, source = _read_at_rate(path, source, cleaning)
-        counts = counts[:, first:last]
+    counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning, first, last)
     cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
     zero, volts = source.zero[:, None], source.volts_per_count[:, None]
     return {
@@ -248,11 +243,13 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
     }
 
 
-def _read_at_rate(path: Path, source: Source, cleaning: Cleaning) -> tuple[np.ndarray, Source]:
-    counts = read_counts(path, source)
+def _read_at_rate(
+    path: Path, source: Source, cleaning: Cleaning, first: int = 0, last: int | None = None
+) -> tuple[np.ndarray, Source]:
     if source.rate_hz == cleaning.rate_hz:
-        return counts, source
-    return resample_counts(counts, source, cleaning.rate_hz)
+        return read_counts(path, source, first, last), source
+    counts, source = resample_counts(read_counts(path, source), source, cleaning.rate_hz)  # hangs on all samples
+    return counts[:, first:last], source
 
 
 def _has_spike_times_only(source: Source) -> bool:
