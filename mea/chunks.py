@@ -57,8 +57,7 @@ class View:
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
         """(1, rows, cols, time) float32."""
         if self.input == "full":
-            first, last = round(start_s * events.rate_hz), round(stop_s * events.rate_hz)
-            values = events.dense(first, last)
+            values = events.dense(*events.convert_window(start_s, stop_s))
         else:
             values = events.binned(start_s, stop_s, self.bin_ms, self.bin)
         return self.rescale(values)[None]

@@ -131,7 +131,7 @@ class Events:
         MeaError
             If the window is empty or leaves the recording.
         """
-        first, last = self._convert_window(start_s, stop_s)
+        first, last = self.convert_window(start_s, stop_s)
         low, high = self.find_reaching(first, last)
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
         return low + np.flatnonzero(inside)
@@ -194,7 +194,7 @@ class Events:
             raise MeaError(f"recording {self.recording}: how = {how!r}: must be 'peak' or 'count'.")
         if how == "peak":
             self._require_waveforms("how='peak'")
-        first, last = self._convert_window(start_s, stop_s)
+        first, last = self.convert_window(start_s, stop_s)
         bins = round((stop_s - start_s) * 1000 / bin_ms) if bin_ms > 0 else 0
         if bins < 1:
             raise MeaError(
@@ -220,7 +220,14 @@ class Events:
         low, high = np.searchsorted(self.first_sample, (first - self._longest + 1, last))
         return int(low), int(high)
 
-    def _convert_window(self, start_s: float, stop_s: float) -> tuple[int, int]:
+    def convert_window(self, start_s: float, stop_s: float) -> tuple[int, int]:
+        """First sample of a window, and the one after its last, each rounded.
+
+        Raises
+        ------
+        MeaError
+            If the window is empty or leaves the recording.
+        """
         first, last = round(start_s * self.rate_hz), round(stop_s * self.rate_hz)
         if not 0 <= first < last <= self.n_samples:
             raise MeaError(

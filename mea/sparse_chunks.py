@@ -48,7 +48,7 @@ class SparseChunks(Dataset):
     def __getitem__(self, number: int) -> tuple[SparseBatch, int]:
         recording, start_s, stop_s = self.chunks.rows[number]
         events = self.chunks.events[recording]
-        first, last = round(start_s * events.rate_hz), round(stop_s * events.rate_hz)
+        first, last = events.convert_window(start_s, stop_s)
         places, values = list_samples(events, first, last)
         shape = (1, 1, events.rows, events.cols, last - first)
         chunk = SparseBatch(torch.from_numpy(places), self.view.rescale(torch.from_numpy(values)), shape)
