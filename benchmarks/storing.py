@@ -122,7 +122,7 @@ def detect_like_spikeinterface(path: Path, source: Source, jobs: int, chunk: str
 
     recording = read_mcsh5(path, stream_id=int(source.dataset.split("Stream_")[1].split("/")[0]))
     settings = {"n_jobs": jobs, "chunk_duration": chunk, "progress_bar": False}
-    noise = get_noise_levels(recording, return_in_uV=False)
+    noise = get_noise_levels(recording, return_in_uV=False, progress_bar=False)
     options = {"peak_sign": "both", "detect_threshold": 5, "noise_levels": noise}
     detect_peaks(recording, method="by_channel", method_kwargs=options, job_kwargs=settings)
 
