@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcs_files import FOUR, STREAM, read_one
+from mcs_files import FOUR, STREAM, read_one, replace_samples
 from McsPy import McsData
 from recordings import make_small_counts, write_small_mcs
 
