@@ -292,6 +292,7 @@ def test_reports_can_be_silenced(monkeypatch, capsys):
 @pytest.mark.parametrize("stage", STAGES)
 def test_help_lists_every_flag_and_parameter(stage, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [stage, "--help"])
+    monkeypatch.delitem(sys.modules, f"stages.{stage}", raising=False)  # runpy would warn that it is there twice
     with pytest.raises(SystemExit) as end:
         runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
     assert end.value.code == 0
