@@ -1,17 +1,14 @@
 """A step of training and an epoch of the predecessor's problem, each way in a process of its own.
 
 The processes differ in how they keep freed memory (:func:`mea.memory.keep_freed_memory`), which cannot be undone, and
-are asked in turns.
+work in turns.
 """
 
-import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache, partial
 from itertools import islice
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import predecessor
@@ -19,7 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.loading import make_loaders
-from benchmarks.timing import Effort, Target, compare, time_once
+from benchmarks.timing import Effort, Target, compare, run_in, start_processes, time_once, time_repeated
 from mea.memory import keep_freed_memory
 from mea.models.predecessor import CnnLstm
 
@@ -49,10 +46,9 @@ class Trainer:
         self.load = make_loaders(folder, chunk_s)[LOADERS[way]]
 
     def time_step(self) -> float:
-        """Seconds of a step on chunks in memory, after another one, as in a training."""
+        """Seconds of a step on chunks in memory, after others, as in a training."""
         chunks = torch.from_numpy(self.load(list(range(BATCH))))
-        self._step(chunks)
-        return time_once(lambda: self._step(chunks))
+        return time_repeated(lambda: self._step(chunks))
 
     def time_part(self, numbers: list[int]) -> float:
         """Seconds to load and learn from chunks of these numbers."""
@@ -68,51 +64,35 @@ class Trainer:
         self.optimizer.step()
 
 
+get_trainer = cache(Trainer)  # one in a process
+
+
 def bench_steps(folder: Path, effort: Effort) -> list[dict]:
     """Steps in turns, medians; then the epochs, each once, by extrapolation."""
-    ways = list(LOADERS)
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    with start_trainers(ways, folder, effort) as trainers:
+    seconds: dict[str, list[float]] = {way: [] for way in LOADERS}
+    with start_processes(LOADERS) as processes:
         for _ in range(effort.repeats):
-            for way in ways:
-                seconds[way].append(ask(trainers[way], "time_step"))
+            for way, process in processes.items():
+                seconds[way].append(run_in(process, partial(time_step, way, folder, effort.chunk_s)))
         medians = {way: median(values) for way, values in seconds.items()}
         chunks = int(effort.recording_s / effort.chunk_s)
         numbers = [number % chunks for number in range(effort.epoch_chunks)]
-        part = {way: ask(trainers[way], "time_part", numbers) * EPOCH / len(numbers) for way in ("reference", *EPOCHS)}
+        part = {
+            way: run_in(processes[way], partial(time_part, way, folder, effort.chunk_s, numbers)) * EPOCH / len(numbers)
+            for way in ("reference", *EPOCHS)
+        }
     lines = [compare(target, medians["reference"], medians[way]) for way, target in STEPS.items()]
     return lines + [compare(target, part["reference"], part[way]) for way, target in EPOCHS.items()]
 
 
-@contextmanager
-def start_trainers(ways: list[str], folder: Path, effort: Effort) -> Iterator[dict[str, Connection]]:
-    """A process for each way, that answers what it is asked."""
-    context = multiprocessing.get_context("spawn")
-    trainers: dict[str, Connection] = {}
-    processes = []
-    for way in ways:
-        trainers[way], theirs = context.Pipe()
-        processes.append(context.Process(target=serve, args=(theirs, way, folder, effort.chunk_s), daemon=True))
-        processes[-1].start()
-    try:
-        yield trainers
-    finally:
-        for process in processes:
-            process.terminate()
+def time_step(way: str, folder: Path, chunk_s: float) -> float:
+    """See :meth:`Trainer.time_step`."""
+    return get_trainer(way, folder, chunk_s).time_step()
 
 
-def serve(connection: Connection, way: str, folder: Path, chunk_s: float) -> None:
-    """Answer questions with seconds, in a process of its own."""
-    trainer = Trainer(way, folder, chunk_s)
-    while True:
-        method, arguments = connection.recv()
-        connection.send(getattr(trainer, method)(*arguments))
-
-
-def ask(connection: Connection, method: str, *arguments: Any) -> float:
-    """Have a trainer do something and wait for its answer."""
-    connection.send((method, arguments))
-    return connection.recv()
+def time_part(way: str, folder: Path, chunk_s: float, numbers: list[int]) -> float:
+    """See :meth:`Trainer.time_part`."""
+    return get_trainer(way, folder, chunk_s).time_part(numbers)
 
 
 def _cut(numbers: list[int], size: int) -> Iterator[list[int]]:

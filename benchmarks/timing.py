@@ -2,11 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from statistics import median
+from typing import TypeVar
 
 from mea.command import report
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,28 @@ def time_once(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def time_repeated(work: Callable[[], object], least_s: float = 1.0) -> float:
+    """Mean seconds of a run, of as many as take a second, after a first second that does not count."""
+    for _ in range(2):
+        runs, start = 0, time.perf_counter()
+        while (spent := time.perf_counter() - start) < least_s:
+            work()
+            runs += 1
+    return spent / runs
+
+
+@contextmanager
+def start_processes(ways: Iterable[str]) -> Iterator[dict[str, ProcessPoolExecutor]]:
+    """A process for each way, as in use: with its own memory, which it keeps or gives back in its own manner."""
+    with ExitStack() as stack:
+        yield {way: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for way in ways}
+
+
+def run_in(process: ProcessPoolExecutor, work: Callable[[], Answer]) -> Answer:
+    """What the work returns when that process does it; both must be picklable."""
+    return process.submit(work).result()
+
+
 def time_together(ways: Mapping[str, Callable[[], object]], repeats: int, warm: bool = True) -> dict[str, float]:
     """Median seconds of each way, taken in turns, so that a busy machine is as slow for one as for the other.
 
@@ -51,6 +80,13 @@ def time_together(ways: Mapping[str, Callable[[], object]], repeats: int, warm: 
             if turn >= warm:
                 seconds[name].append(spent)
     return {name: median(values) for name, values in seconds.items()}
+
+
+def time_apart(
+    ways: Mapping[str, Callable[[], object]], processes: Mapping[str, ProcessPoolExecutor], repeats: int
+) -> dict[str, float]:
+    """As :func:`time_together`, each way in its process."""
+    return time_together({way: partial(run_in, processes[way], work) for way, work in ways.items()}, repeats)
 
 
 def compare(target: Target, reference: float, ours: float) -> dict:

@@ -24,6 +24,7 @@ from mea.cache import fetch_file, make_key
 from mea.events import Events, events_from_spike_times, load_events, save_events
 from mea.files import hash_file
 from mea.formats import read_counts
+from mea.memory import keep_freed_memory
 from mea.recording import Recording, Source, read_recording
 from mea.resampling import resample_counts
 from mea.spikes import find_spikes, join_spikes
@@ -125,6 +126,7 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
     dict
         A line of the catalogue.
     """
+    keep_freed_memory()  # the next recording's samples take the place of this one's
     recording = read_recording(path)
     source = recording.source
     line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
