@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import mea.formats.spike_times
 import mea.recording
 import mea.resampling
 import mea.spikes
+import mea.streaming
 from mea.cache import fetch_file, make_key
 from mea.events import Events, events_from_spike_times, load_events, save_events
 from mea.files import hash_file
@@ -28,6 +30,7 @@ from mea.memory import keep_freed_memory
 from mea.recording import Recording, Source, read_recording
 from mea.resampling import resample_counts
 from mea.spikes import find_spikes, join_spikes
+from mea.streaming import stream_spikes
 
 CODE = (
     sys.modules[__name__],
@@ -41,6 +44,7 @@ CODE = (
     mea.recording,
     mea.resampling,
     mea.spikes,
+    mea.streaming,
 )
 SHOWN_S = 0.25
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
@@ -86,19 +90,28 @@ def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
     identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     if _has_spike_times_only(recording.source):
         return replace(events_from_spike_times(recording.source, cleaning.rate_hz), **identity)
+    return replace(_find_events(path, recording.source, cleaning), **identity)
+
+
+def _find_events(path: Path, source: Source, cleaning: Cleaning) -> Events:
+    parts = split_electrodes(source, cleaning)
+    if len(parts) > 1 and source.rate_hz == cleaning.rate_hz:
+        streamed = stream_spikes(partial(read_counts, path, source), source, cleaning.threshold)
+        if streamed is not None:
+            return join_spikes(source, source.n_samples, streamed)
     spikes = []
-    for electrodes in split_electrodes(recording.source, cleaning):
-        counts, source = _read_at_rate(path, recording.source.take(electrodes), cleaning)
-        spikes += find_spikes(counts, source, cleaning.threshold)
+    for electrodes in parts:
+        counts, part = _read_at_rate(path, source.take(electrodes), cleaning)
+        spikes += find_spikes(counts, part, cleaning.threshold)
         del counts  # before the next ones are read
-    whole = replace(recording.source, rate_hz=source.rate_hz)
-    return replace(join_spikes(whole, source.n_samples, spikes), **identity)
+    return join_spikes(replace(source, rate_hz=part.rate_hz), part.n_samples, spikes)
 
 
 def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
     """Electrodes to hold in memory together: all, or as many as keep a worker under 2 GB however long the recording.
 
-    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again.
+    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again: what is
+    resampled, or has counts of more than 16 bits, is read so; anything else by :func:`mea.streaming.stream_spikes`.
     """
     bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
     if source.rate_hz != cleaning.rate_hz:

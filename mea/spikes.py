@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from mea.recording import Source
 
 MEDIAN_OF_NORMAL = 0.6745  # the median of |x| is this many standard deviations of normally distributed noise
 LOW_BITS = 16
+VALUES = 1 << 16  # that 16 bits can have
 TOLD_APART = 997  # every so-many-th sample is part of a recording's digest
 QUIET = 256  # samples that are looked at together: most hold no spike
 
@@ -40,7 +41,7 @@ class Spikes:
     offset
         (m + 1,) int64: the waveform of event i is ``waveform_counts[offset[i]:offset[i + 1]]``.
     waveform_counts
-        int64, counts minus zero.
+        Counts minus zero, in the narrowest of int16, int32 and int64.
     """
 
     counts_sha256: bytes
@@ -49,6 +50,32 @@ class Spikes:
     first_sample: np.ndarray
     offset: np.ndarray
     waveform_counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one electrode's samples: whatever can be part of an event, or all.
+
+    Attributes
+    ----------
+    counts
+        (k,) int16 or int32: stretches of the electrode's samples, one after the other.
+    starts
+        (m,) int64: the sample at which each stretch begins.
+    width
+        Samples in a stretch; the last one may be shorter.
+    n_samples
+        Of the electrode, in all.
+    """
+
+    counts: np.ndarray
+    starts: np.ndarray
+    width: int
+    n_samples: int
+
+    def find_samples(self, index: np.ndarray) -> np.ndarray:
+        """Which of the electrode's samples these of ``counts`` are."""
+        return self.starts[index // self.width] + index % self.width
 
 
 def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Events:
@@ -81,9 +108,14 @@ def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Event
 
 def find_spikes(counts: np.ndarray, source: Source, threshold: float) -> list[Spikes]:
     """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`."""
-    find = partial(_find_electrode_spikes, pulse=int(0.001 * source.rate_hz), threshold=threshold)
+    find = partial(_find_electrode_spikes, pulse=find_pulse(source.rate_hz), threshold=threshold)
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         return list(pool.map(find, counts, source.zero.tolist(), source.volts_per_count.tolist()))
+
+
+def find_pulse(rate_hz: int) -> int:
+    """Whole samples in a millisecond, the predecessor's measure of all windows."""
+    return int(0.001 * rate_hz)
 
 
 def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Events:
@@ -102,24 +134,44 @@ def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Eve
 def _find_electrode_spikes(row: np.ndarray, zero: int, volts: float, pulse: int, threshold: float) -> Spikes:
     row = _shrink(np.ascontiguousarray(row), (np.int16, np.int32))
     if row.dtype == np.int16 and len(row):
-        known = _tally_int16(row)
-        threshold_uv = _scale_middles(_find_tallied_middles(known, zero), len(row), volts, threshold)
+        known = np.zeros(VALUES, np.uint32)
+        add_to_tally(row, known)
+        threshold_uv = find_tallied_threshold(known, zero, volts, threshold)
     else:
         known, threshold_uv = row, find_threshold(row, zero, volts, threshold)
-    peak = _find_best_peaks(row, zero, find_least_count(threshold_uv, volts), 3 * pulse)
-    first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
-    last = np.minimum(len(row), peak + 1.4 * pulse).astype(np.int64)
-    stop = np.minimum(len(row), last + 1)
-    offset = np.concatenate([[0], np.cumsum(stop - first)])
+    whole = Kept(row, np.zeros(1, np.int64), max(1, len(row)), len(row))
+    return cut_spikes(whole, zero, volts, pulse, threshold_uv, digest_counts(known, row[::TOLD_APART]))
+
+
+def digest_counts(known: np.ndarray, told: np.ndarray) -> bytes:
+    """Of the tally or all counts of an electrode, and every 997th: the tally is the same for one played backwards."""
     digest = hashlib.sha256(known.data)
-    digest.update(row[::TOLD_APART].tobytes())  # the tally of a recording played backwards is the same
-    return Spikes(
-        digest.digest(),
-        threshold_uv,
-        peak,
-        first,
-        offset,
-        _gather_waveforms(row, zero, first, offset),
+    digest.update(told.tobytes())
+    return digest.digest()
+
+
+def cut_spikes(kept: Kept, zero: int, volts: float, pulse: int, threshold_uv: float, digest: bytes) -> Spikes:
+    """The spikes of one electrode whose threshold is known; ``pulse`` is a millisecond in samples."""
+    place = _find_best_peaks(kept.counts, zero, find_least_count(threshold_uv, volts), 3 * pulse)
+    peak = kept.find_samples(place)
+    first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
+    last = np.minimum(kept.n_samples, peak + 1.4 * pulse).astype(np.int64)
+    stop = np.minimum(kept.n_samples, last + 1)
+    offset = np.concatenate([[0], np.cumsum(stop - first)])
+    waveforms = np.empty(offset[-1], np.int64)
+    _gather_waveforms(kept.counts, zero, place - (peak - first), offset, waveforms)
+    return Spikes(digest, threshold_uv, peak, first, offset, _shrink(waveforms, (np.int16, np.int32)))
+
+
+def join_pieces(pieces: Sequence[Spikes]) -> Spikes:
+    """The spikes of one electrode, found piece by piece."""
+    length = np.concatenate([np.diff(piece.offset) for piece in pieces])
+    return replace(
+        pieces[0],
+        peak_sample=np.concatenate([piece.peak_sample for piece in pieces]),
+        first_sample=np.concatenate([piece.first_sample for piece in pieces]),
+        offset=np.concatenate([[0], np.cumsum(length)]),
+        waveform_counts=np.concatenate([piece.waveform_counts for piece in pieces]),
     )
 
 
@@ -128,6 +180,11 @@ def find_threshold(row: np.ndarray, zero: int, volts_per_count: float, factor: f
     if len(row) == 0:
         return math.nan
     return _scale_middles(_find_middle_magnitudes(row, zero), len(row), volts_per_count, factor)
+
+
+def find_tallied_threshold(tally: np.ndarray, zero: int, volts_per_count: float, factor: float) -> float:
+    """As :func:`find_threshold`, from (65536,) how often each value of 16 bits occurs, the lowest first."""
+    return _scale_middles(_find_tallied_middles(tally, zero), int(tally.sum()), volts_per_count, factor)
 
 
 def _scale_middles(middles: tuple[int, int], n_samples: int, volts_per_count: float, factor: float) -> float:
@@ -156,17 +213,18 @@ def _sort_spikes(spikes: Sequence[Spikes]) -> dict[str, Any]:
     first = np.concatenate([none, *(found.first_sample for found in spikes)])
     peak = np.concatenate([none, *(found.peak_sample for found in spikes)])
     length = np.concatenate([none, *(np.diff(found.offset) for found in spikes)])
-    waveform = np.concatenate([none, *(found.waveform_counts for found in spikes)])
+    waveform = np.concatenate([np.zeros(0, np.int16), *(found.waveform_counts for found in spikes)])
     order = np.lexsort((electrode, first))
     begin = (np.cumsum(length) - length)[order]
     offset = np.concatenate([[0], np.cumsum(length[order])])
-    index = np.arange(offset[-1]) + np.repeat(begin - offset[:-1], length[order])
+    sorted_waveform = np.empty_like(waveform)
+    _gather_waveforms(waveform, 0, begin, offset, sorted_waveform)
     return dict(
         electrode=electrode[order],
         first_sample=first[order],
         peak_sample=peak[order],
         offset=offset,
-        waveform_counts=_shrink(waveform[index], (np.int16, np.int32)),
+        waveform_counts=sorted_waveform,
     )
 
 
@@ -180,24 +238,20 @@ def _shrink(values: np.ndarray, choices: tuple[type, ...]) -> np.ndarray:
 
 
 def _find_tallied_middles(tally: np.ndarray, zero: int) -> tuple[int, int]:
-    """As :func:`_find_middle_magnitudes`, from how often each of 65,536 values occurs."""
-    magnitudes = np.abs(np.arange(-(1 << 15), 1 << 15) - zero)
-    nearest = int(magnitudes.min())  # 0 but for a zero that 16 bits cannot hold
-    reached = np.cumsum(np.bincount(magnitudes - nearest, weights=tally))
-    low, high = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right") + nearest
-    return int(low), int(high)
+    """As :func:`_find_middle_magnitudes`, from how often each value occurs."""
+    values = np.flatnonzero(tally)
+    magnitudes = np.abs(values - VALUES // 2 - zero)
+    order = np.argsort(magnitudes)
+    reached = np.cumsum(tally[values][order])
+    low, high = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right")
+    return int(magnitudes[order][low]), int(magnitudes[order][high])
 
 
 @numba.njit(cache=True, nogil=True)
-def _tally_int16(row):
-    """(65536,) how often each value occurs, the lowest first; in two tables, so that equal neighbours need not wait."""
-    even, odd = np.zeros(1 << 16, np.uint32), np.zeros(1 << 16, np.uint32)
-    for index in range(0, len(row) - 1, 2):
-        even[np.int64(row[index]) + (1 << 15)] += 1
-        odd[np.int64(row[index + 1]) + (1 << 15)] += 1
-    if len(row) % 2:
-        even[np.int64(row[-1]) + (1 << 15)] += 1
-    return even + odd
+def add_to_tally(row, tally):
+    """Add to (65536,) how often each value of 16 bits occurs, the lowest first."""
+    for sample in row:
+        tally[np.int64(sample) + VALUES // 2] += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -278,10 +332,8 @@ def _find_best_peaks(row, zero, least, window):
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather_waveforms(row, zero, first_sample, offset):
-    """(offset[-1],) int64 counts minus zero of all events, one after the other."""
-    waveforms = np.empty(offset[-1], np.int64)
-    for event in range(len(first_sample)):
+def _gather_waveforms(row, zero, begin, offset, waveforms):
+    """Fill in the counts minus zero of all events, one after the other; each begins at a place in the row."""
+    for event in range(len(begin)):
         for index in range(offset[event], offset[event + 1]):
-            waveforms[index] = np.int64(row[first_sample[event] + index - offset[event]]) - zero
-    return waveforms
+            waveforms[index] = np.int64(row[begin[event] + index - offset[event]]) - zero

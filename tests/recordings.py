@@ -7,9 +7,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mea.formats.mcs_writer import RigRecording, Stream, write_mcs_file
 from mea.layouts import RIG_ROW_ORDER
+from mea.recording import Source
+
+VOLTS_PER_COUNT = 59605 * 10.0**-12
 
 
 def make_small_counts(n_channels: int, n_samples: int, *, rate_hz: int = 25_000, seed: int = 0) -> np.ndarray:
@@ -23,6 +27,34 @@ def make_small_counts(n_channels: int, n_samples: int, *, rate_hz: int = 25_000,
             piece = channel[first : first + len(shape)]
             piece += shape[: len(piece)]
     return counts
+
+
+def make_source(
+    counts: np.ndarray, rate_hz: int = 25_000, volts_per_count: ArrayLike = VOLTS_PER_COUNT, zero: ArrayLike = 0
+) -> Source:
+    """What there is to know of (n, samples) counts: electrodes E0, E1, ... row by row on a grid of 12 columns."""
+    n, n_samples = counts.shape
+    electrode = np.arange(n)
+    return Source(
+        format="mcs",
+        dataset="",
+        rate_hz=rate_hz,
+        n_samples=n_samples,
+        duration_s=n_samples / rate_hz,
+        start="",
+        layout="120MEA",
+        rows=max(1, -(-n // 12)),
+        cols=12,
+        stream="",
+        names=np.array([f"E{number}" for number in electrode]),
+        row=electrode // 12,
+        col=electrode % 12,
+        x_um=np.zeros(n),
+        y_um=np.zeros(n),
+        source_row=electrode,
+        volts_per_count=np.broadcast_to(np.asarray(volts_per_count, float), n).copy(),
+        zero=np.broadcast_to(np.asarray(zero, np.int64), n).copy(),
+    )
 
 
 def write_small_mcs(

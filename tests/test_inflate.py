@@ -43,12 +43,16 @@ def test_any_rows_of_any_chunks_are_as_hdf5_reads_them(tmp_path_factory, data):
     counts = make_counts(shape, limit, seed=shape[1])
     filters = {"compression": "gzip", "shuffle": data.draw(st.booleans())}
     rows = np.array(data.draw(st.permutations(range(shape[0])))[: data.draw(st.integers(1, shape[0]))])
+    first = data.draw(st.integers(0, shape[1] - 1))
+    last = data.draw(st.integers(first + 1, shape[1]))
     with write_samples(tmp_path_factory.mktemp("any") / "a.h5", counts, chunks, **filters) as h5:
-        assert np.array_equal(read_inflated(h5["x"], rows, INT32), h5["x"][...][rows])
-        found, fits = read_inflated(h5["x"], rows, INT16), abs(counts[rows] + 0.5).max() < 2**15
-        assert (found is not None) == fits
-        if fits:
-            assert found.dtype == np.int16 and np.array_equal(found, counts[rows])
+        expected = h5["x"][:, first:last][rows]
+        assert np.array_equal(read_inflated(h5["x"], rows, INT32, first, last), expected)
+        found = read_inflated(h5["x"], rows, INT16, first, last)
+        if abs(expected + 0.5).max() < 2**15:
+            assert found.dtype == np.int16 and np.array_equal(found, expected)
+        else:
+            assert found is None
 
 
 @pytest.mark.parametrize("value", [2**15, -(2**15) - 1, 2**31 - 1, -(2**31), 2**16, 2**24])
@@ -56,9 +60,9 @@ def test_one_sample_beyond_16_bits_is_noticed(tmp_path, value):
     counts = np.zeros((2, 9000), np.int32)
     counts[1, 8999] = value
     with write_samples(tmp_path / "a.h5", counts, (2, 4096), compression="gzip", shuffle=True) as h5:
-        assert read_inflated(h5["x"], np.array([0, 1]), INT16) is None
-        assert read_inflated(h5["x"], np.array([0]), INT16).shape == (1, 9000)
-        assert read_inflated(h5["x"], np.array([1]), INT32)[0, -1] == value
+        assert read_inflated(h5["x"], np.array([0, 1]), INT16, 0, 9000) is None
+        assert read_inflated(h5["x"], np.array([0]), INT16, 0, 9000).shape == (1, 9000)
+        assert read_inflated(h5["x"], np.array([1]), INT32, 0, 9000)[0, -1] == value
 
 
 def test_chunks_stored_without_their_filters_are_read(tmp_path):
@@ -68,7 +72,7 @@ def test_chunks_stored_without_their_filters_are_read(tmp_path):
     with h5py.File(tmp_path / "a.h5", "r+") as h5:
         h5["x"].id.write_direct_chunk((0, 2000), np.ascontiguousarray(counts[:, 2000:]).tobytes(), filter_mask=1)
         assert can_inflate(h5["x"])
-        assert np.array_equal(read_inflated(h5["x"], np.arange(4), INT32), counts)
+        assert np.array_equal(read_inflated(h5["x"], np.arange(4), INT32, 0, 4000), counts)
 
 
 GZIP = {"compression": "gzip"}
@@ -127,13 +131,17 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
     assert len(set(found)) == 1
 
 
-@pytest.mark.parametrize("rate_hz", [25_000, 10_000])
-def test_electrodes_read_in_parts_give_the_same_events(tmp_path, monkeypatch, rate_hz):
+@pytest.mark.parametrize(("rate_hz", "loudest"), [(25_000, 0), (25_000, 2**20), (10_000, 0)])
+def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypatch, rate_hz, loudest):
+    """Span by span and, where 16 bits are not enough or the rate is another, some electrodes at a time."""
     path = tmp_path / "a.h5"
-    write_mcs(path, make_noise((7, 30_000)), labels=RIG_ROW_ORDER[:7], rate_hz=rate_hz)
+    counts = make_noise((7, 30_000))
+    counts[3, 20_000] += loudest
+    write_mcs(path, counts, labels=RIG_ROW_ORDER[:7], rate_hz=rate_hz)
     recording = Recording("a", "", "", "", path.name, "", read_sources(path, "raw")[0])
     cleaning = Cleaning(25_000, "resample", 2.0)
     whole = read_events(path, recording, cleaning)
+    monkeypatch.setattr("mea.streaming.SPAN_BYTES", 7 * 2 * 10_000)
     for together in (1, 2, 3):
         monkeypatch.setattr("mea.cleaning.MOST_BYTES", together * 30_000 * (2 if rate_hz == 25_000 else 12))
         parts = read_events(path, recording, cleaning)

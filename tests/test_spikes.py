@@ -7,47 +7,20 @@ import predecessor
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from recordings import VOLTS_PER_COUNT, make_source
 
 from mea.errors import BadRecording
 from mea.formats import read_counts, read_sources
-from mea.recording import Source
 from mea.resampling import resample_counts
 from mea.spikes import (
     QUIET,
     _find_middle_magnitudes,
     _find_tallied_middles,
-    _tally_int16,
+    add_to_tally,
     detect_events,
     find_least_count,
     find_threshold,
 )
-
-VOLTS_PER_COUNT = 59605 * 10.0**-12
-
-
-def make_source(counts, rate_hz=25_000, volts_per_count=VOLTS_PER_COUNT, zero=0):
-    n, n_samples = counts.shape
-    electrode = np.arange(n)
-    return Source(
-        format="mcs",
-        dataset="",
-        rate_hz=rate_hz,
-        n_samples=n_samples,
-        duration_s=n_samples / rate_hz,
-        start="",
-        layout="120MEA",
-        rows=max(1, -(-n // 12)),
-        cols=12,
-        stream="",
-        names=np.array([f"E{number}" for number in electrode]),
-        row=electrode // 12,
-        col=electrode % 12,
-        x_um=np.zeros(n),
-        y_um=np.zeros(n),
-        source_row=electrode,
-        volts_per_count=np.broadcast_to(np.asarray(volts_per_count, float), n).copy(),
-        zero=np.broadcast_to(np.asarray(zero, np.int64), n).copy(),
-    )
 
 
 def assert_same_as_predecessor(counts, factor=5.0, **source_options):
@@ -269,7 +242,9 @@ def test_resampling_that_leaves_int32_is_refused():
 def test_the_tally_of_16_bits_finds_the_same_middles(values, zero):
     row = np.array(values, np.int16)
     expected = np.sort(abs(row.astype(np.int64) - zero))[[(len(row) - 1) // 2, len(row) // 2]]
-    assert _find_tallied_middles(_tally_int16(row), zero) == tuple(expected)
+    tally = np.zeros(2**16, np.uint32)
+    add_to_tally(row, tally)
+    assert _find_tallied_middles(tally, zero) == tuple(expected)
     assert _find_middle_magnitudes(row.astype(np.int32), zero) == tuple(expected)
 
 

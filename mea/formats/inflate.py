@@ -26,8 +26,8 @@ def can_inflate(data: h5py.Dataset) -> bool:
     return _list_filters(data) in ([SHUFFLE, GZIP], [GZIP]) and 4 * int(np.prod(data.chunks)) >= LEAST_BYTES
 
 
-def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
-    """Some rows of a dataset, as ``data[...][rows]`` would give them.
+def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: int, last: int) -> np.ndarray | None:
+    """Some rows of a dataset, as ``data[:, first:last][rows]`` would give them.
 
     Parameters
     ----------
@@ -37,11 +37,13 @@ def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.n
         (n,) the channels wanted, in the order wanted.
     dtype
         int16 or int32.
+    first, last
+        Samples wanted, last excluded.
 
     Returns
     -------
     np.ndarray or None
-        (n, samples) of ``dtype``; None as soon as a sample does not fit.
+        (n, last - first) of ``dtype``; None as soon as a sample does not fit.
 
     Raises
     ------
@@ -50,14 +52,15 @@ def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype) -> np.n
     """
     place = np.full(data.shape[0], -1)
     place[rows] = np.arange(len(rows))
-    counts = np.empty((len(rows), data.shape[1]), dtype)
+    counts = np.empty((len(rows), last - first), dtype)
     shuffled = SHUFFLE in _list_filters(data)
+    high, wide = data.chunks
 
     def fill(origin: tuple[int, int]) -> bool:
-        return _place_chunk(_inflate_chunk(data, origin, shuffled), place[origin[0] :], counts, origin[1])
+        return _place_chunk(_inflate_chunk(data, origin, shuffled), place[origin[0] :], counts, origin[1] - first)
 
-    corners = product(*(range(0, size, step) for size, step in zip(data.shape, data.chunks)))
-    origins = [corner for corner in corners if (place[corner[0] : corner[0] + data.chunks[0]] >= 0).any()]
+    wanted = [row for row in range(0, data.shape[0], high) if (place[row : row + high] >= 0).any()]
+    origins = product(wanted, range(first // wide * wide, last, wide))
     return counts if _all_on_threads(fill, origins) else None
 
 
@@ -103,23 +106,26 @@ def _split_bytes(chunk: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(chunk.view(np.uint8).reshape(*chunk.shape, 4), -1, 0))
 
 
-def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, first: int) -> bool:
+def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, begin: int) -> bool:
     place_rows = _place_int16 if counts.dtype == np.int16 else _place_int32
-    return bool(place_rows(chunk, place, counts, first))
+    return bool(place_rows(chunk, place, counts, begin))
 
 
 @numba.njit(cache=True, nogil=True)
-def _place_int16(chunk, place, counts, first):
-    """Put the samples of a chunk at their places, rows without one left out; whether all fit into 16 bits."""
-    width = min(chunk.shape[2], counts.shape[1] - first)
+def _place_int16(chunk, place, counts, begin):
+    """Put the samples of a chunk at their places, rows without one left out; whether all fit into 16 bits.
+
+    The chunk begins at column ``begin`` of the counts, or before them where that is negative.
+    """
+    skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
     lost = uint8(0)
     for row in range(min(chunk.shape[1], len(place))):
         if place[row] < 0:
             continue
-        low, high = chunk[0, row, :width], chunk[1, row, :width]
-        third, fourth = chunk[2, row, :width], chunk[3, row, :width]
-        target = counts[place[row], first : first + width]
-        for index in range(width):
+        low, high = chunk[0, row, skip:width], chunk[1, row, skip:width]
+        third, fourth = chunk[2, row, skip:width], chunk[3, row, skip:width]
+        target = counts[place[row], begin + skip : begin + width]
+        for index in range(width - skip):
             sign = uint8(255) * uint8(high[index] >> 7)  # what both upper bytes are when 16 bits are enough
             lost |= uint8(uint8(third[index] ^ sign) | uint8(fourth[index] ^ sign))
             target[index] = np.int16(low[index] | (high[index] << 8))
@@ -127,15 +133,15 @@ def _place_int16(chunk, place, counts, first):
 
 
 @numba.njit(cache=True, nogil=True)
-def _place_int32(chunk, place, counts, first):
+def _place_int32(chunk, place, counts, begin):
     """As :func:`_place_int16`, where everything fits."""
-    width = min(chunk.shape[2], counts.shape[1] - first)
+    skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
     for row in range(min(chunk.shape[1], len(place))):
         if place[row] >= 0:
-            low, high = chunk[0, row, :width], chunk[1, row, :width]
-            third, fourth = chunk[2, row, :width], chunk[3, row, :width]
-            target = counts[place[row], first : first + width]
-            for index in range(width):
+            low, high = chunk[0, row, skip:width], chunk[1, row, skip:width]
+            third, fourth = chunk[2, row, skip:width], chunk[3, row, skip:width]
+            target = counts[place[row], begin + skip : begin + width]
+            for index in range(width - skip):
                 target[index] = np.int32(
                     low[index] | (high[index] << 8) | (third[index] << 16) | (np.int32(fourth[index]) << 24)
                 )

@@ -59,7 +59,7 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
 def read_counts(h5: h5py.File, path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
     """(n_electrodes, n_samples) int16 or int32; see :func:`mea.formats.read_counts`.
 
-    Every chunk is inflated once, and memory holds the result and a chunk or block a thread.
+    Every chunk it needs is inflated once, and memory holds the result and a chunk or block a thread.
     """
     data = find_dataset(h5, source.dataset, str(path))
     if data.ndim != 2 or data.shape[1] != source.n_samples or data.shape[0] <= source.source_row.max():
@@ -68,17 +68,16 @@ def read_counts(h5: h5py.File, path: Path, source: Source, first: int = 0, last:
             "The file has changed: run the h5 stage again."
         )
     last = source.n_samples if last is None else min(last, source.n_samples)
-    whole = (first, last) == (0, source.n_samples)
-    read_rows = read_inflated if whole and can_inflate(data) else partial(_read_blocks, first=first, last=last)
-    counts = read_rows(data, source.source_row, np.dtype(np.int16))
-    counts = read_rows(data, source.source_row, np.dtype(np.int32)) if counts is None else counts
+    read_rows = partial(read_inflated if can_inflate(data) else _read_blocks, data, source.source_row)
+    counts = read_rows(np.dtype(np.int16), first, last)
+    counts = read_rows(np.dtype(np.int32), first, last) if counts is None else counts
     if counts is None:
         raise BadRecording(f"{path}: {source.dataset} holds counts beyond int32. It is damaged: export it again.")
     return counts
 
 
 def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: int, last: int) -> np.ndarray | None:
-    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters; samples first to last.
+    """As :func:`mea.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters.
 
     Chunks span all channels, so that blocks of time are read.
     """
