@@ -14,6 +14,7 @@ from typing import TypeVar
 from mea.command import report
 
 Answer = TypeVar("Answer")
+TOLD_OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,16 @@ def time_repeated(work: Callable[[], object], least_s: float = 1.0) -> float:
 
 @contextmanager
 def start_processes(ways: Iterable[str]) -> Iterator[dict[str, ProcessPoolExecutor]]:
-    """A process for each way, as in use: with its own memory, which it keeps or gives back in its own manner."""
+    """A process for each way, as in use: with its own memory, which it keeps or gives back in its own manner.
+
+    That of the ``reference`` starts without what ``mea`` tells OpenMP.
+    """
     with ExitStack() as stack:
-        yield {way: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for way in ways}
+        processes = {way: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for way in ways}
+        told = {name: os.environ.pop(name) for name in TOLD_OPENMP if name in os.environ}
+        run_in(processes["reference"], os.getpid)  # the process starts with the first work
+        os.environ.update(told)
+        yield processes
 
 
 def run_in(process: ProcessPoolExecutor, work: Callable[[], Answer]) -> Answer:

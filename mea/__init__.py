@@ -2,6 +2,9 @@
 
 import os
 
-# Threads that wait asleep. OpenMP reads this once, when torch is loaded; spinning threads made a training on a machine
-# that others use too ten times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How OpenMP's threads wait for each other; it reads this once, when torch is loaded. Spinning as long as GNU's do, they
+# made a step of training 13 times slower on a machine that others use too; sent to sleep at once, 2 times slower on an
+# idle virtual one. A thousand turns, and then sleep, cost little on either (docs/performance.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

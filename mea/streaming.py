@@ -29,7 +29,7 @@ from mea.spikes import (
 SPAN_BYTES = 200_000_000
 MOST_PENDING = 400_000_000  # bytes of electrodes that are loud without a pause
 PULSES = 5  # in a stretch: groups of peaks reach over 3, waveforms over 2
-NEVER = 1 << 17  # counts from zero: more than 16 bits hold
+NEVER = 1 << 62  # counts from zero
 
 Read = Callable[[int, int], np.ndarray]
 
@@ -86,8 +86,8 @@ def stream_spikes(read: Read, source: Source, threshold: float) -> list[Spikes] 
         so long without a pause that memory would not hold it.
     """
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        electrodes = _hear_thresholds(read, source, threshold, pool)
-        if not electrodes or not _hear_spikes(read, source, electrodes, pool):
+        electrodes = _find_thresholds(read, source, threshold, pool)
+        if not electrodes or not _find_spikes(read, source, electrodes, pool):
             return None
         return list(pool.map(Electrode.end, electrodes))
 
@@ -105,7 +105,7 @@ def _read_spans(read: Read, source: Source) -> Iterator[tuple[int, np.ndarray]]:
         yield first, read(first, min(first + step, source.n_samples))
 
 
-def _hear_thresholds(read: Read, source: Source, threshold: float, pool: ThreadPoolExecutor) -> list[Electrode] | None:
+def _find_thresholds(read: Read, source: Source, threshold: float, pool: ThreadPoolExecutor) -> list[Electrode] | None:
     """The first reading; None as soon as 16 bits are not enough."""
     numbers = range(source.n_electrodes)
     tallies, told = np.zeros((len(numbers), VALUES), np.uint32), []
@@ -117,17 +117,17 @@ def _hear_thresholds(read: Read, source: Source, threshold: float, pool: ThreadP
     return [Electrode(source, number, threshold, *own) for number, *own in zip(numbers, tallies, np.hstack(told))]
 
 
-def _hear_spikes(read: Read, source: Source, electrodes: list[Electrode], pool: ThreadPoolExecutor) -> bool:
+def _find_spikes(read: Read, source: Source, electrodes: list[Electrode], pool: ThreadPoolExecutor) -> bool:
     """The second reading; False as soon as too much is loud without a pause."""
     width = find_width(source)
     for first, block in _read_spans(read, source):
-        list(pool.map(partial(_hear_row, first // width), electrodes, block))
+        list(pool.map(partial(_add_row, first // width), electrodes, block))
         if sum(electrode.counts.nbytes for electrode in electrodes) > MOST_PENDING:
             return False
     return True
 
 
-def _hear_row(number: int, electrode: Electrode, row: np.ndarray) -> None:
+def _add_row(number: int, electrode: Electrode, row: np.ndarray) -> None:
     """Hand an electrode its loud stretches of a span, those next to them, and the span's first and last.
 
     What is next to the first and the last is in another span. ``number`` is the first's in the recording.
