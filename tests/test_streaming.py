@@ -70,12 +70,12 @@ def test_spans_of_any_length_give_the_same_spikes(seed, kinds, n_samples, stretc
     assert_equal(found, find_spikes(counts, source, threshold))
 
 
-@pytest.mark.parametrize("distance", range(60, 140))
+@pytest.mark.parametrize("distance", [70, 74, 75, 76, 77, 110, 124, 125, 126, 127, 135])
 def test_groups_and_waveforms_across_the_border_of_two_spans(monkeypatch, distance):
-    """Two peaks as far apart as groups and stretches reach, the border of the spans at every place around them."""
+    """Two peaks about as far apart as groups (75) and stretches (125) reach, the spans' border anywhere around them."""
     monkeypatch.setattr("mea.streaming.SPAN_BYTES", 2 * 10 * 125)
     counts = np.tile([1, -1], 2000).astype(np.int16)[None]
-    for first in range(1250 - distance - 40, 1250 + 40, 3):
+    for first in range(1250 - distance - 40, 1250 + 40):
         spiked = counts.copy()
         spiked[0, [first, first + distance]] = [60, 70]
         source = make_source(spiked)
