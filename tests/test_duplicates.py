@@ -12,7 +12,7 @@ import pytest
 from arrays import make_events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recordings import write_small_mcs, write_small_spike_times
+from recordings import make_source, write_small_mcs, write_small_spike_times
 
 import mea.duplicates as duplicates
 from mea.archives import unpack
@@ -22,7 +22,6 @@ from mea.events import events_from_spike_times
 from mea.formats import read_counts, read_sources
 from mea.layouts import electrode_labels
 from mea.patterns import KEPT, describe_content, list_contents
-from mea.recording import Source
 from mea.resampling import resample_counts
 from mea.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
 from mea.spikes import detect_events
@@ -46,13 +45,9 @@ def measure(number=0):
     counts, zero, factor = simulate_counts(plan_cultures()[number], DURATION_S)
     places = electrode_labels(LAYOUT)
     row, col = np.array([places[label] for label in list_channels(LAYOUT)]).T
-    n, n_samples = counts.shape
-    source = Source(
-        format="mcs", dataset="", rate_hz=RATE_HZ, n_samples=n_samples, duration_s=n_samples / RATE_HZ, start="",
-        layout=LAYOUT, rows=8, cols=8, stream="", names=np.array(list_channels(LAYOUT)), row=row, col=col,
-        x_um=np.zeros(n), y_um=np.zeros(n), source_row=np.arange(n), volts_per_count=factor * 1e-12, zero=zero,
-    )  # fmt: skip
-    return counts, source
+    source = make_source(counts, RATE_HZ, factor * 1e-12, zero)
+    names = np.array(list_channels(LAYOUT))
+    return counts, replace(source, layout=LAYOUT, rows=8, cols=8, names=names, row=row, col=col)
 
 
 def clean(name, counts, source, **changes):

@@ -9,45 +9,35 @@ import predecessor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import make_small_counts
+from recordings import make_small_counts, make_source
 
 from mea.errors import MeaError
 from mea.events import Events, events_from_spike_times, load_events, save_events
-from mea.recording import Source
 from mea.spikes import detect_events
 
 RATE_HZ = 25_000
 N_SAMPLES = 20_000
 
 
-def make_source(n=20, rate_hz=RATE_HZ, n_samples=N_SAMPLES, **changes):
+def make_own_source(n=20, **changes):
     """``n`` electrodes on a 4 × 6 grid from the second place on; every electrode with its own gain and zero."""
     place = np.arange(n) + 1
-    source = Source(
-        format="mcs",
-        dataset="",
-        rate_hz=rate_hz,
-        n_samples=n_samples,
-        duration_s=n_samples / rate_hz if rate_hz else 0.0,
+    source = replace(
+        make_source(np.zeros((n, N_SAMPLES)), RATE_HZ, 59605e-12 * (1 + np.arange(n) / 7), np.arange(n)),
         start="2024-03-05T10:20:30",
         layout="",
         rows=4,
         cols=6,
-        stream="",
         names=np.array([f"E{number}" for number in place]),
         row=place // 6,
         col=place % 6,
-        x_um=np.zeros(n),
-        y_um=np.zeros(n),
         source_row=place,
-        volts_per_count=59605e-12 * (1 + np.arange(n) / 7),
-        zero=np.arange(n),
     )
-    return replace(source, **changes)
+    return replace(source, **{"duration_s": changes.get("n_samples", N_SAMPLES) / RATE_HZ} | changes)
 
 
 def make_spike_times(times_s, electrode, duration_s=10.0, n=3):
-    return make_source(
+    return make_own_source(
         n,
         format="spike_times",
         rate_hz=0,
@@ -61,7 +51,7 @@ def make_spike_times(times_s, electrode, duration_s=10.0, n=3):
 @pytest.fixture(scope="module")
 def cleaned():
     """Events, and the predecessor's dense array cast to float32, of the same counts."""
-    source = make_source()
+    source = make_own_source()
     counts = make_small_counts(20, N_SAMPLES, seed=3)
     counts[4] = 0
     counts[4, 100:104] = [0, -5, 0, -5]  # a silent electrode
@@ -150,7 +140,7 @@ def test_bins_do_not_suffer_from_rounding():
 def test_binned_peak_takes_the_earliest_of_equals():
     counts = np.tile([1, -1], 500).astype(np.int32)[None]
     counts[0, 500:504] = [-50, 50, -50, 50]
-    events = detect_events(counts, make_source(1, n_samples=1000), 5.0)
+    events = detect_events(counts, make_own_source(1, n_samples=1000), 5.0)
     value = np.float32(50 * events.volts_per_count[0] * 1e6)
     assert events.binned(0, 0.04, 20.04, "peak")[0, 1, 0] == -value
     assert events.binned(501 / RATE_HZ, 0.04, 19, "peak")[0, 1, 0] == value
@@ -176,7 +166,7 @@ def test_a_recording_is_far_smaller_than_its_array(tmp_path):
     """120 s, 120 electrodes, 0.2 % of the array not zero: 1,300 times smaller than float64 (12, 12, 3000000)."""
     random, n, m, n_samples = np.random.default_rng(0), 120, 17_000, 3_000_000
     electrode, peak = random.integers(0, n, m), np.sort(random.integers(20, n_samples - 40, m))
-    base = detect_events(np.zeros((20, 10), np.int32), make_source(n_samples=10), 5.0)
+    base = detect_events(np.zeros((20, 10), np.int32), make_own_source(n_samples=10), 5.0)
     events = replace(
         base,
         n_samples=n_samples,
@@ -192,7 +182,7 @@ def test_a_recording_is_far_smaller_than_its_array(tmp_path):
 
 def test_silent_recording_round_trip(tmp_path):
     counts = np.zeros((20, 1000), np.int16)
-    events = detect_events(counts, make_source(n_samples=1000), 5.0)
+    events = detect_events(counts, make_own_source(n_samples=1000), 5.0)
     save_events(tmp_path / "a.npz", events)
     loaded = load_events(tmp_path / "a.npz")
     assert len(loaded) == 0 and loaded.has_waveforms and loaded.rates_hz.tolist() == [0.0] * 20
