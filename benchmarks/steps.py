@@ -45,20 +45,13 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.001)
         self.load = make_loaders(folder, chunk_s)[LOADERS[way]]
 
-    def time_step(self) -> float:
-        """Seconds of a step on chunks in memory, after others, as in a training."""
-        chunks = torch.from_numpy(self.load(list(range(BATCH))))
-        return time_repeated(lambda: self._step(chunks))
-
-    def time_part(self, numbers: list[int]) -> float:
-        """Seconds to load and learn from chunks of these numbers."""
-        return time_once(lambda: self._learn(numbers))
-
-    def _learn(self, numbers: list[int]) -> None:
+    def learn(self, numbers: list[int]) -> None:
+        """Load chunks of these numbers and learn from them."""
         for batch in _cut(numbers, BATCH):
-            self._step(torch.from_numpy(self.load(batch)))
+            self.step(torch.from_numpy(self.load(batch)))
 
-    def _step(self, chunks: torch.Tensor) -> None:
+    def step(self, chunks: torch.Tensor) -> None:
+        """Learn from a batch."""
         self.optimizer.zero_grad()
         cross_entropy(self.network(chunks), torch.arange(len(chunks)) % 2).backward()
         self.optimizer.step()
@@ -86,13 +79,16 @@ def bench_steps(folder: Path, effort: Effort) -> list[dict]:
 
 
 def time_step(way: str, folder: Path, chunk_s: float) -> float:
-    """See :meth:`Trainer.time_step`."""
-    return get_trainer(way, folder, chunk_s).time_step()
+    """Seconds of a step on chunks in memory, after others, as in a training."""
+    trainer = get_trainer(way, folder, chunk_s)
+    chunks = torch.from_numpy(trainer.load(list(range(BATCH))))
+    return time_repeated(lambda: trainer.step(chunks))
 
 
 def time_part(way: str, folder: Path, chunk_s: float, numbers: list[int]) -> float:
-    """See :meth:`Trainer.time_part`."""
-    return get_trainer(way, folder, chunk_s).time_part(numbers)
+    """Seconds to load and learn from chunks of these numbers."""
+    trainer = get_trainer(way, folder, chunk_s)
+    return time_once(lambda: trainer.learn(numbers))
 
 
 def _cut(numbers: list[int], size: int) -> Iterator[list[int]]:

@@ -58,7 +58,7 @@ def time_repeated(work: Callable[[], object], least_s: float = 1.0) -> float:
 def start_processes(ways: Iterable[str]) -> Iterator[dict[str, ProcessPoolExecutor]]:
     """A process for each way, as in use: with its own memory, which it keeps or gives back in its own manner.
 
-    That of the ``reference`` starts without what ``mea`` tells OpenMP.
+    That of the ``reference`` starts without what ``mea`` tells OpenMP: benchmarks.bench loads torch before ``mea``.
     """
     with ExitStack() as stack:
         processes = {way: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for way in ways}
