@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
 	dvc repro
-	python -m mea.headline metrics/evaluate.json metrics/classify.csv report/index.html plots models/classifier
+	python -m mea.report.headline metrics/evaluate.json metrics/classify.csv report/index.html plots models/classifier
 
 test: $(INSTALLED)  ## the tests, in under 10 minutes on 2 cores
 	python -m pytest -q -n 2 --dist loadfile -m "not slow"
@@ -35,10 +35,10 @@ controls: $(INSTALLED)  ## does it find what is there, and nothing where there i
 	python -m benchmarks.controls $(if $(SEEDS),--seeds $(SEEDS)) $(foreach set,$(SET),--set "$(set)")
 
 preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, null_second or charlesworth2015 (SOURCE=folder)
-	python -m mea.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
+	python -m mea.versions.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
 
 explain: $(INSTALLED)  ## what spoke for a class: RECORDING="name ..." of data/array, or SOURCE=folder of new ones
-	python -m mea.explain $(RECORDING) $(if $(SOURCE),--source "$(SOURCE)") \
+	python -m mea.classification.explain $(RECORDING) $(if $(SOURCE),--source "$(SOURCE)") \
 	    --model models/classifier --array data/array --split data/split --out plots/explain
 
 doctor: $(INSTALLED)  ## look at recordings before anything is run: FILES="data/raw more.zip"; PROPOSE=recordings.csv
@@ -49,5 +49,5 @@ install: $(INSTALLED)
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m mea.plots_page
+	$(BIN)/python -m mea.versions.plots_page
 	touch $(INSTALLED)

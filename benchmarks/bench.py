@@ -1,4 +1,4 @@
-"""Ours beside the literal predecessor (tests/predecessor.py), in one run, on the same simulated recording.
+"""Ours beside the literal predecessor (tests/builders/predecessor.py), in one run, on the same simulated recording.
 
     python -m benchmarks.bench [--quick] [--only storing steps ...]
 
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import torch
 
-from mea.command import report
-from mea.files import fresh_file, write_json
-from mea.simulate import plan_training, write_simulated
+from mea.runtime.command import report
+from mea.runtime.files import fresh_file, write_json
+from mea.simulation.simulate import plan_training, write_simulated
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))

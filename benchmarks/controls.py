@@ -31,9 +31,9 @@ import stages.simulate
 import stages.split
 import stages.train
 import stages.unzip
-from mea.command import run_command
-from mea.files import read_json
-from mea.tables import write_table
+from mea.runtime.command import run_command
+from mea.runtime.files import read_json
+from mea.runtime.tables import write_table
 
 ROOT = Path(__file__).parents[1]
 QUICK = (  # 12 recordings of 12 chunks, easily told apart, and a model that trains in seconds

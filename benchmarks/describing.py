@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spike_trains import make_lively
+from builders.spike_trains import make_lively
 
 from benchmarks.timing import Effort, Target, compare, time_together
 from mea.features import describe_pieces, describe_stretches

@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from mea.chunks import ChunkDataset, View
-from mea.command import report
-from mea.formats import read_counts, read_sources
+from mea.arrays.spikes import detect_events
 from mea.models.predecessor import CnnLstm
-from mea.recording import Source
-from mea.simulate import plan_training, write_simulated
-from mea.sparse_chunks import SparseChunks, build_chunks, collate_sparse
-from mea.spikes import detect_events
-from mea.tables import draw_markdown
+from mea.networks.chunks import ChunkDataset, View
+from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse
+from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.recording import Source
+from mea.runtime.command import report
+from mea.runtime.tables import draw_markdown
+from mea.simulation.simulate import plan_training, write_simulated
 
 BATCH, WARM_UP = 4, 3
 Batch = tuple[Tensor, Tensor]

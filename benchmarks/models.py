@@ -22,13 +22,13 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
-from mea.chunks import load_recordings
-from mea.classifier import load_classifier
-from mea.command import report
-from mea.evaluation import apply_inner_rules, predict_held_out, score_level
-from mea.files import write_json
-from mea.tables import draw_markdown, read_table, write_table
-from mea.votes import vote_recordings
+from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_level
+from mea.networks.chunks import load_recordings
+from mea.runtime.command import report
+from mea.runtime.files import write_json
+from mea.runtime.tables import draw_markdown, read_table, write_table
+from mea.splitting.votes import vote_recordings
+from mea.training.classifier import load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
 SUREST = 0.8

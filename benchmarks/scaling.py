@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from benchmarks.timing import Effort, Target, compare, skip, time_together
-from mea.formats.mcs_writer import RigRecording, Stream, write_mcs_file
-from mea.simulate import plan_training, write_simulated
+from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
+from mea.simulation.simulate import plan_training, write_simulated
 
 ROOT = Path(__file__).resolve().parents[1]
 IDLE = Target("repro_idle", "s", 1, "dvc repro with nothing to do; the reference is 1.3 × dvc version + 2 s")
@@ -27,9 +27,9 @@ REPETITIONS = 5  # of the 120 s recording: 10 minutes
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from mea.cleaning import Cleaning, read_events
-from mea.formats import read_sources
-from mea.recording import Recording
+from mea.arrays.cleaning import Cleaning, read_events
+from mea.recordings.formats import read_sources
+from mea.recordings.recording import Recording
 source = read_sources(Path(sys.argv[1]), "raw")[0]
 events = read_events(Path(sys.argv[1]), Recording("a", "", "", "", "", "", source), Cleaning(25000, "set_aside", 5.0))
 status = Path("/proc/self/status")  # ru_maxrss begins with what the parent held when it forked

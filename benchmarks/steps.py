@@ -1,7 +1,7 @@
 """A step of training and an epoch of the predecessor's problem, each way in a process of its own.
 
-The processes differ in how they keep freed memory (:func:`mea.memory.keep_freed_memory`), which cannot be undone, and
-work in turns.
+The processes differ in how they keep freed memory (:func:`mea.runtime.memory.keep_freed_memory`), which cannot be
+undone, and work in turns.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import predecessor
 import torch
+from builders import predecessor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.loading import make_loaders
 from benchmarks.timing import Effort, Target, compare, run_in, start_processes, time_once, time_repeated
-from mea.memory import keep_freed_memory
 from mea.models.predecessor import CnnLstm
+from mea.runtime.memory import keep_freed_memory
 
 STEPS = {
     "identical": Target("step_identical", "s", 2, "a step of training, the predecessor's network, the same bits"),

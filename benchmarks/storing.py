@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import predecessor
+from builders import predecessor
 
 from benchmarks.timing import (
     Effort,
@@ -21,12 +21,12 @@ from benchmarks.timing import (
     time_once,
     time_together,
 )
-from mea.cleaning import Cleaning, read_events
-from mea.events import load_events, save_events
-from mea.formats import read_counts, read_sources
-from mea.memory import keep_freed_memory
-from mea.recording import Recording, Source
-from mea.spikes import detect_events
+from mea.arrays.cleaning import Cleaning, read_events
+from mea.arrays.events import load_events, save_events
+from mea.arrays.spikes import detect_events
+from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.recording import Recording, Source
+from mea.runtime.memory import keep_freed_memory
 
 ROWS = Target("store_rows", "s", 300, "read, clean and store a recording; the reference reads electrode by electrode")
 WHOLE = Target("store_whole", "s", 20, "the same; the reference reads the file once")

@@ -21,11 +21,11 @@ import pandas as pd
 import psutil
 from matplotlib.figure import Figure
 
-from mea.command import report
-from mea.parallel import run_parallel
-from mea.plots.style import save_figure
-from mea.simulate import Plan, plan_training, write_simulated
-from mea.tables import draw_markdown
+from mea.runtime.command import report
+from mea.runtime.parallel import run_parallel
+from mea.runtime.style import save_figure
+from mea.runtime.tables import draw_markdown
+from mea.simulation.simulate import Plan, plan_training, write_simulated
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("unzip", "h5", "array", "split", "train", "evaluate")

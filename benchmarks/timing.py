@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from statistics import median
 from typing import TypeVar
 
-from mea.command import report
+from mea.runtime.command import report
 
 Answer = TypeVar("Answer")
 TOLD_OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")

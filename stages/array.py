@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from mea.cleaning import (
+from mea.arrays.cleaning import (
     COLUMNS,
     Cleaning,
     choose_shown,
@@ -21,17 +21,17 @@ from mea.cleaning import (
     place_on_grid,
     summarise,
 )
-from mea.command import report, run_command
-from mea.errors import MeaError
-from mea.events import load_events
-from mea.files import fresh_folder, read_json, write_json
-from mea.parallel import run_parallel
-from mea.params import StageParams
-from mea.plots.electrodes import figure_electrode_maps, figure_electrode_names
-from mea.plots.recordings import figure_raster, figure_together, figure_traces
-from mea.plots.style import save_figure
-from mea.recording import read_recording
-from mea.tables import write_table
+from mea.arrays.events import load_events
+from mea.arrays.plots_electrodes import figure_electrode_maps, figure_electrode_names
+from mea.arrays.plots_recordings import figure_raster, figure_together, figure_traces
+from mea.recordings.recording import read_recording
+from mea.runtime.command import report, run_command
+from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_folder, read_json, write_json
+from mea.runtime.parallel import run_parallel
+from mea.runtime.params import StageParams
+from mea.runtime.style import save_figure
+from mea.runtime.tables import write_table
 
 MOST_SHOWN = 2
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.classifier import load_classifier
-from mea.command import report, run_command
-from mea.decisions import classify_source
-from mea.params import StageParams
-from mea.tables import write_table
+from mea.classification.decisions import classify_source
+from mea.runtime.command import report, run_command
+from mea.runtime.params import StageParams
+from mea.runtime.tables import write_table
+from mea.training.classifier import load_classifier
 
 
 class Params(StageParams):

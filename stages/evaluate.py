@@ -11,12 +11,10 @@ from typing import Any
 
 from pydantic import Field
 
-from mea.card import write_card
-from mea.chunks import load_recordings
-from mea.classifier import copy_models, load_classifier
-from mea.command import report, run_command
-from mea.confounds import audit_confounds, describe_audit, explain_confounds, tabulate_metadata
-from mea.evaluation import (
+from mea.classification.novelty import count_false_alarms, gain_experience, measure_recordings, save_experience
+from mea.evaluation.card import write_card
+from mea.evaluation.confounds import audit_confounds, describe_audit, explain_confounds, tabulate_metadata
+from mea.evaluation.evaluation import (
     apply_inner_rules,
     check_split,
     judge_held_out,
@@ -27,16 +25,18 @@ from mea.evaluation import (
     score_selection,
     score_sets,
 )
-from mea.files import fresh_folder, write_json
-from mea.novelty import count_false_alarms, gain_experience, measure_recordings, save_experience
-from mea.params import StageParams
-from mea.permutation import run_permutation_test
-from mea.plots.evaluation import draw_honesty, draw_level, draw_recordings
-from mea.probes import describe_identity, describe_optimism, probe_classifier
-from mea.rules import learn_rules, save_rules
-from mea.splits import group_recordings
-from mea.tables import read_table, write_table
-from mea.votes import vote_recordings
+from mea.evaluation.plots_evaluation import draw_honesty, draw_level, draw_recordings
+from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
+from mea.evaluation.rules import learn_rules, save_rules
+from mea.networks.chunks import load_recordings
+from mea.runtime.command import report, run_command
+from mea.runtime.files import fresh_folder, write_json
+from mea.runtime.params import StageParams
+from mea.runtime.tables import read_table, write_table
+from mea.splitting.splits import group_recordings
+from mea.splitting.votes import vote_recordings
+from mea.statistics.permutation import run_permutation_test
+from mea.training.classifier import copy_models, load_classifier
 
 
 class Params(StageParams):

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from mea.archives import RECORDINGS_CSV, read_manifest
-from mea.catalogue import (
+from mea.recordings.archives import RECORDINGS_CSV, read_manifest
+from mea.recordings.catalogue import (
     build_catalogue,
     check_classes,
     count_recordings,
@@ -20,12 +20,12 @@ from mea.catalogue import (
     refuse_missing,
     refuse_or_raise,
 )
-from mea.command import report, run_command
-from mea.files import fresh_folder, write_json
-from mea.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
-from mea.params import StageParams
-from mea.recording import Recording, write_recording
-from mea.tables import write_table
+from mea.recordings.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
+from mea.recordings.recording import Recording, write_recording
+from mea.runtime.command import report, run_command
+from mea.runtime.files import fresh_folder, write_json
+from mea.runtime.params import StageParams
+from mea.runtime.tables import write_table
 
 
 class Params(StageParams):

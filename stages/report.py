@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.classifier import load_classifier
-from mea.command import report, run_command
-from mea.compare import describe_comparison
-from mea.files import fresh_folder
-from mea.parallel import show_progress
-from mea.params import StageParams
 from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, describe_recording, share
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_cleaning, read_results
-from mea.versions import WORKSPACE, load_version
+from mea.runtime.command import report, run_command
+from mea.runtime.files import fresh_folder
+from mea.runtime.parallel import show_progress
+from mea.runtime.params import StageParams
+from mea.training.classifier import load_classifier
+from mea.versions.compare import describe_comparison
+from mea.versions.versions import WORKSPACE, load_version
 
 NO_COMPARISON = "none"
 

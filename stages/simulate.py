@@ -16,11 +16,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.command import report, run_command
-from mea.files import fresh_folder
-from mea.parallel import run_parallel
-from mea.params import StageParams
-from mea.simulate import Plan, plan_new, plan_training, write_simulated
+from mea.runtime.command import report, run_command
+from mea.runtime.files import fresh_folder
+from mea.runtime.parallel import run_parallel
+from mea.runtime.params import StageParams
+from mea.simulation.simulate import Plan, plan_new, plan_training, write_simulated
 
 
 class Params(StageParams):

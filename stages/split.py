@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from mea.command import report, run_command
-from mea.duplicates import check_contents, explain_same_start
-from mea.errors import MeaError
-from mea.events import load_events
-from mea.files import fresh_folder, read_json, write_json
-from mea.parallel import PATIENCE_S, show_progress
-from mea.params import StageParams
-from mea.patterns import list_contents
-from mea.permutation import permute_labels
-from mea.splits import (
+from mea.arrays.events import load_events
+from mea.runtime.command import report, run_command
+from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_folder, read_json, write_json
+from mea.runtime.parallel import PATIENCE_S, show_progress
+from mea.runtime.params import StageParams
+from mea.runtime.tables import list_used, write_table
+from mea.splitting.duplicates import check_contents, explain_same_start
+from mea.splitting.patterns import list_contents
+from mea.splitting.splits import (
     assign_folds,
     audit_split,
     choose_level,
@@ -29,7 +29,7 @@ from mea.splits import (
     explain_unknown,
     explain_validation,
 )
-from mea.tables import list_used, write_table
+from mea.statistics.permutation import permute_labels
 
 
 class Params(StageParams):

@@ -10,17 +10,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from mea.classifier import save_classifier
-from mea.command import report, run_command
-from mea.errors import MeaError
-from mea.files import fresh_folder, read_json, write_json
-from mea.fitting import count_trainers, describe_first, fit_fold
-from mea.folds import describe_training, plan_folds, summarise_curves
-from mea.parallel import run_parallel
-from mea.params import StageParams
-from mea.plots.style import save_figure
-from mea.plots.training import figure_chunks, figure_curves
-from mea.tables import read_table, write_table
+from mea.runtime.command import report, run_command
+from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_folder, read_json, write_json
+from mea.runtime.parallel import run_parallel
+from mea.runtime.params import StageParams
+from mea.runtime.style import save_figure
+from mea.runtime.tables import read_table, write_table
+from mea.training.classifier import save_classifier
+from mea.training.fitting import count_trainers, describe_first, fit_fold
+from mea.training.folds import describe_training, plan_folds, summarise_curves
+from mea.training.plots import figure_chunks, figure_curves
 
 
 class Params(StageParams):

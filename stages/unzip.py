@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.archives import unpack
-from mea.command import report, run_command
-from mea.params import StageParams
+from mea.recordings.archives import unpack
+from mea.runtime.command import report, run_command
+from mea.runtime.params import StageParams
 
 
 class Params(StageParams):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, build_lab
+from builders.lab import Lab, build_lab
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
-from closure import ROOT, find_closure, list_imports, write_deps
+from builders.closure import ROOT, find_closure, list_imports, write_deps
 from ruamel.yaml import YAML
 
-from mea.params import load_params, read_section
+from mea.runtime.params import load_params, read_section
 
 SCRIPTS = sorted((ROOT / "stages").glob("[a-z]*.py"))
 STAGES = [path.stem for path in SCRIPTS]
@@ -169,7 +169,7 @@ def test_stage_key_script_and_section_agree(pipeline, params):
 def test_each_stage_lists_the_code_it_imports(pipeline):
     faults = {path.stem: compare_deps(list_paths(pipeline[path.stem], "deps"), find_closure(path)) for path in SCRIPTS}
     lines = [f"{name}: {fault}" for name, wrong in faults.items() for fault in wrong]
-    assert not lines, "\n".join(["deps in dvc.yaml; to mend them: python tests/closure.py --write", *lines])
+    assert not lines, "\n".join(["deps in dvc.yaml; to mend them: python tests/builders/closure.py --write", *lines])
 
 
 def test_each_stage_follows_its_own_section(pipeline):
@@ -305,7 +305,7 @@ def test_stages_do_not_import_each_other():
 def test_only_commands_know_the_parameter_file():
     """The command line every stage shares, and ``make preset`` and ``make doctor``, commands of their own."""
     knowing = {show(path) for path in [*MODULES, *SCRIPTS] if "params.yaml" in list_literals(path)}
-    assert knowing <= {"mea/command.py", "mea/presets.py", "mea/doctor/__main__.py"}
+    assert knowing <= {"mea/runtime/command.py", "mea/versions/presets.py", "mea/doctor/__main__.py"}
 
 
 def test_nothing_is_imported_by_a_computed_name():

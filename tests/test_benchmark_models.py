@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from arrays import write_array
+from builders.arrays import write_array
 
 from benchmarks.models import run_models, score_surest
-from mea.files import read_json
-from mea.tables import read_table
+from mea.runtime.files import read_json
+from mea.runtime.tables import read_table
 
 
 def test_a_model_is_scored_through_the_stages(tmp_path, capsys, monkeypatch):

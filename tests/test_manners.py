@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from lab import ROOT, Lab, share_cache
+from builders.lab import ROOT, Lab, share_cache
 from ruamel.yaml import YAML
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -202,9 +202,9 @@ def test_what_the_operating_system_refuses_is_said_plainly(nowhere):
 
 
 def test_figures_of_another_kind_are_refused_by_the_headline(inside):
-    said = run_module("mea.headline", "metrics/h5.json", "metrics/classify.csv")
+    said = run_module("mea.report.headline", "metrics/h5.json", "metrics/classify.csv")
     assert said == "headline: metrics/h5.json: lacks 'recording': not what the stage evaluate wrote. Run dvc repro."
-    said = run_module("mea.headline", "metrics/evaluate.json", "metrics/evaluate/predictions.csv")
+    said = run_module("mea.report.headline", "metrics/evaluate.json", "metrics/evaluate/predictions.csv")
     assert said.startswith("headline: metrics/evaluate/predictions.csv: has no column decision")
 
 

@@ -11,10 +11,10 @@ import time
 import psutil
 import pytest
 import vl_convert
-from lab import ROOT, Lab, clone_lab, share_cache
+from builders.lab import ROOT, Lab, clone_lab, share_cache
 from ruamel.yaml import YAML
 
-from mea.plots_page import VEGA_LITE
+from mea.versions.plots_page import VEGA_LITE
 
 STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify", "report")
 RESULTS = ("data", "metrics", "models", "plots", "report")
@@ -64,7 +64,7 @@ def test_second_repro_does_nothing(lab):
 
 
 def test_headline_names_figures_and_places(lab):
-    said = lab.run("python", "-m", "mea.headline", "metrics/evaluate.json", "metrics/classify.csv", "plots")
+    said = lab.run("python", "-m", "mea.report.headline", "metrics/evaluate.json", "metrics/classify.csv", "plots")
     assert "8 recordings, each called by a model that never saw its group" in said
     assert f"{lab.read_json('metrics/evaluate.json')['recording']['accuracy']:.1%}" in said
     assert "Results: metrics/evaluate.json, metrics/classify.csv, plots" in said
@@ -116,7 +116,7 @@ def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
 
 
 def test_plots_diff_draws_both_without_internet(lab, chunky):
-    lab.run("python", "-m", "mea.plots_page")
+    lab.run("python", "-m", "mea.versions.plots_page")
     said = lab.run("dvc", "plots", "diff", "HEAD", chunky)
     assert "failed" not in said.lower()
     page = (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from mea.command import end_plainly
 from mea.doctor.dataset import judge_dataset, list_recordings, tabulate_design
 from mea.doctor.electrodes import FIRST_S, show_uv
 from mea.doctor.files import Examined, examine_files
@@ -22,9 +21,10 @@ from mea.doctor.findings import WRONG, Finding, count_levels, describe_findings
 from mea.doctor.project import examine_project
 from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
-from mea.files import write_json
-from mea.recording import Recording
-from mea.tables import draw_table
+from mea.recordings.recording import Recording
+from mea.runtime.command import end_plainly
+from mea.runtime.files import write_json
+from mea.runtime.tables import draw_table
 
 HEADER = ("recording", "format", "layout", "electrodes", "rate", "length", "noise", "label", "told by")
 

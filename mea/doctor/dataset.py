@@ -7,8 +7,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from mea.catalogue import check_classes
-from mea.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.doctor.files import PROPOSE, Examined
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.power import (
@@ -21,12 +19,13 @@ from mea.doctor.power import (
     measure_power,
 )
 from mea.doctor.settings import Settings
-from mea.duplicates import explain_same_start
-from mea.errors import MeaError
-from mea.labels import explain_odd_groups
-from mea.permutation import run_permutation_test
-from mea.recording import Recording
-from mea.splits import (
+from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
+from mea.recordings.catalogue import check_classes
+from mea.recordings.labels import explain_odd_groups
+from mea.recordings.recording import Recording
+from mea.runtime.errors import MeaError
+from mea.splitting.duplicates import explain_same_start
+from mea.splitting.splits import (
     LEVELS,
     assign_folds,
     audit_split,
@@ -37,6 +36,7 @@ from mea.splits import (
     explain_validation,
     group_recordings,
 )
+from mea.statistics.permutation import run_permutation_test
 
 WHERE = "data set"
 LARGE = 0.9  # an experiment that shows nothing below this accuracy is a small one

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mea.arrays.spikes import find_threshold
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
-from mea.layouts import electrode_labels
-from mea.recording import Source
-from mea.spikes import find_threshold
+from mea.recordings.layouts import electrode_labels
+from mea.recordings.recording import Source
 
 FIRST_S = 10.0  # seconds looked at
 DEAD = 0.2  # an electrode quieter than this share of the median electrode's noise has no contact

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mea.archives import RECORDINGS_CSV, Member, find_members, mark_clashes, unpack_member
-from mea.catalogue import Refusal, identify_nobody, refuse_duplicates, refuse_missing
-from mea.cleaning import Cleaning
+from mea.arrays.cleaning import Cleaning
+from mea.arrays.plots_electrodes import figure_electrode_health
 from mea.doctor.electrodes import (
     FIRST_S,
     Health,
@@ -24,20 +23,21 @@ from mea.doctor.electrodes import (
 )
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.settings import Settings
-from mea.errors import BadRecording, MeaError
-from mea.files import hash_file
-from mea.formats import explain_streams, read_counts, read_sources
-from mea.labels import Identify, choose_identify, read_recordings_csv
-from mea.naming import assign_ids
-from mea.parallel import run_parallel
-from mea.plots.electrodes import figure_electrode_health
-from mea.plots.style import save_figure
-from mea.recording import Recording, Source
+from mea.recordings.archives import RECORDINGS_CSV, Member, find_members, mark_clashes, unpack_member
+from mea.recordings.catalogue import Refusal, identify_nobody, refuse_duplicates, refuse_missing
+from mea.recordings.formats import explain_streams, read_counts, read_sources
+from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
+from mea.recordings.naming import assign_ids
+from mea.recordings.recording import Recording, Source
+from mea.runtime.errors import BadRecording, MeaError
+from mea.runtime.files import hash_file
+from mea.runtime.parallel import run_parallel
+from mea.runtime.style import save_figure
 
 # Notes of the readers, by how they begin: what to make of them. Gaps and references are looked at apart.
 REMEDIES = {
     "several": "Check that it is the stream you mean, or export the file with one of them.",
-    "layout": "Check the electrode map in the picture; a layout of its own goes into mea/layouts.py.",
+    "layout": "Check the electrode map in the picture; a layout of its own goes into mea/recordings/layouts.py.",
     "no electrode labels": "Check the electrode map in the picture, or export the file with labels.",
     "no usable date": "Nothing has to be done; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
@@ -190,7 +190,7 @@ def _examine_file(task: Task, settings: Settings, pictures: Path) -> tuple[dict[
 
 
 def _describe_loose(member: Member) -> dict[str, str]:
-    """What :func:`mea.archives.unpack_member` gives, of a file that need not be unpacked."""
+    """What :func:`mea.recordings.archives.unpack_member` gives, of a file that need not be unpacked."""
     try:
         size, sha256 = str(member.path.stat().st_size), hash_file(member.path)
     except OSError as error:

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
-from mea.errors import MeaError
-from mea.versions import open_project
+from mea.runtime.errors import MeaError
+from mea.versions.versions import open_project
 
 REST = 0.1  # of the unpacked recordings: what all other outputs take
 AMPLE = 2.0  # times what is needed

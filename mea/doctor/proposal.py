@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from mea.doctor.files import Examined
-from mea.errors import MeaError
-from mea.recording import Recording
-from mea.tables import write_table
+from mea.recordings.recording import Recording
+from mea.runtime.errors import MeaError
+from mea.runtime.tables import write_table
 
 COLUMNS = ["recording", "label", "culture", "batch", "archive", "member", "start", "duration_s"]
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from mea.labels import GroupPattern, LabelPatterns
-from mea.params import StageParams, load_params, read_section
+from mea.recordings.labels import GroupPattern, LabelPatterns
+from mea.runtime.params import StageParams, load_params, read_section
 
 
 class Section(StageParams):

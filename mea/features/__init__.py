@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from mea.events import Events
+from mea.arrays.events import Events
 from mea.features.bursts import describe_bursts
 from mea.features.correlations import describe_correlations
 from mea.features.intervals import describe_intervals

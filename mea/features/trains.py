@@ -6,7 +6,7 @@ from functools import cached_property
 import numba
 import numpy as np
 
-from mea.events import Events
+from mea.arrays.events import Events
 
 BASE_MS = 5  # every bin is a whole number of these
 

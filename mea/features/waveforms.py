@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from mea.events import Events
+from mea.arrays.events import Events
 from mea.features.statistics import divide, take_mean, take_median, take_quantiles, take_skew, take_spread
 from mea.features.trains import Trains
 

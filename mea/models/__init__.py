@@ -1,11 +1,11 @@
 """One file a model. ``train.model`` names one of these.
 
-A network is trained by :mod:`mea.training`. Its module says how a chunk is shown to it, ``make_view(train)``; what it
-is, ``build_network(train, rows, cols, n_labels)``, with ``describe`` for what its last layer decides by; how it learns,
-``RECIPE``; and whether a network for one grid takes another, ``fits_grid(own, other)``. One that describes chunks
-(:mod:`mea.describers`) has ``pool_chunk`` and ``build_estimator(seed)``, too. An estimator is a scikit-learn
-model on features of chunks; its module has ``describe_chunks(chunks, events) -> (n_chunks, n_features)`` and
-``build_estimator(seed)``. One that judges whole recordings, too, has ``describe_recordings(chunks, events)``; the
+A network is trained by :mod:`mea.networks.training`. Its module says how a chunk is shown to it, ``make_view(train)``;
+what it is, ``build_network(train, rows, cols, n_labels)``, with ``describe`` for what its last layer decides by; how it
+learns, ``RECIPE``; and whether a network for one grid takes another, ``fits_grid(own, other)``. One that describes
+chunks (:mod:`mea.training.describers`) has ``pool_chunk`` and ``build_estimator(seed)``, too. An estimator is a
+scikit-learn model on features of chunks; its module has ``describe_chunks(chunks, events) -> (n_chunks, n_features)``
+and ``build_estimator(seed)``. One that judges whole recordings, too, has ``describe_recordings(chunks, events)``; the
 judging is in :mod:`mea.models.machine`.
 """
 

@@ -1,12 +1,12 @@
 """The project's network: it learns to say what happens on the array, and a recording is judged by what it says.
 
-It sees :func:`mea.channels.show_electrodes` of every electrode in its place: spikes, classes of intervals, silence and
-company in each bin, and where there are electrodes. Recordings are many and batches few, so that a network taught the
-class learns the batches by heart. This one is taught no class: it learns to name the summary features of each chunk
-(:mod:`mea.describers`). What it says of a recording's chunks, and the states of its last layer, are then judged as with
-``features``, by :mod:`mea.models.machine`. Take it for a second opinion from pictures of the array, with chunks of
-a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's network stands in its place
-(:mod:`mea.models.predecessor`), to the bit.
+It sees :func:`mea.networks.channels.show_electrodes` of every electrode in its place: spikes, classes of intervals,
+silence and company in each bin, and where there are electrodes. Recordings are many and batches few, so that a network
+taught the class learns the batches by heart. This one is taught no class: it learns to name the summary features of
+each chunk (:mod:`mea.training.describers`). What it says of a recording's chunks, and the states of its last layer, are
+then judged as with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion from pictures of the array,
+with chunks of a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's network stands in
+its place (:mod:`mea.models.predecessor`), to the bit.
 """
 
 from typing import Any
@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from mea.channels import ELECTRODE, GridView
-from mea.chunks import ChunkView
 from mea.features import list_targets
 from mea.models.tcn import convolve_time, pool_time
-from mea.recipes import Recipe
+from mea.networks.channels import ELECTRODE, GridView
+from mea.networks.chunks import ChunkView
+from mea.networks.recipes import Recipe
 
 COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "intervals"))]
 CROWD = 2 * len(ELECTRODE) + len(COUNTS)

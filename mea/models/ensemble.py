@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.utils.class_weight import compute_sample_weight
 
-from mea.calibration import take_logs
+from mea.statistics.calibration import take_logs
 
 MEMBERS = ("features", "cnn_lstm")
 SPREAD = 0.5  # of the weak prior around equal weights: a standard deviation

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.descriptions import describe_lasting, describe_windows
-from mea.events import Events
+from mea.arrays.events import Events
 from mea.features import list_summary_families, summarise_stretch
+from mea.features.descriptions import describe_lasting, describe_windows
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

@@ -18,7 +18,6 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
-from mea.errors import MeaError
 from mea.models.support import (
     Machine,
     Strengths,
@@ -29,6 +28,7 @@ from mea.models.support import (
     shrink_differences,
     shrink_training,
 )
+from mea.runtime.errors import MeaError
 
 COSTS = (3.0, 10.0, 30.0)
 WIDTHS = (0.1, 0.2, 0.4)

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mea.chunks import View
-from mea.errors import MeaError
-from mea.recipes import PLAIN
-from mea.silence import convolve_loud_times, convolve_spikes
+from mea.networks.chunks import View
+from mea.networks.recipes import PLAIN
+from mea.networks.silence import convolve_loud_times, convolve_spikes
+from mea.runtime.errors import MeaError
 
 POOLED = 8  # three poolings by 2, in rows, columns and time
 RECIPE = PLAIN
@@ -46,7 +46,7 @@ class CnnLstm(nn.Module):
     sequence
         ``"reshape"`` or ``"transpose"``.
     silence
-        ``"computed"``, as the predecessor did, or ``"skipped"``: the same up to rounding (:mod:`mea.silence`).
+        ``"computed"``, as the predecessor did, or ``"skipped"``: the same up to rounding (:mod:`mea.networks.silence`).
     """
 
     def __init__(self, rows: int, cols: int, n_labels: int, sequence: str, silence: str = "computed"):

@@ -6,8 +6,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.chunks import measure_rates
-from mea.events import Events
+from mea.arrays.events import Events
+from mea.networks.chunks import measure_rates
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Random convolutions over population channels: nothing is learned but how to weigh them; a minute or two to train.
 
-It sees what :mod:`mea.models.tcn` sees (:func:`mea.channels.show_population`), and asks of each bin which of eight
-random kernels fits best. How often each wins says which shapes in time there are, from half a second to half a minute:
-Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time series
+It sees what :mod:`mea.models.tcn` sees (:func:`mea.networks.channels.show_population`), and asks of each bin which of
+eight random kernels fits best. How often each wins says which shapes in time there are, from half a second to half a
+minute: Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time series
 classification", Data Mining and Knowledge Discovery 37, 2023, doi:10.1007/s10618-023-00939-3). Kernels do not see how
 large a channel is, so mean and standard deviation of each channel stand beside them. A recording is judged as with
 ``features``, by :mod:`mea.models.machine`. Take it for a second opinion that owes nothing to chosen features.
@@ -19,16 +19,16 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, one_hot
 
-import mea.channels
-from mea.cache import fetch_array, make_key
-from mea.channels import POPULATION, PopulationView
-from mea.events import Events
+import mea.networks.channels
+from mea.arrays.events import Events
+from mea.networks.channels import POPULATION, PopulationView
+from mea.runtime.cache import fetch_array, make_key
 
 BIN_MS = 100
 GROUPS, KERNELS, LENGTH = 8, 8, 9  # kernels of a group compete; each group has a channel or two of its own
 DILATIONS = (1, 2, 4, 8, 16, 32)  # bins between a kernel's weights: kernels of 0.9 to 26 s
 SEED = 0  # of the kernels, the same for every training, so that features can be kept
-CODE = (sys.modules[__name__], mea.channels)
+CODE = (sys.modules[__name__], mea.networks.channels)
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

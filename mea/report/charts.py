@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.headline import show_number
-from mea.plots.style import COLOURS
+from mea.report.headline import show_number
 from mea.report.results import Results
+from mea.runtime.style import COLOURS
 
 LINES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot", "5px,2px")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")

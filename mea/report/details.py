@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.cleaning import Cleaning, cut_traces, measure_noise, place_on_grid
-from mea.events import Events, load_events
-from mea.plots.recordings import pick_samples
-from mea.recording import Recording, read_recording
+from mea.arrays.cleaning import Cleaning, cut_traces, measure_noise, place_on_grid
+from mea.arrays.events import Events, load_events
+from mea.arrays.plots_recordings import pick_samples
+from mea.recordings.recording import Recording, read_recording
 from mea.report.charts import to_list
 from mea.report.results import Results, find_file
 

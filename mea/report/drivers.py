@@ -1,4 +1,4 @@
-"""What drove the call, for a few recordings: the report's words and picture of :mod:`mea.explain`."""
+"""What drove the call, for a few recordings: the report's words and picture of :mod:`mea.classification.explain`."""
 
 import base64
 import tempfile
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from mea.classifier import Classifier
-from mea.explain import explain_recording, find_questions
-from mea.plots.explanation import figure_explanation
-from mea.plots.style import save_figure
+from mea.classification.explain import explain_recording, find_questions
+from mea.classification.plots import figure_explanation
+from mea.runtime.style import save_figure
+from mea.training.classifier import Classifier
 
 MOST_NAMED = 3  # of each kind, in words
 

@@ -9,15 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from mea.headline import describe_accuracy, list_figures, show_number, show_share
-from mea.plots.style import COLOURS
+from mea.evaluation.rules import read_sets
 from mea.report.charts import LEVELS, Chart, draw_learning, draw_scores
 from mea.report.drivers import Driver
+from mea.report.headline import describe_accuracy, list_figures, show_number, show_share
 from mea.report.provenance import describe_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
 from mea.report.rows import STRIP_HEIGHT, STRIP_WIDTH, count_groups, list_rows
-from mea.rules import read_sets
-from mea.scores import count_confusion
+from mea.runtime.style import COLOURS
+from mea.statistics.scores import count_confusion
 
 HERE = Path(__file__).parent
 MOST_GROUPS = 20  # of batches or cultures that stand open

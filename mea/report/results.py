@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from mea.cleaning import Cleaning
-from mea.errors import MeaError
-from mea.files import read_json
-from mea.tables import read_table
+from mea.arrays.cleaning import Cleaning
+from mea.runtime.errors import MeaError
+from mea.runtime.files import read_json
+from mea.runtime.tables import read_table
 
 NEEDED_CURVES = (
     "confusion_recording",

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from mea.evaluation.rules import read_sets
 from mea.report.results import Results
-from mea.rules import read_sets
 
 STRIP_WIDTH, STRIP_HEIGHT = 150, 22  # pixels
 

@@ -1,0 +1,272 @@
+"""One recording from its rig's file to its stored events."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import mea.arrays.events
+import mea.arrays.resampling
+import mea.arrays.spikes
+import mea.arrays.streaming
+import mea.recordings.formats
+import mea.recordings.formats.hdf5
+import mea.recordings.formats.inflate
+import mea.recordings.formats.mcs
+import mea.recordings.formats.mcs_streams
+import mea.recordings.formats.spike_times
+import mea.recordings.recording
+from mea.arrays.events import Events, events_from_spike_times, load_events, save_events
+from mea.arrays.resampling import resample_counts
+from mea.arrays.spikes import find_spikes, join_spikes
+from mea.arrays.streaming import stream_spikes
+from mea.recordings.formats import read_counts
+from mea.recordings.recording import Recording, Source, read_recording
+from mea.runtime.cache import fetch_file, make_key
+from mea.runtime.files import hash_file
+from mea.runtime.memory import keep_freed_memory
+
+CODE = (
+    sys.modules[__name__],
+    mea.arrays.events,
+    mea.recordings.formats,
+    mea.recordings.formats.hdf5,
+    mea.recordings.formats.inflate,
+    mea.recordings.formats.mcs,
+    mea.recordings.formats.mcs_streams,
+    mea.recordings.formats.spike_times,
+    mea.recordings.recording,
+    mea.arrays.resampling,
+    mea.arrays.spikes,
+    mea.arrays.streaming,
+)
+SHOWN_S = 0.25
+MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
+COLUMNS = [
+    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes",
+    "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How recordings are cleaned.
+
+    Attributes
+    ----------
+    rate_hz
+        The rate all recordings share.
+    other_rate
+        What becomes of a recording at another rate: ``set_aside`` or ``resample``.
+    threshold
+        Height of a peak, in robust standard deviations.
+    """
+
+    rate_hz: int
+    other_rate: str
+    threshold: float
+
+    def explain_refusal(self, source: Source) -> str:
+        """Why a recording is set aside; an empty string for one that is used. Spike times fit any rate."""
+        if _has_spike_times_only(source) or source.rate_hz == self.rate_hz or self.other_rate == "resample":
+            return ""
+        return f"recorded at {source.rate_hz} Hz, not at {self.rate_hz} Hz"
+
+
+def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
+    """Read a recording's samples or spike times from its rig's file and find its events.
+
+    Raises
+    ------
+    BadRecording
+        If the file is damaged or not the one described.
+    """
+    identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
+    if _has_spike_times_only(recording.source):
+        return replace(events_from_spike_times(recording.source, cleaning.rate_hz), **identity)
+    return replace(_find_events(path, recording.source, cleaning), **identity)
+
+
+def _find_events(path: Path, source: Source, cleaning: Cleaning) -> Events:
+    parts = split_electrodes(source, cleaning)
+    if len(parts) > 1 and source.rate_hz == cleaning.rate_hz:
+        streamed = stream_spikes(partial(read_counts, path, source), source, cleaning.threshold)
+        if streamed is not None:
+            return join_spikes(source, source.n_samples, streamed)
+    spikes = []
+    for electrodes in parts:
+        counts, part = _read_at_rate(path, source.take(electrodes), cleaning)
+        spikes += find_spikes(counts, part, cleaning.threshold)
+        del counts  # before the next ones are read
+    return join_spikes(replace(source, rate_hz=part.rate_hz), part.n_samples, spikes)
+
+
+def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
+    """Electrodes to hold in memory together: all, or as many as keep a worker under 2 GB however long the recording.
+
+    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again: what is
+    resampled, or has counts of more than 16 bits, is read so; anything else by
+    :func:`mea.arrays.streaming.stream_spikes`.
+    """
+    bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
+    if source.rate_hz != cleaning.rate_hz:
+        bytes_per_sample += 4 * cleaning.rate_hz / source.rate_hz
+    together = max(1, int(MOST_BYTES / (bytes_per_sample * source.n_samples)))
+    return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
+
+
+def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> dict[str, Any]:
+    """Store the events of one recording, from the cache where they are known, and say what it is in one line.
+
+    Parameters
+    ----------
+    path
+        The recording's small HDF5 file.
+    unzip
+        Folder of the rigs' files.
+    out
+        Folder for ``<recording>.npz``.
+    cleaning
+        How it is cleaned.
+
+    Returns
+    -------
+    dict
+        A line of the catalogue.
+    """
+    keep_freed_memory()  # the next recording's samples take the place of this one's
+    recording = read_recording(path)
+    source = recording.source
+    line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
+    line |= {"rate_hz": source.rate_hz, "duration_s": source.duration_s, "electrodes": source.n_electrodes}
+    line |= {"start": source.start, "file_bytes": recording.file_bytes}
+    reason = cleaning.explain_refusal(source)
+    if reason:
+        return line | {"status": "set aside", "reason": reason}
+    target = out / f"{recording.recording}.npz"
+    # The small file holds the checksum of the rig's file and everything else that is known of the recording.
+    values = {"recording": hash_file(path), "cleaning": vars(cleaning), "version": mea.arrays.events.FORMAT_VERSION}
+    fetch_file(
+        make_key(values, CODE),
+        target,
+        lambda made: save_events(made, read_events(unzip / recording.file, recording, cleaning)),
+    )
+    events = load_events(target)
+    return line | {
+        "rate_hz": events.rate_hz,
+        "events": len(events),
+        "spikes_per_s": float(events.rates_hz.mean()),
+        "noise_uv": float(np.median(measure_noise(events, cleaning.threshold))),
+        "bytes": target.stat().st_size,
+        "dense_bytes": events.rows * events.cols * events.n_samples * 8 if events.has_waveforms else 0,
+        "status": "used",
+        "reason": "",
+    }
+
+
+def summarise(catalogue: pd.DataFrame) -> dict[str, Any]:
+    """Totals of a catalogue; the ratio is to the dense float64 array (rows, cols, samples) the predecessor stored."""
+    used = catalogue[catalogue["status"] == "used"]
+    stored = used["bytes"][used["dense_bytes"] > 0].sum()
+    set_aside = catalogue[catalogue["status"] == "set aside"]
+    return {
+        "recordings": len(used),
+        "hours": used["duration_s"].sum() / 3600,
+        "events": int(used["events"].sum()),
+        "bytes": int(used["bytes"].sum()),
+        "dense_ratio": used["dense_bytes"].sum() / stored if stored else math.nan,
+        "set_aside": dict(zip(set_aside["recording"], set_aside["reason"], strict=True)),
+    }
+
+
+def measure_noise(events: Events, threshold: float) -> np.ndarray:
+    """(n,) float64 µV: each electrode's robust standard deviation, median(abs(x)) / 0.6745; NaN for spike times."""
+    return events.threshold_uv / threshold
+
+
+def place_on_grid(events: Events, values: np.ndarray) -> np.ndarray:
+    """(n,) one number per electrode to float64 (rows, cols), NaN where there is no electrode."""
+    grid = np.full((events.rows, events.cols), np.nan)
+    grid[events.row, events.col] = values
+    return grid
+
+
+def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
+    """Ids of up to ``most`` used recordings to draw: the first of every label, then the second of every label, ..."""
+    turns: dict[str, int] = {}
+    ranked = []
+    for line in sorted((line for line in catalogue if line["status"] == "used"), key=lambda line: line["recording"]):
+        turns[line["label"]] = turns.get(line["label"], 0) + 1
+        ranked.append((turns[line["label"]], line["label"], line["recording"]))
+    return [recording for _, _, recording in sorted(ranked)[:most]]
+
+
+def find_busiest(events: Events) -> tuple[np.ndarray, int, int]:
+    """The two electrodes with most events, and their busiest quarter of a second: first sample, and the one after it.
+
+    Looked for in quarters of a second that follow each other; of equals the first.
+    """
+    chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
+    width = min(round(SHOWN_S * events.rate_hz), events.n_samples)
+    peaks = events.peak_sample[np.isin(events.electrode, chosen)]
+    first = int(np.bincount(peaks // width, minlength=1).argmax()) * width
+    return chosen, first, min(first + width, events.n_samples)
+
+
+def cut_cleaned(events: Events, chosen: np.ndarray, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Some electrodes' cleaned samples first to last, last excluded, in µV, and where their peaks are in these."""
+    peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
+    signals_uv = events.dense(first, last)[events.row[chosen], events.col[chosen]]
+    return signals_uv, [found[(found >= first) & (found < last)] - first for found in peaks]
+
+
+def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Cleaning) -> dict[str, Any]:
+    """The two busiest electrodes in their busiest quarter of a second, before and after cleaning.
+
+    Parameters
+    ----------
+    path
+        The rig's file.
+    recording, events
+        What is known of the recording, and its events.
+    cleaning
+        How it was cleaned.
+
+    Returns
+    -------
+    dict
+        raw_uv and cleaned_uv (2, samples), peaks, rate_hz, threshold_uv, titles and start_s, as
+        :func:`mea.arrays.plots_recordings.figure_traces` takes them.
+    """
+    chosen, first, last = find_busiest(events)
+    counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning, first, last)
+    cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
+    zero, volts = source.zero[:, None], source.volts_per_count[:, None]
+    return {
+        "raw_uv": (counts.astype(np.int64) - zero) * volts * 1e6,
+        "cleaned_uv": cleaned_uv,
+        "peaks": peaks,
+        "rate_hz": events.rate_hz,
+        "threshold_uv": events.threshold_uv[chosen],
+        "titles": [f"electrode {name}" for name in source.names],
+        "start_s": first / events.rate_hz,
+    }
+
+
+def _read_at_rate(
+    path: Path, source: Source, cleaning: Cleaning, first: int = 0, last: int | None = None
+) -> tuple[np.ndarray, Source]:
+    if source.rate_hz == cleaning.rate_hz:
+        return read_counts(path, source, first, last), source
+    counts, source = resample_counts(read_counts(path, source), source, cleaning.rate_hz)  # hangs on all samples
+    return counts[:, first:last], source
+
+
+def _has_spike_times_only(source: Source) -> bool:
+    return source.n_samples == 0

@@ -1,0 +1,68 @@
+"""What spoke for a class in one recording: over the electrodes, along the time, by kinds of features."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import CenteredNorm, LinearSegmentedColormap
+
+from mea.arrays.plots_electrodes import label_grid
+from mea.runtime.style import COLOURS, Picture, label_axes, new_picture, styled
+
+FOR, AGAINST = COLOURS[0], COLOURS[1]
+
+
+@styled
+def figure_explanation(evidence: pd.DataFrame, label: str, grid: tuple[int, int], title: str = "") -> Picture:
+    """Electrodes, seconds and families of features, each with what it said for or against the class that was called.
+
+    Parameters
+    ----------
+    evidence
+        As :func:`mea.classification.explain.explain_recording` gives it.
+    label
+        The class.
+    grid
+        (rows, cols).
+    title
+        Of the picture, for instance the recording.
+    """
+    families = evidence[evidence["kind"] == "family"]
+    whole = evidence["log_odds"].iloc[0]
+    title = f"{title}: {label}, log odds {whole:+.2f}. Blue spoke for it, orange against it"
+    picture, axes = new_picture(1, 3 if len(families) else 2, (13.5 if len(families) else 9.5, 4.0), title)
+    _draw_electrodes(axes[0, 0], evidence[evidence["kind"] == "electrode"], grid)
+    _draw_seconds(axes[0, 1], evidence[evidence["kind"] == "seconds"], whole)
+    if len(families):
+        _draw_families(axes[0, 2], families)
+    picture.table = evidence
+    return picture
+
+
+def _draw_electrodes(ax: Axes, electrodes: pd.DataFrame, grid: tuple[int, int]) -> None:
+    values = np.full(grid, np.nan)
+    values[electrodes["row"].astype(int), electrodes["col"].astype(int)] = electrodes["log_odds"]
+    norm = CenteredNorm(0, max(np.nanmax(np.abs(values)), 1e-3))
+    colours = LinearSegmentedColormap.from_list("evidence", [AGAINST, "0.96", FOR])
+    image = ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, origin="upper")
+    ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("log odds lost were it silent")
+    label_grid(ax, grid, None, None)
+    ax.set_title("each electrode left out")
+
+
+def _draw_seconds(ax: Axes, seconds: pd.DataFrame, whole: float) -> None:
+    colours = np.where(seconds["log_odds"] >= 0, FOR, AGAINST)
+    widths = seconds["stop_s"] - seconds["start_s"]
+    ax.bar(seconds["start_s"], seconds["log_odds"], widths, align="edge", color=colours, edgecolor="white")
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.axhline(whole, color="black", linewidth=1.2, linestyle="--", label="the whole recording")
+    ax.legend(loc="best")
+    label_axes(ax, "time (s)", "log odds of these seconds alone", "each stretch by itself")
+
+
+def _draw_families(ax: Axes, families: pd.DataFrame) -> None:
+    ordered = families.sort_values("log_odds")
+    places = np.arange(len(ordered))
+    ax.barh(places, ordered["log_odds"], color=np.where(ordered["log_odds"] >= 0, FOR, AGAINST))
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_yticks(places, ordered["family"].str.replace("_", " "))
+    label_axes(ax, "log odds lost with it at the median", "", "each family of features left out")

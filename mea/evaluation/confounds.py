@@ -1,0 +1,176 @@
+"""What can be told from a recording's metadata alone: if that predicts its class, no network's accuracy is evidence."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from mea.runtime.parallel import PATIENCE_S, show_progress
+from mea.statistics.permutation import draw_permutations
+
+WORDS = {
+    "duration_s": "recording length",
+    "rate_hz": "sampling rate",
+    "noise_uv": "noise floor",
+    "file_bytes": "file size",
+    "start": "date",
+    "electrodes": "electrode count",
+}
+ALL = "all together"
+ALARM = 0.05  # chance of any false alarm, over all metadata
+MOST_BINS = 8  # of one metadatum: enough for a bound, a slope or two ends, few enough to be filled by ten groups
+NEARNESS = 0.2  # what a recording counts for in the next bin, relative to its own
+CELLS = 200_000  # recordings times permutations scored at once; bounds the memory
+
+
+def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.DataFrame:
+    """Metadata of the scored recordings as numbers.
+
+    Parameters
+    ----------
+    catalogue
+        Of the array stage.
+    recordings
+        Column recording.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a recording, in their order; a column for each metadatum that is not the same for all: duration_s,
+        rate_hz, noise_uv (median over electrodes), file_bytes, start (days), electrodes. -1 where one is unknown. The
+        size of a file that holds spike times is the number of its spikes, which is signal: where no recording has a
+        noise floor it is left out.
+    """
+    table = catalogue.set_index("recording").loc[recordings["recording"], list(WORDS)]
+    days = pd.to_datetime(table["start"], errors="coerce", format="ISO8601", utc=True)
+    table["start"] = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    table = table.apply(pd.to_numeric, errors="coerce")
+    if table["noise_uv"].isna().all():
+        table = table.drop(columns="file_bytes")
+    table = table.fillna(-1.0).reset_index(drop=True)
+    return table.loc[:, table.nunique() > 1]
+
+
+def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutations: int, seed: int) -> pd.DataFrame:
+    """How well each metadatum, and all together, predict the label of held-out recordings.
+
+    A naive Bayes classifier on the ranks of each metadatum in at most eight bins, neighbours counting for each other:
+    it finds slopes, bounds and both ends against the middle. It is fitted again for every permutation of the labels
+    between groups, so that metadata which tell batches apart, as dates do, are not taken for ones that tell classes
+    apart. The p-values allow for several metadata being looked at: Westfall and Young, "Resampling-based multiple
+    testing", Wiley 1993 (single step, least p).
+
+    Parameters
+    ----------
+    metadata
+        (n, m) as :func:`tabulate_metadata` gives it.
+    recordings
+        Columns recording, label, culture, batch, fold; rows as those of ``metadata``.
+    permutations
+        Of the labels between groups, for the p-values.
+    seed
+        Of the permutations.
+
+    Returns
+    -------
+    pd.DataFrame
+        metadata, accuracy, balanced_accuracy (held out, fold by fold), p_value (adjusted), alarm (it is below 5 %),
+        predicted ((n,) labels). ``all together`` comes first; no row where nothing differs between recordings.
+    """
+    columns = ["metadata", "accuracy", "balanced_accuracy", "p_value", "alarm", "predicted"]
+    names = [*([ALL] if len(metadata.columns) > 1 else []), *metadata.columns]
+    if not names:
+        return pd.DataFrame(columns=columns)
+    labels, actual = np.unique(recordings["label"].to_numpy(str), return_inverse=True)
+    drawn = np.searchsorted(labels, draw_permutations(recordings, permutations, seed))
+    targets = np.vstack([actual, drawn])  # the actual labels are one of the permutations
+    bins = [_sort_into_bins(metadata[name].to_numpy(float)) for name in metadata.columns]
+    fold = recordings["fold"].to_numpy()
+    step = max(1, CELLS // len(actual))
+    blocks = [targets[first : first + step] for first in range(0, len(targets), step)]
+    scored = [
+        _score_labels(bins, fold, block, len(labels))
+        for block in show_progress(blocks, desc="metadata", delay=PATIENCE_S)
+    ]
+    balanced = np.concatenate([part for part, _ in scored], axis=1)  # (n_names, 1 + permutations)
+    predicted = [labels[row] for row in scored[0][1][:, 0]]
+    accuracy = [float((row == labels[actual]).mean()) for row in predicted]
+    p_values = _adjust_p(balanced)
+    rows = zip(names, accuracy, balanced[:, 0], p_values, p_values < ALARM, predicted)
+    return pd.DataFrame(list(rows), columns=columns)
+
+
+def _sort_into_bins(values: np.ndarray) -> np.ndarray:
+    """(n,) int: the number of each value where they are few, else of its bin, all bins equally full."""
+    distinct, number = np.unique(values, return_inverse=True)
+    if len(distinct) <= MOST_BINS:
+        return number
+    edges = np.quantile(values, np.arange(1, MOST_BINS) / MOST_BINS)
+    return np.unique(np.searchsorted(edges, values, side="right"), return_inverse=True)[1]
+
+
+def _score_labels(
+    bins: list[np.ndarray], fold: np.ndarray, targets: np.ndarray, n_labels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Balanced accuracy (n_names, n_draws) and predictions (n_names, n_draws, n) of held-out recordings."""
+    hits = np.eye(n_labels)[targets.T]  # (n, n_draws, n_labels)
+    logs = np.zeros((len(bins), *hits.shape))
+    for number in pd.unique(fold):
+        held = fold == number
+        training = ~held if (~held).any() else held  # chunks of every recording on both sides: leaky as the split is
+        for row, bin_number in zip(logs, bins):
+            row[held] = _learn_logs(bin_number[training], hits[training], bin_number.max() + 1)[bin_number[held]]
+    logs = np.concatenate([logs.sum(0, keepdims=True), logs]) if len(bins) > 1 else logs
+    predicted = logs.round(9).argmax(-1)  # ties are ties whatever rounding says
+    right = hits * (predicted[..., None] == np.arange(n_labels))  # (n_names, n, n_draws, n_labels)
+    return (right.sum(1) / hits.sum(0)).mean(-1), predicted.transpose(0, 2, 1)
+
+
+def _learn_logs(bin_number: np.ndarray, hits: np.ndarray, n_bins: int) -> np.ndarray:
+    """(n_bins, n_draws, n_labels): log of each class's share in each bin, smoothed; classes count alike."""
+    counts = np.zeros((n_bins, *hits.shape[1:]))
+    for number in range(n_bins):
+        counts[number] = hits[bin_number == number].sum(0)
+    place = np.arange(n_bins)
+    near = NEARNESS ** np.abs(place[:, None] - place)
+    smooth = np.einsum("bk,kpc->bpc", near, counts) + 0.5
+    return np.log(smooth / smooth.sum(0))
+
+
+def _adjust_p(statistics: np.ndarray) -> np.ndarray:
+    """(n_names,) p-values of the first column among all, adjusted for the number of names."""
+    single = rankdata(-statistics.round(9), method="max", axis=1) / statistics.shape[1]
+    return (single.min(0) <= single[:, :1] + 1e-12).mean(1)
+
+
+def describe_audit(audit: pd.DataFrame) -> dict[str, float]:
+    """The figures of all metadata together, or of the only one; NaN where nothing differs between recordings."""
+    names = ["accuracy", "balanced_accuracy", "p_value"]
+    return {name: float(audit[name].iloc[0]) if len(audit) else float("nan") for name in names}
+
+
+def hold_one_class(recordings: pd.DataFrame) -> bool:
+    """Whether batches are known and none of them holds two classes."""
+    known = recordings[recordings["batch"] != ""]
+    return len(known) > 0 and known.groupby("batch")["label"].nunique().max() == 1
+
+
+def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str]:
+    """What the audit means, in sentences; an empty list where it found nothing."""
+    alarms = audit[audit["alarm"].astype(bool)]
+    single = alarms[alarms["metadata"] != ALL]
+    found = [
+        f"{WORDS.get(row.metadata, 'all metadata together')} ({100 * row.balanced_accuracy:.0f} %)"
+        for row in (single if len(single) else alarms).itertuples()
+    ]
+    sentences = []
+    if found:
+        sentences.append(
+            f"confounded: without any signal, the class can be told by {' or '.join(found)}, where guessing gets "
+            f"{100 / recordings['label'].nunique():.0f} %: the classes were not recorded alike"
+        )
+    if hold_one_class(recordings):
+        sentences.append(
+            "confounded: no batch holds two classes, so what looks like a difference between the classes may be one "
+            "between the batches: record every class in every batch"
+        )
+    return sentences

@@ -1,0 +1,284 @@
+"""Unpacked files → recordings, or the reason why not; and the table of both."""
+
+import difflib
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mea.recordings.formats import read_sources
+from mea.recordings.labels import Identify, Identity
+from mea.recordings.recording import Recording, Source
+from mea.runtime.errors import BadRecording, MeaError
+from mea.runtime.parallel import run_parallel
+
+MOST_SHOWN = 10
+COLUMNS = [
+    "recording", "label", "culture", "batch", "format", "layout", "rate_hz", "n_samples", "duration_s", "electrodes",
+    "start", "segments", "stream", "file", "status", "reason", "notes",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A recording, or a whole file or archive, that cannot be used.
+
+    Attributes
+    ----------
+    recording
+        Its id; of a file or archive that cannot be read, the id it has in the manifest.
+    file
+        Where it was unpacked to; empty if it was not.
+    reason
+        What is wrong and what to do.
+    """
+
+    recording: str
+    file: str
+    reason: str
+
+
+def identify_nobody(recording: str, path: str) -> Identity:
+    """For recordings that are to be classified: nothing is known of them."""
+    return Identity("", "", "")
+
+
+def read_recordings(
+    folder: Path,
+    manifest: pd.DataFrame,
+    stream: str,
+    identify: Identify,
+    keep: Callable[[Recording], None] | None = None,
+) -> list[Recording | Refusal]:
+    """Read every file of a manifest into the recordings it holds, on all cores.
+
+    Parameters
+    ----------
+    folder
+        The folder of unpacked files.
+    manifest
+        As :func:`mea.recordings.archives.unpack` gives it.
+    stream
+        ``raw`` or ``filtered``: which electrode stream to take, where a file has both.
+    identify
+        Gives label, culture and batch of a recording (:mod:`mea.recordings.labels`), or :func:`identify_nobody`.
+    keep
+        Called with each recording, in the process that read it. The recordings given back then have no spike times,
+        so that any number of them fits in memory.
+
+    Returns
+    -------
+    list
+        In the manifest's order: a recording, or why it cannot be used. The first recording of a file has the id of
+        the file, the next ones that id with ``#2``, ``#3`` ...
+    """
+    readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
+    work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep)
+    found = iter(run_parallel(work, [dict(zip(manifest.columns, row)) for row in readable], "h5"))
+    results: list[Recording | Refusal] = []
+    for row in manifest.itertuples():
+        results += [Refusal(row.recording, row.file, row.error)] if row.error else next(found)
+    return results
+
+
+def refuse_duplicates(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Give an error to each file that has the content of an earlier one; the manifest itself stays as it is."""
+    manifest = manifest.copy()
+    first: dict[str, Any] = {}
+    for row in manifest.itertuples():
+        original = first.setdefault(row.sha256, row) if row.sha256 else row
+        if original is not row:
+            manifest.loc[row.Index, "error"] = (
+                f"{row.file}: duplicated recording: the same content as {original.recording} ({original.file}). "
+                "Remove one of the two."
+            )
+    return manifest
+
+
+def refuse_missing(
+    listed: Iterable[str], results: Sequence[Recording | Refusal], manifest: pd.DataFrame, path: Path
+) -> list[Refusal]:
+    """What ``recordings.csv`` lists and nobody found: refused if its archive or file could not be read.
+
+    Parameters
+    ----------
+    listed
+        The recordings that ``recordings.csv`` lists.
+    results
+        What :func:`read_recordings` gave.
+    manifest
+        The manifest these came from.
+    path
+        Of ``recordings.csv``, for the message.
+
+    Raises
+    ------
+    MeaError
+        If one does not exist although every archive could be read.
+    """
+    known = {result.recording for result in results}
+    unreadable = {result.recording for result in results if isinstance(result, Refusal)}
+    broken_archive = any((manifest.member == "") & (manifest.error != ""))
+    refusals, missing = [], []
+    for name in sorted(set(listed) - known):
+        if name.partition("#")[0] in unreadable:
+            refusals.append(Refusal(name, "", f"{name}: its file could not be read."))
+        elif broken_archive:
+            refusals.append(Refusal(name, "", f"{name}: its archive could not be read."))
+        else:
+            missing.append(name)
+    if missing:
+        raise MeaError(_explain_missing(missing, sorted(known), path))
+    return refusals
+
+
+def refuse_or_raise(results: Sequence[Recording | Refusal], on_bad_recording: str) -> list[Recording]:
+    """The recordings that can be used; with ``on_bad_recording`` ``skip``, a warning tells of the others.
+
+    Raises
+    ------
+    MeaError
+        With ``error``: if any cannot be used, naming all of them (the first ten). With ``skip``: if none can be used.
+    """
+    refusals = [result for result in results if isinstance(result, Refusal)]
+    used = [result for result in results if isinstance(result, Recording)]
+    shown = _show_some([refusal.reason for refusal in refusals])
+    text = f"{len(refusals)} of {len(results)} recordings cannot be used"
+    if refusals and on_bad_recording == "error":
+        remedy = "Mend or remove them, or set h5.on_bad_recording to skip: then they are set aside and listed."
+        raise MeaError(f"{text}:\n{shown}\n{remedy}")
+    if not used:
+        raise MeaError(f"no recording can be used:\n{shown}\nMend them, or add others.")
+    if refusals:
+        warnings.warn(f"{text} and are set aside:\n{shown}", stacklevel=2)
+    return used
+
+
+def check_classes(recordings: Sequence[Recording]) -> None:
+    """Two classes or more are needed.
+
+    Raises
+    ------
+    MeaError
+        If all recordings have one label.
+    """
+    labels = Counter(recording.label for recording in recordings)
+    if len(labels) < 2:
+        raise MeaError(
+            f"all {len(recordings)} usable recordings have the label {next(iter(labels))!r}; a classifier needs two "
+            "classes or more. Add recordings of another class, or mend h5.labels or recordings.csv."
+        )
+
+
+def build_catalogue(results: Sequence[Recording | Refusal]) -> pd.DataFrame:
+    """One line for every recording, used or set aside, sorted by id."""
+    rows = [_describe(result) for result in sorted(results, key=lambda result: result.recording)]
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=object).fillna("")
+
+
+def count_recordings(results: Sequence[Recording | Refusal]) -> dict[str, Any]:
+    """Counts for ``metrics/h5.json``: of all, of each label, and why recordings were set aside."""
+    used = [result for result in results if isinstance(result, Recording)]
+    refusals = sorted((r for r in results if isinstance(r, Refusal)), key=lambda refusal: refusal.recording)
+    labels = sorted({recording.label for recording in used})
+    return {
+        **_count_some(used),
+        "set_aside": len(refusals),
+        "with_gaps": sum(len(recording.source.segments) > 1 for recording in used),
+        "labels": {label: _count_some([r for r in used if r.label == label]) for label in labels},
+        "formats": _count_values(recording.source.format for recording in used),
+        "layouts": _count_values(recording.source.layout for recording in used),
+        "rates_hz": _count_values(recording.source.rate_hz for recording in used),
+        "set_aside_reasons": {refusal.recording: _one_line(refusal.reason) for refusal in refusals},
+    }
+
+
+def _read_row(
+    row: dict[str, str], folder: Path, stream: str, identify: Identify, keep: Callable[[Recording], None] | None
+) -> list[Recording | Refusal]:
+    sources: list[Source | BadRecording]
+    try:
+        sources = read_sources(folder / row["file"], stream)
+    except BadRecording as error:
+        sources = [error]
+    results: list[Recording | Refusal] = []
+    for number, source in enumerate(sources, start=1):
+        name = row["recording"] if number == 1 else f"{row['recording']}#{number}"
+        try:
+            recording = _make_recording(name, row, source, identify)
+        except BadRecording as error:
+            # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
+            results.append(Refusal(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
+            continue
+        if keep:
+            keep(recording)
+            recording = _drop_spikes(recording)
+        results.append(recording)
+    return results
+
+
+def _make_recording(name: str, row: dict[str, str], source: Source | BadRecording, identify: Identify) -> Recording:
+    if isinstance(source, BadRecording):
+        raise source
+    who = identify(name, "/".join(filter(None, (row["archive"], row["member"]))))
+    size = int(row["bytes"])
+    return Recording(name, who.label, who.culture, who.batch, row["file"], row["sha256"], source, size)
+
+
+def _drop_spikes(recording: Recording) -> Recording:
+    source = replace(recording.source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
+    return replace(recording, source=source)
+
+
+def _explain_missing(missing: list[str], known: list[str], path: Path) -> str:
+    close = [difflib.get_close_matches(name, known, n=1) for name in missing]
+    shown = _show_some([name + (f" (there is {near[0]})" if near else "") for name, near in zip(missing, close)])
+    remedy = "Write the ids as in manifest.csv of the unzip stage, add the missing files, or remove the lines."
+    return f"{path}: recordings listed that do not exist: {len(missing)}\n{shown}\n{remedy}"
+
+
+def _show_some(lines: Sequence[str]) -> str:
+    more = [f"  ... and {len(lines) - MOST_SHOWN} more."] if len(lines) > MOST_SHOWN else []
+    return "\n".join([*(f"  {line}" for line in lines[:MOST_SHOWN]), *more])
+
+
+def _describe(result: Recording | Refusal) -> dict[str, Any]:
+    if isinstance(result, Refusal):
+        reason = _one_line(result.reason)
+        return {"recording": result.recording, "file": result.file, "status": "set aside", "reason": reason}
+    source = result.source
+    same = ("format", "layout", "rate_hz", "n_samples", "duration_s", "start", "stream")
+    return {
+        **{name: getattr(result, name) for name in ("recording", "label", "culture", "batch", "file")},
+        **{name: getattr(source, name) for name in same},
+        "electrodes": source.n_electrodes,
+        "segments": len(source.segments),
+        "status": "used",
+        "notes": "; ".join(source.notes),
+    }
+
+
+def _count_some(recordings: Sequence[Recording]) -> dict[str, Any]:
+    return {
+        "recordings": len(recordings),
+        "cultures": len({recording.culture for recording in recordings} - {""}),
+        "batches": len({recording.batch for recording in recordings} - {""}),
+        "culture_unknown": sum(not recording.culture for recording in recordings),
+        "batch_unknown": sum(not recording.batch for recording in recordings),
+        "hours": sum(recording.source.duration_s for recording in recordings) / 3600,
+    }
+
+
+def _count_values(values: Iterable[Any]) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(Counter(values).items())}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

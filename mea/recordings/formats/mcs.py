@@ -1,0 +1,247 @@
+"""Read the HDF5 files of Multi Channel Systems. Their writer is :mod:`mea.recordings.formats.mcs_writer`."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mea.recordings.formats.hdf5 import decode_text, explain_damage, find_dataset, read_dataset
+from mea.recordings.formats.inflate import can_inflate, read_inflated
+from mea.recordings.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
+from mea.recordings.layouts import Grid, place_electrodes
+from mea.recordings.recording import Source
+from mea.runtime.errors import BadRecording
+
+FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
+BLOCK_VALUES = 4_000_000
+
+
+def matches(h5: h5py.File) -> bool:
+    """Whether the file says it is raw data of Multi Channel Systems or, where it says nothing, looks like it."""
+    if "McsHdf5ProtocolType" in h5.attrs:
+        return decode_text(h5.attrs["McsHdf5ProtocolType"]) == "RawData"
+    data = h5.get("Data")
+    return isinstance(data, h5py.Group) and any(name.startswith("Recording_") for name in data)
+
+
+def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
+    """Describe each recording in the file, or say what is wrong; see :func:`mea.recordings.formats.read_sources`."""
+    data = h5.get("Data")
+    names = list_numbered(data, "Recording")
+    if not names:
+        raise BadRecording(f"{path}: no recording in it (no group Data/Recording_<number>). Export it again.")
+    found: list[Source | BadRecording] = []
+    for name in names:
+        try:
+            with explain_damage(f"{path}: {name}"):
+                found.append(_read_recording(data, name, path, stream))
+        except BadRecording as error:
+            found.append(error)
+    return found
+
+
+def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
+    """Of each recording, which stream is read and why; see :func:`mea.recordings.formats.explain_streams`."""
+    explained = []
+    for name in list_numbered(h5.get("Data"), "Recording"):
+        where = f"{path}: {name}"
+        try:
+            with explain_damage(where):
+                explained.append(explain_choice(list_streams(h5["Data"][name], where), stream, where))
+        except BadRecording:  # what is wrong is for `read` to say
+            explained.append("")
+    return explained
+
+
+def read_counts(h5: h5py.File, path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
+    """(n_electrodes, n_samples) int16 or int32; see :func:`mea.recordings.formats.read_counts`.
+
+    Every chunk it needs is inflated once, and memory holds the result and a chunk or block a thread.
+    """
+    data = find_dataset(h5, source.dataset, str(path))
+    if data.ndim != 2 or data.shape[1] != source.n_samples or data.shape[0] <= source.source_row.max():
+        raise BadRecording(
+            f"{path}: {source.dataset} has the shape {data.shape}, not the {source.n_samples} samples read before. "
+            "The file has changed: run the h5 stage again."
+        )
+    last = source.n_samples if last is None else min(last, source.n_samples)
+    read_rows = partial(read_inflated if can_inflate(data) else _read_blocks, data, source.source_row)
+    counts = read_rows(np.dtype(np.int16), first, last)
+    counts = read_rows(np.dtype(np.int32), first, last) if counts is None else counts
+    if counts is None:
+        raise BadRecording(f"{path}: {source.dataset} holds counts beyond int32. It is damaged: export it again.")
+    return counts
+
+
+def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: int, last: int) -> np.ndarray | None:
+    """As :func:`mea.recordings.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters.
+
+    Chunks span all channels, so that blocks of time are read.
+    """
+    limits = np.iinfo(dtype)
+    width = data.chunks[1] if data.chunks else 2048
+    width *= max(1, BLOCK_VALUES // (width * data.shape[0]))
+    counts = np.empty((len(rows), last - first), dtype)
+    for start in range(first, last, width):
+        block = data[:, start : min(start + width, last)][rows]
+        if block.min() < limits.min or block.max() > limits.max:
+            return None
+        counts[:, start - first : start - first + width] = block
+    return counts
+
+
+def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Source:
+    chosen, notes = choose_stream(list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
+    where = f"{path}: {name}/AnalogStream/{chosen.name}"
+    channels = _read_channels(chosen.group, where)
+    samples = _check_samples(chosen.group, channels, where)
+    grid = _place_channels(decode_text(data.attrs.get("MeaLayout")), channels, where)
+    channels, row, col = channels[grid.used], grid.row[grid.used], grid.col[grid.used]
+    order = np.lexsort((col, row))
+    channels, row, col = channels[order], row[order], col[order]
+    names = np.array(grid.names, object)[grid.used][order]
+    tick_us = _check_scales(channels, names, where)
+    segments, gaps = _read_segments(chosen.group, samples.shape[1], tick_us, where)
+    start, undated = _read_start(data, data[name], segments)
+    return Source(
+        format="mcs",
+        dataset=f"/Data/{name}/AnalogStream/{chosen.name}/ChannelData",
+        rate_hz=round(1e6 / tick_us),
+        n_samples=samples.shape[1],
+        duration_s=samples.shape[1] * tick_us / 1e6,
+        start=start,
+        layout=grid.layout,
+        rows=grid.rows,
+        cols=grid.cols,
+        stream=chosen.label or chosen.name,
+        names=names,
+        row=row,
+        col=col,
+        x_um=col * grid.pitch_um,
+        y_um=row * grid.pitch_um,
+        source_row=channels["RowIndex"].astype(np.int64),
+        volts_per_count=_measure_scales(channels),
+        zero=channels["ADZero"].astype(np.int64),
+        segments=segments,
+        notes=(*notes, *grid.notes, *gaps, *undated),
+    )
+
+
+def _read_channels(group: h5py.Group, where: str) -> np.ndarray:
+    """``InfoChannel``, sorted by the channels' rows in the data."""
+    channels = read_dataset(group, "InfoChannel", where)
+    missing = [field for field in FIELDS if field not in (channels.dtype.names or ())]
+    if missing:
+        raise BadRecording(f"{where}: InfoChannel has no field {missing[0]!r}. It is incomplete: export it again.")
+    if channels.ndim != 1 or not len(channels):
+        raise BadRecording(f"{where}: no channels. Export it with the electrodes' data.")
+    return channels[np.argsort(channels["RowIndex"], kind="stable")]
+
+
+def _check_samples(group: h5py.Group, channels: np.ndarray, where: str) -> h5py.Dataset:
+    data = find_dataset(group, "ChannelData", where)
+    if data.ndim != 2 or data.dtype.kind not in "iu":
+        raise BadRecording(
+            f"{where}: ChannelData is {data.dtype} {data.shape}; it must be integers, channels x samples."
+        )
+    if not data.shape[1]:
+        raise BadRecording(f"{where}: empty recording, 0 samples. Leave it out or record again.")
+    rows = channels["RowIndex"].astype(np.int64)
+    outside = (rows < 0) | (rows >= data.shape[0])
+    if outside.any():
+        raise BadRecording(
+            f"{where}: row index {rows[outside][0]} of channel {decode_text(channels['Label'][outside][0])!r} is "
+            f"outside the data, which has {data.shape[0]} rows. It is damaged: export it again."
+        )
+    if len(set(rows)) < len(rows):
+        twice = rows[1:][np.diff(rows) == 0][0]
+        raise BadRecording(f"{where}: row index {twice} is used by two channels. It is damaged: export it again.")
+    _check_storage(data, where)
+    return data
+
+
+def _check_storage(data: h5py.Dataset, where: str) -> None:
+    """HDF5 gives zeros for samples that were never written, as after a crash of the rig's computer."""
+    if data.chunks:
+        expected = int(np.prod([-(-size // width) for size, width in zip(data.shape, data.chunks)]))
+        stored = data.id.get_num_chunks()
+    else:
+        expected, stored = 1, int(data.id.get_storage_size() > 0)
+    if stored < expected:
+        raise BadRecording(
+            f"{where}: samples are missing: {stored} of {expected} blocks of ChannelData were written. "
+            "The recording was cut short: export it again."
+        )
+
+
+def _place_channels(layout: str, channels: np.ndarray, where: str) -> Grid:
+    labels = [decode_text(label) for label in channels["Label"]]
+    grid = place_electrodes(layout, labels, where)
+    if not any(labels) and channels["RowIndex"][-1] != len(channels) - 1:
+        raise BadRecording(f"{where}: no electrode labels, and rows without channel. Export the file with labels.")
+    if not grid.used.any():
+        raise BadRecording(f"{where}: no channels but references. Export it with the electrodes' data.")
+    return grid
+
+
+def _check_scales(channels: np.ndarray, names: Sequence[str], where: str) -> int:
+    """Check unit, gain and tick of each electrode; give the tick, µs per sample, that all share."""
+    for channel, name in zip(channels, names):
+        unit, tick_us = decode_text(channel["Unit"]), int(channel["Tick"])
+        if unit != "V":
+            raise BadRecording(
+                f"{where}: unit {unit!r} of electrode {name!r}; it must be 'V'. Export the electrodes' data."
+            )
+        if not channel["ConversionFactor"] > 0 or abs(int(channel["Exponent"])) > 100:
+            gain = f"{channel['ConversionFactor']} x 10^{channel['Exponent']}"
+            raise BadRecording(
+                f"{where}: gain {gain} V per count of electrode {name!r}; it must be above 0. Export it again."
+            )
+        if not 0 < tick_us <= 1_000_000:
+            raise BadRecording(
+                f"{where}: tick {tick_us} µs of electrode {name!r}; it must be 1 to 1000000. Export it again."
+            )
+    ticks = sorted(set(channels["Tick"].tolist()))
+    if len(ticks) > 1:
+        raise BadRecording(f"{where}: channels with different ticks, {ticks[0]} and {ticks[-1]} µs. Export them apart.")
+    return ticks[0]
+
+
+def _measure_scales(channels: np.ndarray) -> np.ndarray:
+    # One by one: NumPy's vectorised power may differ from the predecessor's in the last bit.
+    return np.array([float(one["ConversionFactor"]) * 10.0 ** int(one["Exponent"]) for one in channels])
+
+
+def _read_segments(group: h5py.Group, n_samples: int, tick_us: int, where: str) -> tuple[np.ndarray, list[str]]:
+    """(k, 3) start in µs, first and last sample of each uninterrupted piece; and the gaps in words."""
+    segments = read_dataset(group, "ChannelDataTimeStamps", where).astype(np.int64)
+    if segments.ndim != 2 or segments.shape[1] != 3 or not len(segments):
+        raise BadRecording(
+            f"{where}: ChannelDataTimeStamps has the shape {segments.shape}, not pieces x 3. Export it again."
+        )
+    start, first, last = segments.T
+    borders = np.array_equal(first, [0, *(last[:-1] + 1)]) and last[-1] == n_samples - 1
+    if not borders or (last < first).any() or (np.diff(start) <= 0).any():
+        raise BadRecording(
+            f"{where}: ChannelDataTimeStamps {segments.tolist()[:4]} do not cover the samples 0 to {n_samples - 1} "
+            "one piece after the other. It is damaged: export it again."
+        )
+    gaps_us = start[1:] - start[:-1] - (last[:-1] - first[:-1] + 1) * tick_us
+    notes = [f"gap of {gap / 1e6:g} s before sample {sample}" for gap, sample in zip(gaps_us, first[1:]) if gap]
+    return segments, notes
+
+
+def _read_start(data: h5py.Group, recording: h5py.Group, segments: np.ndarray) -> tuple[str, list[str]]:
+    """When the first sample was taken, ISO 8601; and a note where the file does not tell.
+
+    The date is that of the file. Time stamps go on from one recording in it to the next.
+    """
+    try:
+        offset_us = max(int(segments[0, 0]), int(recording.attrs.get("TimeStamp", 0)))
+        date = datetime(1, 1, 1) + timedelta(microseconds=int(data.attrs["DateInTicks"]) // 10 + offset_us)
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return "", ["no usable date (DateInTicks) in the file"]
+    return date.isoformat(timespec="microseconds"), []

@@ -1,0 +1,299 @@
+"""Write the HDF5 layout of Multi Channel Systems as their software does. :mod:`mea.recordings.formats.mcs` reads it."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike
+
+NO_SOURCE = "00000000-0000-0000-0000-000000000000"
+RAW_LABEL = "Data Acquisition (1) Electrode Raw Data"
+FILTERED_LABEL = "Filter (1) Filter Data"
+DIGITAL_LABEL = "Data Acquisition (1) Digital Data"
+DAYS = "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag".split()  # noqa: SIM905
+MONTHS = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()  # noqa: SIM905
+TEXT = h5py.string_dtype("ascii")
+INFO_CHANNEL = np.dtype(
+    [
+        ("ChannelID", "<i4"),
+        ("RowIndex", "<i4"),
+        ("GroupID", "<i4"),
+        ("Label", TEXT),
+        ("RawDataType", TEXT),
+        ("Unit", TEXT),
+        ("Exponent", "<i4"),
+        ("ADZero", "<i4"),
+        ("Tick", "<i8"),
+        ("ConversionFactor", "<i8"),
+        ("HighPassFilterType", TEXT),
+        ("HighPassFilterCutOffFrequency", TEXT),
+        ("HighPassFilterOrder", "<i4"),
+        ("LowPassFilterType", TEXT),
+        ("LowPassFilterCutOffFrequency", TEXT),
+        ("LowPassFilterOrder", "<i4"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One analog stream of ``n`` channels. What is given per channel may be one value for all of them.
+
+    Attributes
+    ----------
+    counts
+        (n, samples) int32, or an iterable of such blocks one after the other in time.
+    labels
+        (n,) electrode name of each channel, in the order of ``InfoChannel``.
+    tick_us
+        (n,) µs per sample.
+    conversion_factor, exponent, zero
+        (n,) int: volts = (count - zero) * conversion_factor * 10**exponent.
+    unit
+        (n,) text.
+    row_index
+        (n,) row of each channel in ``counts``; the channel's position by default.
+    segments
+        (k, 3) start in µs, first and last sample of each uninterrupted piece; one piece from 0 µs by default.
+    source
+        Number of the stream in the recording that this one was derived from; None for one straight from the rig.
+    label, subtype, kind
+        The stream's ``Label``, ``DataSubType`` and ``StreamType``.
+    """
+
+    counts: np.ndarray | Iterable[np.ndarray]
+    labels: Sequence[str]
+    tick_us: ArrayLike
+    conversion_factor: ArrayLike = 59605
+    exponent: ArrayLike = -12
+    zero: ArrayLike = 0
+    unit: str | Sequence[str] = "V"
+    row_index: Sequence[int] | None = None
+    segments: ArrayLike | None = None
+    source: int | None = None
+    label: str = RAW_LABEL
+    subtype: str = "Electrode"
+    kind: str = "Analog"
+
+
+@dataclass(frozen=True)
+class RigRecording:
+    """The streams of one ``Recording_<n>`` group, and when it began: µs after the file's start."""
+
+    streams: Sequence[Stream]
+    timestamp_us: int = 0
+
+
+def write_mcs(
+    path: Path,
+    counts: np.ndarray | Iterable[np.ndarray],
+    *,
+    labels: Sequence[str],
+    rate_hz: int,
+    layout: str = "120MEA200/30iR-Ti",
+    start: str = "2024-01-01T12:00:00",
+    conversion_factor: ArrayLike = 59605,
+    exponent: ArrayLike = -12,
+    zero: ArrayLike = 0,
+    row_index: Sequence[int] | None = None,
+    segments: ArrayLike | None = None,
+    filtered: np.ndarray | Iterable[np.ndarray] | None = None,
+    compression_level: int = 1,
+) -> None:
+    """Write one recording: the electrodes' raw stream, the filtered one where given, and the digital port's.
+
+    Parameters
+    ----------
+    path
+        File to write. The same arguments give the same bytes, whatever its name.
+    counts, filtered
+        (n, samples) int32, or an iterable of such blocks in time, so that a long recording needs little memory.
+    labels
+        (n,) electrode names.
+    rate_hz
+        Samples per second; a divisor of 1,000,000, for the file holds whole µs per sample.
+    layout
+        ``MeaLayout``, such as ``120MEA200/30iR-Ti``.
+    start
+        ISO 8601 date and time.
+    conversion_factor, exponent, zero, row_index, segments
+        As in :class:`Stream`.
+    compression_level
+        Of deflate, 1 to 9.
+
+    Raises
+    ------
+    ValueError
+        If ``rate_hz`` does not divide 1,000,000.
+    """
+    if 1_000_000 % rate_hz:
+        raise ValueError(f"rate_hz = {rate_hz}: the file holds whole µs per sample; take a divisor of 1,000,000.")
+    common: dict[str, Any] = {"labels": labels, "tick_us": 1_000_000 // rate_hz, "conversion_factor": conversion_factor}
+    common |= {"exponent": exponent, "zero": zero, "row_index": row_index, "segments": segments}
+    lengths: list[int] = []
+    streams = [Stream(_watch_lengths(counts, lengths), **common)]
+    if filtered is not None:
+        streams = [Stream(filtered, **common, label=FILTERED_LABEL, source=1), *streams]
+    idle = (np.full((1, length), -32768, np.int32) for length in lengths)
+    digital: dict[str, Any] = {
+        "label": DIGITAL_LABEL,
+        "subtype": "Digital",
+        "unit": "NoUnit",
+        "conversion_factor": 0,
+        "exponent": 0,
+    }
+    streams += [Stream(idle, ["1"], common["tick_us"], segments=segments, **digital)]
+    write_mcs_file(path, [RigRecording(streams)], layout=layout, start=start, compression_level=compression_level)
+
+
+def write_mcs_file(
+    path: Path,
+    recordings: Sequence[RigRecording],
+    *,
+    layout: str = "120MEA200/30iR-Ti",
+    start: str = "2024-01-01T12:00:00",
+    compression_level: int = 1,
+) -> None:
+    """Write any number of recordings, each of any number of streams; parameters as in :func:`write_mcs`."""
+    with h5py.File(path, "w") as h5:
+        _write_text(h5, "McsHdf5ProtocolType", "RawData")
+        h5.attrs["McsHdf5ProtocolVersion"] = np.int32(1)
+        data = h5.create_group("Data")
+        seed = f"{start} {layout}"
+        for number, recording in enumerate(recordings):
+            group = data.create_group(f"Recording_{number}")
+            seed += _write_recording(group, number, recording, seed, compression_level)
+        _write_session(data, layout, datetime.fromisoformat(start), _derive_guid(seed))
+
+
+def _write_session(data: h5py.Group, layout: str, start: datetime, guid: str) -> None:
+    ticks = (start.replace(tzinfo=None) - datetime(1, 1, 1)) // timedelta(microseconds=1) * 10
+    _write_text(data, "Comment", "")
+    _write_text(data, "Date", f"{DAYS[start.weekday()]}, {start.day}. {MONTHS[start.month - 1]} {start.year}")
+    data.attrs["DateInTicks"] = np.int64(ticks)
+    _write_text(data, "FileGUID", guid)
+    _write_text(data, "MeaLayout", _pad_text(layout, 38))
+    _write_text(data, "MeaName", _pad_text(layout, 40))
+    _write_text(data, "MeaSN", "")
+    _write_text(data, "ProgramName", _pad_text("Multi Channel Experimenter", 36))
+    _write_text(data, "ProgramVersion", _pad_text("0.9.8.2", 33))
+
+
+def _write_recording(group: h5py.Group, number: int, recording: RigRecording, seed: str, level: int) -> str:
+    analog = group.create_group("AnalogStream")
+    guids, ends = [], [recording.timestamp_us]
+    for position, stream in enumerate(recording.streams):
+        target = analog.create_group(f"Stream_{position}")
+        samples, digest = _write_counts(target, stream, level)
+        ends.append(_write_segments(target, stream, samples))
+        _write_channels(target, stream)
+        guids.append(_derive_guid(f"{seed} {number} {position} {digest}"))
+    for position, stream in enumerate(recording.streams):
+        source = NO_SOURCE if stream.source is None else guids[stream.source]
+        _describe_stream(analog[f"Stream_{position}"], stream, guids[position], source)
+    for name in ("Comment", "Label", "RecordingType"):
+        _write_text(group, name, "")
+    group.attrs["Duration"] = np.int64(max(ends))
+    group.attrs["RecordingID"] = np.int32(number)
+    group.attrs["TimeStamp"] = np.int64(recording.timestamp_us)
+    return "".join(guids)
+
+
+def _write_counts(group: h5py.Group, stream: Stream, level: int) -> tuple[int, str]:
+    channels = len(stream.labels)
+    width = max(2048, 16384 // channels)
+    shape = {"shape": (channels, 0), "maxshape": (channels, None), "chunks": (channels, width)}
+    data = group.create_dataset(
+        "ChannelData", dtype="<i4", **shape, compression="gzip", compression_opts=level, shuffle=True
+    )
+    digest = hashlib.sha256()
+    for block in _align_blocks(stream.counts, width):
+        first = data.shape[1]
+        data.resize(first + block.shape[1], axis=1)
+        data[:, first:] = block
+        digest.update(np.asarray(block, "<i4").tobytes())
+    return data.shape[1], digest.hexdigest()
+
+
+def _align_blocks(counts: np.ndarray | Iterable[np.ndarray], width: int) -> Iterator[np.ndarray]:
+    """The same samples in blocks that end on a chunk's border, so that each chunk is compressed once."""
+    rest: np.ndarray | None = None
+    for block in [counts] if isinstance(counts, np.ndarray) else counts:
+        block = block if rest is None else np.concatenate([rest, block], axis=1)
+        whole = block.shape[1] // width * width
+        for first in range(0, whole, width):
+            yield block[:, first : first + width]
+        rest = block[:, whole:]
+    if rest is not None and rest.shape[1]:
+        yield rest
+
+
+def _watch_lengths(counts: np.ndarray | Iterable[np.ndarray], lengths: list[int]) -> Iterator[np.ndarray]:
+    for block in [counts] if isinstance(counts, np.ndarray) else counts:
+        lengths.append(block.shape[1])
+        yield block
+
+
+def _write_segments(group: h5py.Group, stream: Stream, samples: int) -> int:
+    segments = np.asarray([[0, 0, samples - 1]] if stream.segments is None else stream.segments, "<i8").reshape(-1, 3)
+    shape = {"maxshape": (None, 3), "chunks": (2730, 3)}
+    stamps = group.create_dataset(
+        "ChannelDataTimeStamps", data=segments, **shape, compression="gzip", compression_opts=5, shuffle=True
+    )
+    for column, name in enumerate(("FirstTimeStamp", "FirstIndex", "LastIndex")):
+        _write_text(stamps, f"Column-{column}", name)
+    if not len(segments):
+        return 0
+    start, first, last = segments[-1]
+    return int(start + (last - first + 1) * np.ravel(stream.tick_us)[0])
+
+
+def _write_channels(group: h5py.Group, stream: Stream) -> None:
+    channels = np.zeros(len(stream.labels), INFO_CHANNEL)
+    channels["ChannelID"] = np.arange(len(channels))
+    channels["RowIndex"] = np.arange(len(channels)) if stream.row_index is None else stream.row_index
+    channels["Label"] = [label.encode() for label in stream.labels]
+    channels["RawDataType"] = b"Int"
+    units = [stream.unit] * len(channels) if isinstance(stream.unit, str) else stream.unit
+    channels["Unit"] = [unit.encode() for unit in units]
+    channels["Exponent"] = stream.exponent
+    channels["ADZero"] = stream.zero
+    channels["Tick"] = stream.tick_us
+    channels["ConversionFactor"] = stream.conversion_factor
+    for side in ("HighPass", "LowPass"):
+        channels[f"{side}FilterType"] = b""
+        channels[f"{side}FilterCutOffFrequency"] = b"-1"
+        channels[f"{side}FilterOrder"] = -1
+    group.create_dataset("InfoChannel", data=channels).attrs["InfoVersion"] = np.int32(1)
+
+
+def _describe_stream(group: h5py.Group, stream: Stream, guid: str, source: str) -> None:
+    _write_text(group, "DataSubType", stream.subtype)
+    _write_text(group, "Label", _pad_text(stream.label, 42) if stream.label else "")
+    _write_text(group, "SourceStreamGUID", source)
+    _write_text(group, "StreamGUID", guid)
+    group.attrs["StreamInfoVersion"] = np.int32(1)
+    _write_text(group, "StreamType", stream.kind)
+
+
+def _pad_text(text: str, width: int) -> str:
+    return text.ljust(width) + "\r\n"
+
+
+def _write_text(target: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
+    """Write a text attribute as the vendor does: bytes of fixed length without room for a closing zero."""
+    value = np.array(text.encode() or b"\0")
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(value.dtype.itemsize)
+    space = h5py.h5s.create(h5py.h5s.SCALAR)
+    h5py.h5a.create(target.id, name.encode(), kind, space).write(value, mtype=kind)
+
+
+def _derive_guid(text: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))

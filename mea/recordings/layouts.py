@@ -1,0 +1,177 @@
+"""Electrode labels → rows and columns of the grid, for the layouts we know."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mea.runtime.errors import BadRecording
+
+LETTERS = "ABCDEFGHJKLMNOPR"  # the vendor skips I and Q
+CORNERS_60 = {"11", "18", "81", "88"}
+CORNERS_120 = set(
+    "A1 B1 C1 A2 B2 A3 K1 L1 M1 L2 M2 M3 A10 A11 B11 A12 B12 C12 M10 L11 M11 K12 L12 M12".split()  # noqa: SIM905
+)
+# The labels of the rows of ChannelData, 0 to 119, as the predecessor's 120-electrode rig wrote them.
+RIG_ROW_ORDER = tuple(
+    """
+    F7 F8 F12 F11 F10 F9 E12 E11 E10 E9 D12 D11 D10 D9 C11 C10 B10 E8 C9 B9 A9 D8 C8 B8 A8 D7 C7 B7 A7 E7
+    F6 E6 A6 B6 C6 D6 A5 B5 C5 D5 A4 B4 C4 D4 B3 C3 C2 E5 D3 D2 D1 E4 E3 E2 E1 F4 F3 F2 F1 F5
+    G6 G5 G1 G2 G3 G4 H1 H2 H3 H4 J1 J2 J3 J4 K2 K3 L3 H5 K4 L4 M4 J5 K5 L5 M5 J6 K6 L6 M6 H6
+    G7 H7 M7 L7 K7 J7 M8 L8 K8 J8 M9 L9 K9 J9 L10 K10 K11 H8 J10 J11 J12 H9 H10 H11 H12 G9 G10 G11 G12 G8
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where each of ``n`` channels stands.
+
+    Attributes
+    ----------
+    layout
+        Name of the layout without pitch and material: ``120MEA``, ``60MEA``, ``256MEA``, ``MCS_8x8``, ``Linear<N>``.
+    rows, cols
+        Size of the grid.
+    row, col
+        (n,) int, from 0, row 0 on top; -1 for a channel without a place.
+    used
+        (n,) bool: False for a reference, which has no place.
+    names
+        (n,) electrode labels, blanks removed; those deduced where the file has none.
+    pitch_um
+        Distance between neighbours, as the layout's name states it; NaN where it does not.
+    notes
+        What had to be assumed, in words.
+    """
+
+    layout: str
+    rows: int
+    cols: int
+    row: np.ndarray
+    col: np.ndarray
+    used: np.ndarray
+    names: tuple[str, ...]
+    pitch_um: float
+    notes: tuple[str, ...]
+
+
+def place_electrodes(layout: str, labels: Sequence[str], where: str) -> Grid:
+    """Find each channel's row and column.
+
+    Parameters
+    ----------
+    layout
+        The layout's name, padded or with suffixes as in a file: ``120MEA200/30iR-Ti``. One that is empty or unknown
+        is deduced from the labels: the smallest grid whose naming fits them all.
+    labels
+        (n,) electrode labels in the order of the samples' rows. When 120 labels are all empty, that order is
+        taken to be the 120-electrode rig's.
+    where
+        File and stream, for messages.
+
+    Raises
+    ------
+    BadRecording
+        If the layout is unknown, a label is not one of it, or two channels stand on one electrode.
+    """
+    names = tuple(label.strip("\0 \t\r\n") for label in labels)
+    notes: list[str] = []
+    name = _recognise_layout(layout)
+    if not any(names):
+        names = _name_rows(layout, name, len(names), where, notes)
+    places_wanted = [label for label in names if not _is_reference(label)]
+    if name is None:
+        name = _deduce_layout(layout, places_wanted, where)
+        notes.append(f"layout {layout.strip()!r} is not one we know; {name} deduced from the electrode labels")
+    places = _map_labels(name)
+    _check_labels(places_wanted, places, name, where)
+    if len(places_wanted) < len(names):
+        notes.append(f"reference left out: {', '.join(label for label in names if _is_reference(label))}")
+    found = np.array([places.get(label, (-1, -1)) for label in names], np.int64).reshape(-1, 2)
+    rows, cols = np.max(list(places.values()), axis=0) + 1
+    used = found[:, 0] >= 0
+    return Grid(name, int(rows), int(cols), found[:, 0], found[:, 1], used, names, read_pitch(layout), tuple(notes))
+
+
+def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
+    """Label → (row, col) of every electrode of a layout, sorted by (row, col).
+
+    Raises
+    ------
+    BadRecording
+        If the layout is not one we know.
+    """
+    name = _recognise_layout(layout)
+    if name is None:
+        raise BadRecording(
+            f"layout {layout.strip()!r} is unknown; known are {_list_layouts()}. Add it to mea/recordings/layouts.py."
+        )
+    return dict(sorted(_map_labels(name).items(), key=lambda item: item[1]))
+
+
+def read_pitch(layout: str) -> float:
+    """Distance between neighbouring electrodes in µm as the layout's name says: 200 of ``60MEA200/30``; else NaN."""
+    found = re.search(r"MEA(\d+)/|MCS_8x8_(\d+)um", layout)
+    return float(found[1] or found[2]) if found else float("nan")
+
+
+def _recognise_layout(layout: str) -> str | None:
+    found = re.match(r"(60MEA|120MEA|256MEA|MCS_8x8(?=_\d+um\s*$)|Linear[1-9]\d{0,3}(?!\d))", layout.strip())
+    return found[0] if found else None
+
+
+def _map_labels(name: str) -> dict[str, tuple[int, int]]:
+    if name.startswith("Linear"):
+        return {f"E{place + 1}": (place, 0) for place in range(int(name.removeprefix("Linear")))}
+    if name in ("60MEA", "MCS_8x8"):
+        labels = {f"{col + 1}{row + 1}": (row, col) for row in range(8) for col in range(8)}
+        return {label: place for label, place in labels.items() if label not in CORNERS_60}
+    size = {"120MEA": 12, "256MEA": 16}[name]
+    labels = {f"{LETTERS[col]}{row + 1}": (row, col) for row in range(size) for col in range(size)}
+    return {label: place for label, place in labels.items() if size != 12 or label not in CORNERS_120}
+
+
+def _deduce_layout(layout: str, names: Sequence[str], where: str) -> str:
+    numbers = [re.fullmatch(r"E([1-9]\d{0,3})", name) for name in names]
+    length = max((int(number[1]) for number in numbers if number), default=0)
+    candidates = ["60MEA", "120MEA", "256MEA"] + ([f"Linear{length}"] if length else [])
+    fitting = [name for name in candidates if set(names) <= set(_map_labels(name))]
+    if not fitting or not names:
+        shown = ", ".join(repr(name) for name in names[:5])
+        raise BadRecording(
+            f"{where}: layout {layout.strip()!r} is unknown, and its electrode labels ({shown}, ...) fit none of "
+            f"{_list_layouts()}. Add the layout to mea/recordings/layouts.py."
+        )
+    return min(fitting, key=lambda name: len(_map_labels(name)))
+
+
+def _name_rows(layout: str, name: str | None, count: int, where: str, notes: list[str]) -> tuple[str, ...]:
+    if count != len(RIG_ROW_ORDER) or name not in (None, "120MEA"):
+        raise BadRecording(
+            f"{where}: layout {layout.strip()!r} of {count} channels is unknown without electrode labels, and every "
+            f"label is empty. The order of the rows is known for 120 channels only; export the file with labels."
+        )
+    notes.append("no electrode labels in the file: the rows are taken to be in the 120-electrode rig's order")
+    return RIG_ROW_ORDER
+
+
+def _check_labels(names: Sequence[str], places: dict[str, tuple[int, int]], layout: str, where: str) -> None:
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        raise BadRecording(
+            f"{where}: electrode label {unknown[0]!r} is unknown in the layout {layout} ({len(places)} electrodes, "
+            f"{next(iter(places))} to {list(places)[-1]}). Correct the label or the layout's name in the file."
+        )
+    twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
+    if twice:
+        raise BadRecording(f"{where}: two channels on one electrode, {twice[0]!r}. Give each channel its own label.")
+
+
+def _is_reference(label: str) -> bool:
+    return re.fullmatch(r"ref\d*", label, re.IGNORECASE) is not None
+
+
+def _list_layouts() -> str:
+    return "60MEA, 120MEA, 256MEA, MCS_8x8_<pitch>um, Linear<N>"

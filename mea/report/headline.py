@@ -1,0 +1,139 @@
+"""The figures to look at first: ``python -m mea.report.headline METRICS CLASSIFIED [FOLDER ...]``."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from mea.runtime.command import end_plainly
+from mea.runtime.errors import MeaError
+from mea.runtime.files import read_json
+from mea.runtime.tables import read_table
+
+
+def describe_results(metrics: Path, classified: Path) -> str:
+    """The headline in a few lines of plain words.
+
+    Parameters
+    ----------
+    metrics
+        What the evaluate stage wrote; the predictions and pictures are named after it.
+    classified
+        What the classify stage wrote.
+
+    Raises
+    ------
+    MeaError
+        If one of them is missing, or another file.
+    """
+    for path in (metrics, classified):
+        if not path.is_file():
+            raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
+    try:
+        lines = _describe_figures(read_json(metrics))
+    except (KeyError, TypeError) as error:
+        raise MeaError(f"{metrics}: lacks {error}: not what the stage evaluate wrote. Run dvc repro.") from None
+    table = read_table(classified)
+    if "decision" not in table:
+        raise MeaError(f"{classified}: has no column decision: not what the stage classify wrote. Run dvc repro.")
+    if len(table):
+        counts = table["decision"].value_counts()
+        lines.append(f"{counts.get('called', 0)} new recordings called, {counts.get('refused', 0)} refused.")
+    return "\n".join(lines)
+
+
+def _describe_figures(figures: dict[str, Any]) -> list[str]:
+    count = figures["recording"]["count"]
+    lines = [f"  {name:<20}{value}" for name, value in list_figures(figures)]
+    if figures["leaky"]:
+        return [f"{count} recordings. NOT AN HONEST FIGURE: {figures['warning']}", *lines]
+    lines.insert(0, f"{count} recordings, each called by a model that never saw its group:")
+    return lines + [f"  WARNING: {figures['warning']}"] * bool(figures["warning"])
+
+
+def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures to look at first, as (name, value in words).
+
+    Parameters
+    ----------
+    figures
+        What the evaluate stage measured, as in its metrics file.
+    """
+    recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
+    permutation, optimism = figures["permutation"], figures["optimism"]
+    return [
+        ("accuracy", f"{show_scores(recording)}, AUC {show_number(recording['roc_auc'])}"),
+        ("by chunk", show_scores(chunk)),
+        ("firing rate alone", show_scores(baseline["rate"])),
+        ("metadata alone", show_share(baseline["metadata"]["accuracy"])),
+        ("majority class", show_share(baseline["majority"]["accuracy"])),
+        (
+            "chance",
+            f"p = {show_number(permutation['p_value'])}, labels permuted between groups "
+            f"(at least about {show_number(permutation['smallest_p'])})",
+        ),
+        (
+            "split by chunk",
+            f"would have shown {show_share(optimism['chunk_split_accuracy'])} of chunks, not "
+            f"{show_share(optimism['honest_accuracy'])} (linear probe on the same features)",
+        ),
+    ]
+
+
+def describe_accuracy(figures: dict[str, Any], level: str, confidence_level: float) -> str:
+    """The accuracy and its interval in one sentence of plain words.
+
+    Parameters
+    ----------
+    figures
+        What the evaluate stage measured.
+    level
+        What was held out whole: ``batch``, ``culture``, ``recording`` or ``chunk``.
+    confidence_level
+        Of the interval, 0 to 1.
+    """
+    scores = figures["recording"]
+    of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were given their right class"
+    if figures["leaky"]:
+        return f"{of}, but this is not an honest figure: {figures['warning']}."
+    seen = "it" if level == "recording" else f"its {level}"
+    told = f"{of}, each by a model that had never seen {seen}"
+    if scores["accuracy_low"] == "undefined":
+        return f"{told}; there is a single group, so nobody can say how far this would hold for others."
+    low, high = (show_share(scores[f"accuracy_{side}"]) for side in ("low", "high"))
+    return (
+        f"{told}; for other recordings of this kind, anything from {low} to {high} is compatible with that "
+        f"({100 * confidence_level:.4g} % interval)."
+    )
+
+
+def show_number(value: float | str) -> str:
+    """A number with three digits; ``undefined`` stays as it is."""
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def show_share(share: float | str) -> str:
+    """A share in percent; ``undefined`` stays as it is."""
+    return share if isinstance(share, str) else f"{share:.1%}"
+
+
+def show_scores(scores: dict[str, Any]) -> str:
+    """An accuracy with its interval."""
+    if scores["accuracy_low"] == "undefined":
+        return f"{scores['accuracy']:.1%} (a single group: no interval)"
+    return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
+
+
+def main(argv: list[str]) -> None:
+    """The command line: the two files, and what else is to be named as a place with results."""
+    if len(argv) < 2:
+        sys.exit(
+            "headline: name the metrics and the table of new recordings, for instance "
+            "python -m mea.report.headline metrics/evaluate.json metrics/classify.csv"
+        )
+    with end_plainly("headline", "interrupted."):
+        print(describe_results(Path(argv[0]), Path(argv[1])))
+    print("Results:", ", ".join(argv))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,84 @@
+"""A content-addressed cache: the same input, parameters and code give back the same result without the work."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from mea.runtime.files import fresh_file, hash_file
+
+
+def find_cache() -> Path | None:
+    """Where results are kept: ``MEA_CACHE``, else ``mea/`` in DVC's cache directory, else nowhere.
+
+    Experiments in temporary workspaces share DVC's cache directory, and so this one.
+    """
+    if os.environ.get("MEA_CACHE"):
+        return Path(os.environ["MEA_CACHE"])
+    return _find_dvc_cache(Path.cwd())
+
+
+@lru_cache
+def _find_dvc_cache(folder: Path) -> Path | None:
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        with Repo(folder) as repo:
+            return Path(repo.cache.local_cache_dir) / "mea"
+    except NotDvcRepoError:
+        return None
+
+
+def make_key(values: dict[str, Any], modules: Iterable[ModuleType]) -> str:
+    """SHA-256 of the values (as sorted JSON) and of the source code of the modules that turn them into the result."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for module in modules:
+        digest.update(Path(module.__file__ or "").read_bytes())
+    return digest.hexdigest()
+
+
+def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
+    """Put the result of ``key`` at ``target``: from the cache, else made by ``make(path)`` and kept.
+
+    A kept file is checked against its SHA-256 before it is used, and made again when it is damaged.
+    Returns whether it came from the cache.
+    """
+    folder = find_cache()
+    if folder is None:
+        make(target)
+        return False
+    kept = folder / key[:2] / f"{key[2:]}{target.suffix}"
+    checksum = kept.with_name(kept.name + ".sha256")
+    if kept.exists() and checksum.exists() and hash_file(kept) == checksum.read_text():
+        shutil.copyfile(kept, target)
+        return True
+    make(target)
+    with fresh_file(checksum) as work:
+        work.write_text(hash_file(target))
+    with fresh_file(kept) as work:
+        shutil.copyfile(target, work)
+    return False
+
+
+def forget_file(key: str, suffix: str) -> None:
+    """Keep the result of ``key`` no longer: it is not what the key promises."""
+    folder = find_cache()
+    if folder:
+        (folder / key[:2] / f"{key[2:]}{suffix}").unlink(missing_ok=True)
+
+
+def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array of ``key``: from the cache, else made by ``make()`` and kept."""
+    with tempfile.TemporaryDirectory(prefix="mea-array-") as folder:
+        path = Path(folder) / "array.npy"
+        fetch_file(key, path, lambda made: np.save(made, make()))
+        return np.load(path)

@@ -1,0 +1,153 @@
+"""Output that is there whole or not at all."""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import stat
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mea.runtime.errors import MeaError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write to; it takes the place of ``path`` when the block ends well.
+
+    On an error nothing of it is left and ``path`` stays as it was.
+
+    Raises
+    ------
+    MeaError
+        If the place cannot be written to, or there is no room.
+    """
+    work = path.parent / f".{path.name}.partial"
+    with _explain_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        remove_folder(work)
+        work.mkdir()
+    try:
+        with _explain_refusal(path, NO_ROOM):
+            yield work
+        for left_over in work.rglob(".*.partial"):  # by a worker that was killed; its work was done again
+            left_over.unlink(missing_ok=True)
+        with _explain_refusal(path):
+            remove_folder(path)
+            work.replace(path)
+    finally:
+        remove_folder(work)
+
+
+@contextmanager
+def fresh_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; it takes the place of ``path`` when the block ends well.
+
+    Raises
+    ------
+    MeaError
+        If the place cannot be written to, or there is no room.
+    """
+    with _explain_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    work = path.parent / f".{path.name}.{os.getpid()}.partial"
+    try:
+        with _explain_refusal(path, NO_ROOM, work):
+            yield work
+        with _explain_refusal(path):
+            work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explain_refusal(path: Path, only: Container[int | None] = (), work: Path | None = None) -> Iterator[None]:
+    """Say in words what the operating system does not allow; of other people's mistakes only those that are about it.
+
+    Parameters
+    ----------
+    path
+        What was to be written.
+    only
+        Error numbers to explain; all by default.
+    work
+        Whatever goes wrong with this file is explained, too.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only and (work is None or error.filename not in (work, str(work))):
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise MeaError(
+            f"{path}: cannot be written ({error.strerror or error}{where}). Make room or get the right to write "
+            "there, or name another place."
+        ) from None
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all it holds, if it is there; also files that DVC has linked to its cache, read-only."""
+
+    def unlock(remove, name, _error):
+        if not os.path.lexists(name):
+            return
+        Path(name).chmod(stat.S_IWRITE)  # Windows does not remove a read-only file
+        remove(name)
+
+    if path.exists():
+        shutil.rmtree(path, onerror=unlock)
+
+
+def write_json(path: Path, values: dict[str, Any] | list[dict[str, Any]], digits: int = 9) -> None:
+    """Write a metrics or description file: keys in the given order, ``undefined`` for NaN.
+
+    Floats have 9 digits; 17 give each back to the bit.
+    """
+    text = json.dumps(_tidy(values, digits), indent=2, ensure_ascii=False) + "\n"
+    with fresh_file(path) as work:
+        work.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote.
+
+    Raises
+    ------
+    MeaError
+        If there is no such file, or it is not readable.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MeaError(f"{path}: not a file written by a stage ({error}). Run dvc repro.") from None
+    if not isinstance(values, dict):
+        raise MeaError(f"{path}: not a file written by a stage (no mapping). Run dvc repro.")
+    return values
+
+
+def _tidy(value: Any, digits: int) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _tidy(item, digits) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tidy(item, digits) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else "undefined"
+    return value
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,95 @@
+"""Run the same work for many recordings or folds on all cores, or on a cluster."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from joblib import Parallel, cpu_count, delayed
+from tqdm import tqdm
+
+from mea.runtime.cluster import ADDRESS, run_on_cluster
+from mea.runtime.errors import MeaError
+
+PATIENCE_S = 1.0  # what is mostly over by then shows its progress only after it
+
+
+def count_workers() -> int:
+    """Worker processes: ``MEA_WORKERS``, else every core this process may use.
+
+    Raises
+    ------
+    MeaError
+        If ``MEA_WORKERS`` is no whole number of at least 1.
+    """
+    asked = os.environ.get("MEA_WORKERS") or cpu_count()
+    if not str(asked).isdecimal() or int(asked) < 1:
+        raise MeaError(f"MEA_WORKERS = {asked!r}: must be a whole number, at least 1. Unset it to use every core.")
+    return int(asked)
+
+
+def count_processes() -> int:
+    """Processes that train one network together, on all machines: ``MEA_PROCESSES``, else 1.
+
+    Raises
+    ------
+    MeaError
+        If ``MEA_PROCESSES`` is no whole number of at least 1, or is not there although ``MEA_TORCHRUN`` is.
+    """
+    asked = os.environ.get("MEA_PROCESSES") or "1"
+    if not asked.isdecimal() or int(asked) < 1:
+        raise MeaError(
+            f"MEA_PROCESSES = {asked!r}: must be a whole number, at least 1. Unset it to train in one process."
+        )
+    if os.environ.get("MEA_TORCHRUN") and int(asked) == 1:
+        raise MeaError(
+            "MEA_TORCHRUN is set, but MEA_PROCESSES is not: set it to how many processes that starts in all."
+        )
+    return int(asked)
+
+
+def refuse_outer_processes() -> None:
+    """Refuse a stage that was itself started several times at once: every one would write the same files.
+
+    Raises
+    ------
+    MeaError
+        If torchrun or srun started this process together with others.
+    """
+    for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
+        count = os.environ.get(name, "1")
+        if count not in ("", "1"):
+            raise MeaError(
+                f"{name} = {count}: the stage was started {count} times, but it starts its processes itself. Give the "
+                "plain command, with MEA_PROCESSES and MEA_TORCHRUN (docs/cluster.md)."
+            )
+
+
+def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
+    """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
+
+    The results do not depend on the number of workers, nor on where they are: with ``DASK_SCHEDULER_ADDRESS`` it is the
+    workers of that cluster, however many, that work.
+    """
+    items = list(items)
+    address = os.environ.get(ADDRESS)
+    if address and items:
+        placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
+        return [placed[number] for number in range(len(items))]
+    workers = min(workers or count_workers(), max(1, len(items)))
+    results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
+    # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+    return list(show_progress(results, total=len(items), desc=title))
+
+
+def show_progress(*arguments: Any, **options: Any) -> tqdm:
+    """A progress bar, as tqdm takes its arguments.
+
+    It stays away with ``MEA_QUIET=1``, and is drawn anew every half minute only where it goes to a file, which keeps
+    every state of it.
+    """
+    seconds = 0.1 if sys.stderr.isatty() else 30.0
+    pace = {"mininterval": seconds, "maxinterval": max(10.0, seconds)}  # the latter redraws a bar that stands still
+    return tqdm(*arguments, disable=bool(os.environ.get("MEA_QUIET")), **pace, **options)

@@ -1,0 +1,108 @@
+"""Parameters: read from ``params.yaml``, overridden by ``--set section.key=value``, checked by a model per stage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mea.runtime.errors import MeaError
+
+
+class StageParams(BaseModel):
+    """Base of every stage's parameters: frozen, unknown keys forbidden, every value given in the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=StageParams)
+
+
+def load_params(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Read the parameter file and apply overrides of the form ``section.key=value`` (value in YAML).
+
+    Raises
+    ------
+    MeaError
+        If the file is missing or no mapping of sections, or an override names no parameter in it.
+    """
+    yaml = YAML(typ="safe")
+    try:
+        params = yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MeaError(f"{path}: no such file. Run in the project's root, or name the file with --params.") from None
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
+        raise MeaError(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(params, dict) or not all(isinstance(section, dict) for section in params.values()):
+        raise MeaError(f"{path}: must be a mapping of sections, each a mapping of parameters.")
+    for override in overrides or []:
+        _apply_override(params, override, path)
+    return params
+
+
+def _apply_override(params: dict[str, Any], override: str, path: Path) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or len(keys) < 2:
+        raise MeaError(f"--set {override}: must look like section.key=value, for instance split.by=culture.")
+    *outer, last = keys
+    mapping = params
+    for key in outer:
+        if not isinstance(mapping.get(key), dict):
+            raise MeaError(f"--set {override}: {path} has no section {key!r}; it has {', '.join(params)}.")
+        mapping = mapping[key]
+    try:
+        mapping[last] = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise MeaError(f"--set {override}: the value is not readable as YAML: {error}") from None
+
+
+def read_section(
+    model: type[Model], section: str, values: dict[str, Any], origin: str, overrides: Sequence[str] = ()
+) -> Model:
+    """Check one section's values against its model.
+
+    Parameters
+    ----------
+    model, section
+        What the section must look like; its name.
+    values
+        What it holds, overrides applied.
+    origin
+        Where the values were read, for the message.
+    overrides
+        Those of :func:`load_params`; the one that gave a wrong value is named instead of the origin.
+
+    Raises
+    ------
+    MeaError
+        Naming the origin, the parameter, its value and the rule, one line for each thing wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        # the last of several overrides counts
+        given = {tuple(text.partition("=")[0].strip().split(".")[:2]): f"--set {text}" for text in overrides}
+        lines = [
+            _explain(model, section, dict(detail), given.get((section, *map(str, detail["loc"][:1])), origin))
+            for detail in error.errors()
+        ]
+        raise MeaError("\n".join(lines)) from None
+
+
+def _explain(model: type[StageParams], section: str, detail: dict[str, Any], origin: str) -> str:
+    name = ".".join(str(part) for part in (section, *detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return f"{origin}: {name}: no such parameter; {section} knows {', '.join(model.model_fields)}."
+    if detail["type"] == "missing":
+        return f"{origin}: {name}: missing; {describe_field(model, str(detail['loc'][0]))}."
+    rule = detail["msg"].removeprefix("Value error, ")
+    return f"{origin}: {name} = {detail['input']!r}: {rule}."
+
+
+def describe_field(model: type[StageParams], name: str) -> str:
+    """One parameter in one line: what it means, as its model says."""
+    field = model.model_fields.get(name)
+    return (field.description if field else None) or name

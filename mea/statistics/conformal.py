@@ -1,0 +1,168 @@
+"""Prediction sets: the labels that cannot be ruled out, which hold the actual one as often as was asked for.
+
+Split conformal prediction with a threshold for each class (label-conditional, or Mondrian), so that a rare class is
+covered as often as a common one: Vovk, "Conditional validity of inductive conformal predictors", ACML 2012
+(arXiv:1209.2673); the score, 1 - probability of the actual label, and its smallest sets: Sadinle, Lei, Wasserman,
+"Least ambiguous set-valued classifiers with bounded error levels", JASA 114 (2019), doi 10.1080/01621459.2017.1395341.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mea.statistics.intervals import bound_share
+from mea.statistics.selective import count_needed
+
+ALWAYS = 1.0  # the threshold of a class that has too few recordings to be ruled out
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """Which labels cannot be ruled out.
+
+    The share of sets that hold the actual label is at least ``level`` for every class, as long as a new recording is
+    exchangeable with those calibrated on. Recordings of one culture or batch are alike and a new one comes from
+    another, so what really counts is the number of groups; it is kept, and :meth:`explain` says where it is small.
+
+    Attributes
+    ----------
+    level
+        Share of sets that shall hold the actual label, for instance 0.95.
+    labels
+        The classes.
+    thresholds
+        For each class the largest 1 - probability with which it stays in the set; 1 (always) where its recordings are
+        too few.
+    recordings
+        For each class how many recordings it was calibrated on.
+    groups
+        For each class of how many groups these are.
+    """
+
+    level: float
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    recordings: tuple[int, ...]
+    groups: tuple[int, ...]
+
+    def predict_sets(self, probabilities: np.ndarray) -> np.ndarray:
+        """(n, n_labels) bool, whether each label stays in the set, of (n, n_labels) probabilities. May be empty."""
+        return 1 - np.asarray(probabilities, float) <= np.array(self.thresholds)
+
+    def explain(self) -> str:
+        """Where there are too few recordings, or groups, for the level, in words; empty where there are enough."""
+        needed, percent = count_needed(1 - self.level), f"{100 * self.level:.4g} %"
+        words = []
+        for label, recordings, groups in zip(self.labels, self.recordings, self.groups):
+            if recordings < needed:
+                words.append(
+                    f"too few recordings for {percent}: class {label} has {recordings} calibration recordings, "
+                    f"{needed} are needed; it stands in every set"
+                )
+            elif groups < needed:
+                words.append(
+                    f"too few groups for {percent}: the {recordings} calibration recordings of class {label} come from "
+                    f"{groups} groups, {needed} are needed; recordings of one group are alike, so fewer sets may be "
+                    "right than stated"
+                )
+        return "; ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> "ConformalSets":
+        """The counterpart of :meth:`to_dict`."""
+        lists = {name: tuple(value) for name, value in stored.items() if name != "level"}
+        return cls(level=stored["level"], **lists)
+
+
+def fit_conformal(
+    probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], level: float, groups: np.ndarray
+) -> ConformalSets:
+    """Calibrate prediction sets on recordings that were held out.
+
+    Parameters
+    ----------
+    probabilities
+        (n, n_labels) of recordings, each from a model that has not seen it.
+    targets
+        (n,) int, index of the actual label.
+    labels
+        n_labels names.
+    level
+        Share of sets that shall hold the actual label, for every class.
+    groups
+        (n,) group of each recording, counted and told; each recording counts in the threshold.
+    """
+    thresholds, recordings, number = [], [], []
+    for k in range(len(labels)):
+        own = targets == k
+        thresholds.append(_find_threshold(1 - np.asarray(probabilities, float)[own, k], level))
+        recordings.append(int(own.sum()))
+        number.append(len(np.unique(np.asarray(groups)[own])))
+    return ConformalSets(level, tuple(labels), tuple(thresholds), tuple(recordings), tuple(number))
+
+
+def _find_threshold(scores: np.ndarray, level: float) -> float:
+    """The ⌈(n + 1) level⌉-th smallest score: the new recording is one of n + 1, equally likely at any rank."""
+    rank = math.ceil(round((len(scores) + 1) * level, 9))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else ALWAYS
+
+
+def measure_coverage(sets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """How often the sets hold the actual label, and how much they say.
+
+    Parameters
+    ----------
+    sets
+        (n, n_labels) bool.
+    targets
+        (n,) int, index of the actual label.
+
+    Returns
+    -------
+    dict
+        coverage, mean_size (labels a set), empty_share, single_share (of one label, whether right or wrong).
+    """
+    sizes = sets.sum(1)
+    return {
+        "coverage": float(sets[np.arange(len(targets)), targets].mean()),
+        "mean_size": float(sizes.mean()),
+        "empty_share": float((sizes == 0).mean()),
+        "single_share": float((sizes == 1).mean()),
+    }
+
+
+def list_coverage(sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], level: float) -> pd.DataFrame:
+    """The same for each class with recordings of its own.
+
+    Parameters
+    ----------
+    sets, targets
+        As for :func:`measure_coverage`.
+    labels
+        n_labels names.
+    level
+        Confidence level of the coverage's interval (Clopper and Pearson, as if the recordings were independent).
+
+    Returns
+    -------
+    pd.DataFrame
+        label, count, coverage, coverage_low, coverage_high, mean_size, empty_share, single_share.
+    """
+    rows = []
+    for k, label in enumerate(labels):
+        own = targets == k
+        if own.any():
+            measured = measure_coverage(sets[own], targets[own])
+            low, high = bound_share(int(sets[own, k].sum()), int(own.sum()), level)
+            interval = {"coverage_low": low, "coverage_high": high}
+            rows.append({"label": label, "count": int(own.sum())} | measured | interval)
+    columns = ["label", "count", "coverage", "coverage_low", "coverage_high"]
+    return pd.DataFrame(rows, columns=[*columns, "mean_size", "empty_share", "single_share"])

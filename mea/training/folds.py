@@ -1,0 +1,162 @@
+"""What decides the model of each fold, and what all of them together are."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import cpu_count
+
+from mea.arrays.events import load_events
+from mea.models import chooses_epoch
+from mea.networks.chunks import load_recordings
+from mea.networks.training import choose_device
+from mea.runtime.errors import MeaError
+from mea.runtime.files import hash_file
+from mea.splitting.splits import hash_split
+from mea.training.classifier import Classifier
+from mea.training.networks import read_processes
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """All that decides the model of one fold.
+
+    Attributes
+    ----------
+    fold
+        Its number.
+    chunks
+        All chunks, with the fold in which each is held out.
+    array_folder
+        Where the recordings' events are.
+    events_sha256
+        Of all their files: :func:`hash_events`.
+    level
+        The level split by.
+    labels
+        The classes, sorted.
+    rows, cols
+        The grid.
+    train
+        Parameters of the training.
+    threads
+        Threads of this process; part of what decides the bits.
+    folder
+        Where the fold's model goes.
+    live_folder
+        Where its curves go while it trains.
+    """
+
+    fold: int
+    chunks: pd.DataFrame
+    array_folder: Path
+    events_sha256: str
+    level: str
+    labels: list[str]
+    rows: int
+    cols: int
+    train: dict[str, Any]
+    threads: int
+    folder: Path
+    live_folder: Path
+
+
+def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder: Path, live: Path) -> list[FoldJob]:
+    """One job for every fold that is scored.
+
+    Parameters
+    ----------
+    chunks
+        The chunks with their folds.
+    split
+        What the split stage decided, with the parameters of all stages so far under ``params``.
+    array, folder, live
+        Where the events are, where the models go, and where the curves go while they train.
+
+    Raises
+    ------
+    MeaError
+        If the recordings have different grids.
+    """
+    grids = {(events.rows, events.cols) for events in load_recordings(array, chunks["recording"].unique()).values()}
+    if len(grids) > 1:
+        raise MeaError(f"{array}: recordings of different grids, {sorted(grids)}: a classifier takes one. Split them.")
+    rows, cols = grids.pop()
+    events_sha256 = hash_events(array, chunks["recording"].unique())
+    threads = max(1, cpu_count() // len(split["score"]))
+    return [
+        FoldJob(
+            fold=fold,
+            chunks=chunks,
+            array_folder=array,
+            events_sha256=events_sha256,
+            level=split["level"],
+            labels=sorted(set(chunks["label"])),
+            rows=rows,
+            cols=cols,
+            train=split["params"]["train"],
+            threads=threads,
+            folder=folder,
+            live_folder=live / f"fold_{fold}",
+        )
+        for fold in split["score"]
+    ]
+
+
+def hash_events(folder: Path, recordings: Iterable[str]) -> str:
+    """SHA-256 of the names and files of recordings, in whatever order they are given."""
+    lines = [f"{name} {hash_file(folder / f'{name}.npz')}" for name in sorted(recordings)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def summarise_curves(folds: list[int], curves: list[pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """All folds' curves in one table, with a column ``fold``, and the best epoch of each fold as metrics."""
+    table = pd.concat([part.assign(fold=fold) for fold, part in zip(folds, curves)], ignore_index=True)
+    best = {}
+    for fold, part in zip(folds, curves):
+        if len(part):
+            row = part.loc[part["validation_loss"].idxmin()]
+            best[f"fold_{fold}"] = {"epochs": len(part), "best_epoch": int(row["epoch"]), **row.drop("epoch").to_dict()}
+    if best:
+        names = ("validation_loss", "validation_accuracy", "best_epoch")
+        best = {"mean": {name: float(np.mean([fold[name] for fold in best.values()])) for name in names}} | best
+    return table, best
+
+
+def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -> Classifier:
+    """The classifier that the fitted folds make, with all that is needed to classify a new recording."""
+    job, params = jobs[0], split["params"]
+    events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
+    scored = job.train["validation"] == "scored" and chooses_epoch(job.train)
+    processes = read_processes(folder)  # more than one number where a training went on with others
+    reasons = [split["warning"], "leaky: the epoch was chosen on the fold it is scored on" if scored else ""]
+    return Classifier(
+        folder=folder,
+        model=job.train["model"],
+        labels=job.labels,
+        rows=job.rows,
+        cols=job.cols,
+        rate_hz=events.rate_hz,
+        format=events.format,
+        chunk_s=params["split"]["chunk_s"],
+        first_s=params["split"]["first_s"],
+        folds=[job.fold for job in jobs],
+        leaky=int(bool(split["leaky"] or scored)),
+        warning="; ".join(reason for reason in reasons if reason),
+        params=params,
+        facts={
+            "recordings": job.chunks["recording"].nunique(),
+            "chunks": len(job.chunks),
+            "split_sha256": hash_split(job.chunks),
+            "events_sha256": job.events_sha256,
+            "processes": ", ".join(map(str, processes)) if len(processes) > 1 else processes[0],
+            "threads": job.threads,
+            "device": choose_device(),
+            "torch": torch.__version__,
+        },
+    )

@@ -1,0 +1,215 @@
+"""The array stage's command, as a user runs it, on tiny recordings in the rigs' own formats."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import predecessor
+from builders.recordings import write_small_mcs, write_small_spike_times
+
+from mea.arrays.cleaning import Cleaning, choose_shown
+from mea.arrays.events import load_events
+from mea.recordings.formats import read_sources
+from mea.recordings.layouts import RIG_ROW_ORDER
+from mea.recordings.recording import Recording, read_recording, write_recording
+from mea.runtime.command import run_command
+from mea.runtime.files import hash_file, write_json
+from stages.array import Params, clean, draw_recording
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = "array: {rate_hz: 25000, other_rate: set_aside, threshold: 5.0}\n"
+
+
+def add_recording(folder, name, label, file):
+    source = read_sources(folder / "unzip" / file, "raw")[0]
+    recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source, 7)
+    write_recording(folder / "h5" / f"{name}.h5", recording)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A folder with data/unzip and data/h5 of four recordings: two at 25 kHz, one at 10 kHz, one of spike times."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name in ("unzip", "h5"):
+        (folder / name).mkdir()
+    labels = RIG_ROW_ORDER[:12]
+    write_small_mcs(folder / "unzip" / "a.h5", n_samples=20_000, labels=labels, zero=7)
+    write_small_mcs(folder / "unzip" / "b.h5", n_samples=15_000, labels=labels, seed=9)
+    write_small_mcs(folder / "unzip" / "slow.h5", n_samples=8_000, labels=labels, rate_hz=10_000, seed=5)
+    write_small_spike_times(folder / "unzip" / "times.h5")
+    for name, label in (("a", "x"), ("b", "y"), ("slow", "x"), ("times", "y")):
+        add_recording(folder, name, label, f"{name}.h5")
+    write_json(folder / "h5" / "params.json", {"h5": {"stream": "raw"}})
+    (folder / "params.yaml").write_text(PARAMS)
+    return folder
+
+
+def run_array(lab, out, *arguments, cache=None):
+    command = [sys.executable, "-m", "stages.array", "--h5", lab / "h5", "--unzip", lab / "unzip"]
+    command += ["--out", out / "array", "--metrics", out / "metrics.json", "--plots", out / "plots"]
+    command += ["--params", lab / "params.yaml", *arguments]
+    environment = os.environ | {"MEA_CACHE": str(cache or out / "cache"), "MEA_WORKERS": "1"}
+    return subprocess.run(
+        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def list_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def done(lab):
+    result = run_array(lab, lab / "first")
+    assert result.returncode == 0, result.stderr
+    assert "array: 3 recordings in" in result.stdout and "1 set aside" in result.stdout
+    return lab / "first"
+
+
+def test_events_equal_the_predecessor(lab, done):
+    """From the vendor's file to the npz: the dense array of the literal predecessor, from the rig's own rows."""
+    counts = write_small_mcs(lab / "again.h5", n_samples=20_000, labels=RIG_ROW_ORDER[:12], zero=7)
+    events = load_events(done / "array" / "a.npz")
+    assert (events.recording, events.label, events.culture, events.batch) == ("a", "x", "culture of a", "b1")
+    assert events.dense(0, 20_000).shape == (12, 12, 20_000)
+    expected = np.zeros((12, 12, 20_000), np.float32)
+    for name, samples in zip(RIG_ROW_ORDER[:12], counts, strict=True):
+        x = predecessor.convert_to_microvolts(samples, 7, 59605 * 10.0**-12)
+        place = int(name[1:]) - 1, "ABCDEFGHJKLM".index(name[0])
+        expected[place] = predecessor.clean_electrode(x, 25_000)[0].astype(np.float32)
+    np.testing.assert_array_equal(events.dense(0, 20_000), expected)
+    assert expected.any()
+
+
+def test_catalogue_and_metrics(done):
+    catalogue = pd.read_csv(done / "array" / "catalogue.csv", keep_default_na=False, index_col="recording")
+    known = ["label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
+    assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
+    assert catalogue.file_bytes["a"] in (7, "7") and catalogue.start["a"] != ""
+    assert list(catalogue.index) == ["a", "b", "slow", "times"]
+    assert list(catalogue.status) == ["used", "used", "set aside", "used"]
+    assert catalogue.reason["slow"] == "recorded at 10000 Hz, not at 25000 Hz"
+    sigma_uv = 80 * 59605e-12 * 1e6  # the noise of make_small_counts
+    assert float(catalogue.noise_uv["a"]) == pytest.approx(sigma_uv, rel=0.05) and catalogue.noise_uv["times"] == ""
+    events = load_events(done / "array" / "a.npz")
+    assert (
+        int(catalogue.events["a"]) == len(events)
+        and int(catalogue.bytes["a"]) == (done / "array" / "a.npz").stat().st_size
+    )
+    assert float(catalogue.spikes_per_s["a"]) == pytest.approx(len(events) / 0.8 / 12)
+    metrics = json.loads((done / "metrics.json").read_text())
+    assert metrics["recordings"] == 3 and metrics["set_aside"] == {"slow": catalogue.reason["slow"]}
+    assert metrics["events"] == sum(int(value) for value in catalogue.events if value)
+    assert metrics["hours"] == pytest.approx((0.8 + 0.6 + 30) / 3600)
+    dense = 12 * 12 * 35_000 * 8
+    assert metrics["dense_ratio"] == pytest.approx(dense / (int(catalogue.bytes["a"]) + int(catalogue.bytes["b"])))
+    params = json.loads((done / "array" / "params.json").read_text())
+    assert params == {"h5": {"stream": "raw"}, "array": {"rate_hz": 25000, "other_rate": "set_aside", "threshold": 5.0}}
+
+
+def list_pictures(recording, pictures):
+    return {f"{recording}_{picture}{suffix}" for picture in pictures for suffix in (".png", ".csv")}
+
+
+def test_pictures(done):
+    pictures = ("electrodes", "maps", "raster", "together", "traces")
+    names = {path.name for path in (done / "plots").iterdir()}
+    assert names == list_pictures("a", pictures) | list_pictures("b", pictures)
+    traces = pd.read_csv(done / "plots" / "a_traces.csv")
+    assert traces.peak.sum() > 0 and (traces.cleaned_uv[traces.peak == 1] != 0).all()
+
+
+def test_spike_times_are_drawn_without_traces(lab, done, tmp_path):
+    draw_recording("times", lab / "h5", lab / "unzip", done / "array", tmp_path, Cleaning(25_000, "set_aside", 5.0))
+    assert {path.name for path in tmp_path.iterdir()} == list_pictures("times", ("electrodes", "maps", "raster"))
+
+
+def test_shown_recordings_alternate_between_labels():
+    labels = {"a": "x", "b": "x", "c": "y", "d": "y", "e": "x", "f": "z"}
+    lines = [{"recording": name, "label": label, "status": "used"} for name, label in labels.items()]
+    lines[0]["status"] = "set aside"
+    assert choose_shown(lines, 4) == ["b", "c", "f", "e"] and choose_shown(lines, 9) == ["b", "c", "f", "e", "d"]
+
+
+def test_same_bytes_again_with_and_without_the_cache(lab, done):
+    for out, cache in ((lab / "warm", done / "cache"), (lab / "cold", None)):
+        assert run_array(lab, out, cache=cache).returncode == 0
+        for name in ("array", "plots"):
+            assert list_bytes(out / name) == list_bytes(done / name)
+        assert (out / "metrics.json").read_bytes() == (done / "metrics.json").read_bytes()
+
+
+def test_only_what_changed_is_worked_on_again(lab, done, tmp_path):
+    """Another label makes another key, for that recording alone."""
+    shutil.copytree(lab / "h5", tmp_path / "h5")
+    recording = read_recording(tmp_path / "h5" / "b.h5")
+    write_recording(tmp_path / "h5" / "b.h5", replace(recording, label="z"))
+    (tmp_path / "unzip").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(lab / "unzip" / f"{name}.h5", tmp_path / "unzip")
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    before = set((done / "cache").rglob("*.npz"))
+    assert run_array(tmp_path, tmp_path, cache=done / "cache").returncode == 0
+    assert len(set((done / "cache").rglob("*.npz")) - before) == 1
+    assert load_events(tmp_path / "array" / "b.npz").label == "z"
+
+
+def test_resampling_uses_every_recording(lab, tmp_path):
+    result = run_array(lab, tmp_path, "--set", "array.other_rate=resample")
+    assert result.returncode == 0, result.stderr
+    events = load_events(tmp_path / "array" / "slow.npz")
+    assert (events.rate_hz, events.n_samples, events.duration_s) == (25_000, 20_000, 0.8)
+    assert len(events) >= 12 and json.loads((tmp_path / "metrics.json").read_text())["set_aside"] == {}
+
+
+def refuse_array(folder, *arguments):
+    """Run the stage in this process; it must end with a message, which is returned, and leave no output."""
+    paths = {"h5": folder / "h5", "unzip": folder / "unzip", "out": folder / "array"}
+    paths |= {"metrics": folder / "metrics.json", "plots": folder / "plots"}
+    argv = [*arguments, "--params", str(folder / "params.yaml")]
+    with pytest.raises(SystemExit) as error:
+        run_command(clean, Params, argv, **{name: str(path) for name, path in paths.items()})
+    assert not any(path.exists() for name, path in paths.items() if name not in ("h5", "unzip"))
+    return str(error.value)
+
+
+@pytest.fixture
+def copy_of_lab(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEA_WORKERS", "1")
+    for name in ("h5", "unzip"):
+        shutil.copytree(lab / name, tmp_path / name)
+    shutil.copy(lab / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def test_corrupt_samples_stop_the_stage_and_leave_nothing(copy_of_lab):
+    path = copy_of_lab / "unzip" / "b.h5"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert re.search(r"array: .*b\.h5: ", refuse_array(copy_of_lab))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("array.rate_hz=9999", "no recording at array.rate_hz = 9999; there are 10000 Hz, 25000 Hz. Set array.rate_hz"),
+        ("array.threshold=0", "array.threshold = 0: Input should be greater than 0"),
+        ("array.other_rate=drop", "array.other_rate = 'drop'"),
+    ],
+)
+def test_parameters_that_do_not_fit(copy_of_lab, setting, message):
+    (copy_of_lab / "h5" / "times.h5").unlink()
+    assert message in refuse_array(copy_of_lab, "--set", setting)
+
+
+def test_no_recordings(copy_of_lab):
+    shutil.rmtree(copy_of_lab / "h5")
+    assert "no recordings (*.h5). They are written by the stage h5" in refuse_array(copy_of_lab)

@@ -1,0 +1,105 @@
+"""Tiny outputs of the array stage for the tests: random spikes, and more of them in every further class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mea.arrays.cleaning import COLUMNS
+from mea.arrays.events import Events, save_events
+from mea.runtime.files import write_json
+from mea.runtime.tables import write_table
+
+RATE_HZ = 25_000
+WAVEFORM = (-400 * np.sin(np.linspace(0, 2 * np.pi, 41))).astype(np.int16)  # counts of 0.1 µV
+H5_PARAMS = {"labels": {}, "culture": "", "batch": "", "stream": "raw", "on_bad_recording": "error"}
+
+
+def make_events(
+    recording: str = "r1",
+    label: str = "a",
+    culture: str = "",
+    batch: str = "",
+    *,
+    spikes_per_s: float = 2.0,
+    duration_s: float = 4.0,
+    rows: int = 12,
+    cols: int = 12,
+    rate_hz: int = RATE_HZ,
+    seed: int = 0,
+    waveforms: bool = True,
+    start: str = "",
+) -> Events:
+    """A recording with an electrode at every place of the grid and Poisson spikes of one shape at random samples."""
+    random = np.random.default_rng(seed)
+    n, n_samples = rows * cols, round(duration_s * rate_hz)
+    m = random.poisson(spikes_per_s * duration_s * n)
+    first, electrode = random.integers(0, n_samples - len(WAVEFORM), m), random.integers(0, n, m)
+    order = np.lexsort((electrode, first))
+    lengths = np.full(m, len(WAVEFORM) if waveforms else 0)
+    row, col = np.divmod(np.arange(n), cols)
+    return Events(
+        recording=recording,
+        label=label,
+        culture=culture,
+        batch=batch,
+        format="mcs" if waveforms else "spike_times",
+        start=start,
+        samples_sha256=f"samples of {recording}",
+        rate_hz=rate_hz,
+        rows=rows,
+        cols=cols,
+        n_samples=n_samples,
+        duration_s=duration_s,
+        row=row,
+        col=col,
+        threshold_uv=np.full(n, 20.0 if waveforms else np.nan),
+        volts_per_count=np.full(n, 1e-7 if waveforms else np.nan),
+        electrode=electrode[order],
+        first_sample=first[order],
+        peak_sample=first[order] + (10 if waveforms else 0),
+        offset=np.concatenate([[0], np.cumsum(lengths)]),
+        waveform_counts=np.tile(WAVEFORM, m) if waveforms else np.zeros(0, np.int16),
+    )
+
+
+def plan_recordings(labels: Sequence[str] = ("a", "b"), batches: int = 3, cultures: int = 2) -> list[dict[str, Any]]:
+    """One recording of every culture; every batch holds so many cultures of each label."""
+    return [
+        {"label": label, "batch": f"b{batch}", "culture": f"b{batch}-{label}-{culture}"}
+        for batch in range(batches)
+        for label in labels
+        for culture in range(cultures)
+    ]
+
+
+def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **common: Any) -> list[Events]:
+    """Write what the array stage would: the recordings of the plan, catalogue.csv and params.json.
+
+    A line of the plan holds arguments of :func:`make_events`, ``common`` those of all; the rate is 2 spikes per second
+    and electrode in the first class and four times as high in every further one.
+    """
+    plan = plan_recordings() if plan is None else plan
+    labels = sorted({line["label"] for line in plan})
+    folder.mkdir(parents=True)
+    written = []
+    for number, line in enumerate(plan):
+        given = {"recording": f"r{number:02d}", "seed": number, "spikes_per_s": 2.0 * 4 ** labels.index(line["label"])}
+        events = make_events(**given | common | line)
+        save_events(folder / f"{events.recording}.npz", events)
+        written.append(events)
+    lines = [describe_events(events) for events in written]
+    write_table(folder / "catalogue.csv", pd.DataFrame(lines, columns=COLUMNS))
+    array = {"rate_hz": RATE_HZ, "other_rate": "set_aside", "threshold": 5.0}
+    write_json(folder / "params.json", {"h5": H5_PARAMS, "array": array})
+    return written
+
+
+def describe_events(events: Events) -> dict[str, Any]:
+    """A line of the catalogue, or of the recordings that :mod:`mea.splitting.splits` takes."""
+    names = ("recording", "label", "culture", "batch", "rate_hz", "duration_s")
+    noise_uv = float(np.median(events.threshold_uv / 5))
+    known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}
+    return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}

@@ -1,0 +1,119 @@
+"""A lab of our own: the committed repository cloned, with a sample so small that the whole pipeline takes seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {
+    "simulate": {"batches": 4, "cultures_per_label": 1, "duration_s": 2.4},
+    "split": {"folds": 2},
+    "train": {"model": "cnn_lstm", "network": "predecessor", "epochs": 2, "bin_ms": 20},
+}
+
+
+@dataclass
+class Lab:
+    """A folder with the project in it, and the commands a person would type there.
+
+    Attributes
+    ----------
+    folder
+        The clone.
+    first_output
+        What the first ``dvc repro`` said.
+    first_status
+        What Git saw after it, before anything was committed.
+    """
+
+    folder: Path
+    first_output: str = ""
+    first_status: str = ""
+
+    def run(self, *command: str, status: int | None = 0, **environment: str) -> str:
+        """Run a command and give what it says; any other exit status than ``status`` fails the test (None: not 0)."""
+        done = subprocess.run(command, **self.describe_call(environment), stderr=subprocess.STDOUT, text=True)
+        expected = done.returncode == status if status is not None else done.returncode > 0
+        assert expected, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    def describe_call(self, environment: dict[str, str]) -> dict:
+        """How a command is called: this Python first on the path, nobody's own settings, one process a stage."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MEA_", "DVC", "GIT_"))}
+        settings = {
+            "PATH": path,
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_GLOBAL_CONFIG_DIR": str(self.folder.parent / "nobody"),
+            "DVC_SITE_CACHE_DIR": str(self.folder.parent / "site_cache"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "MEA_QUIET": "1",
+            "MEA_WORKERS": "1",
+        }
+        return {"cwd": self.folder, "env": {**kept, **settings, **environment}, "stdout": subprocess.PIPE}
+
+    def commit(self, message: str) -> None:
+        """Commit everything there is."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def restore(self) -> None:
+        """Go back to the last commit, its data included."""
+        self.run("git", "reset", "--quiet", "--hard")
+        self.run("dvc", "checkout", "--quiet", "--force")
+
+    def read_json(self, name: str) -> dict:
+        """A file of metrics."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def change_params(self, changes: dict[str, dict]) -> None:
+        """Edit ``params.yaml`` as a person would: the rest of it stays as it is."""
+        yaml = YAML()
+        yaml.preserve_quotes, yaml.width = True, 200
+        path = self.folder / "params.yaml"
+        params = yaml.load(path.read_text(encoding="utf-8"))
+        for section, values in changes.items():
+            params[section].update(values)
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            yaml.dump(params, stream)
+
+    def list_files(self, *folders: str) -> dict[str, tuple[int, int]]:
+        """Size and time of change, in ns, of every file in some folders."""
+        found = (path for folder in folders for path in (self.folder / folder).rglob("*") if path.is_file())
+        return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+
+
+def clone_lab(origin: Path, folder: Path) -> Lab:
+    """Clone what is committed in ``origin``, with an identity to commit with."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["git", "clone", "--quiet", str(origin), str(folder)], check=True)
+    lab = Lab(folder)
+    lab.run("git", "config", "user.name", "A. Tester")
+    lab.run("git", "config", "user.email", "tester@example.org")
+    return lab
+
+
+def build_lab(folder: Path) -> Lab:
+    """Clone this repository's HEAD, choose the tiny sample, reproduce everything, commit."""
+    lab = clone_lab(ROOT, folder)
+    lab.change_params(TINY)
+    lab.commit("a tiny sample")
+    lab.first_output = lab.run("dvc", "repro")
+    lab.first_status = lab.run("git", "status", "--porcelain", "--untracked-files=all")
+    lab.commit("results")
+    return lab
+
+
+def share_cache(lab: Lab, folder: Path) -> Lab:
+    """A second clone that takes its data from the cache of the first."""
+    other = clone_lab(lab.folder, folder)
+    other.run("dvc", "config", "--local", "cache.dir", str(lab.folder / ".dvc" / "cache"))
+    other.run("dvc", "checkout", "--quiet")
+    return other

@@ -1,0 +1,32 @@
+"""Small files of Multi Channel Systems for the tests: read one, edit its channels, replace its samples."""
+
+from pathlib import Path
+
+import h5py
+
+from mea.recordings.formats import read_sources
+from mea.recordings.recording import Source
+from mea.runtime.errors import BadRecording
+
+FOUR = {"labels": ["A4", "M9", "D1", "J12"], "n_samples": 5000}
+STREAM = "Data/Recording_0/AnalogStream/Stream_0"
+
+
+def read_one(path: Path, stream: str = "raw") -> Source:
+    (source,) = read_sources(path, stream)
+    if isinstance(source, BadRecording):
+        raise source
+    return source
+
+
+def edit_channels(path: Path, change) -> None:
+    with h5py.File(path, "r+") as h5:
+        channels = h5[STREAM]["InfoChannel"][...]
+        del h5[STREAM]["InfoChannel"]
+        h5[STREAM]["InfoChannel"] = change(channels)
+
+
+def replace_samples(path: Path, **dataset) -> None:
+    with h5py.File(path, "r+") as h5:
+        del h5[STREAM]["ChannelData"]
+        h5[STREAM].create_dataset("ChannelData", **dataset)

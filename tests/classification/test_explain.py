@@ -1,0 +1,148 @@
+"""What speaks for a class: electrodes, seconds and families of features, against what is planted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders.arrays import describe_events, make_events, plan_recordings, write_array
+from PIL import Image
+from scipy.special import logit
+
+from mea.classification.explain import Question, explain_recording, find_questions, main
+from mea.models.estimators import load_estimator
+from mea.runtime.errors import MeaError
+from mea.runtime.tables import read_table, write_table
+from mea.splitting.splits import assign_folds, cut_chunks
+from mea.training.classifier import load_classifier, save_classifier
+from mea.training.fitting import fit_fold
+from mea.training.fold_models import estimator_file
+from mea.training.folds import describe_training, plan_folds
+
+pytestmark = pytest.mark.usefixtures("alone")
+TRAIN = {"validation": "inner", "inner_folds": 2, "seed": 0}
+
+
+def train(folder, model):
+    """A lab whose class b fires more, its models, and the split: a classifier in ``folder / "folds"``."""
+    recordings = write_array(folder / "array", plan_recordings(batches=4, cultures=1), duration_s=4.0, rows=4, cols=4)
+    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
+    chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
+    (folder / "split").mkdir()
+    write_table(folder / "split" / "chunks.csv", chunks)
+    chunks = read_table(folder / "split" / "chunks.csv")  # as the train stage has it
+    params = {"h5": {"stream": "raw"}, "array": {"threshold": 5.0}, "split": {"chunk_s": 1.0, "first_s": None}}
+    params["train"] = TRAIN | {"model": model}
+    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
+    (folder / "folds").mkdir()
+    jobs = plan_folds(chunks, split, folder / "array", folder / "folds", folder / "live")
+    for job in jobs:
+        fit_fold(replace(job, threads=1))
+    save_classifier(describe_training(folder / "folds", jobs, split))
+    return load_classifier(folder / "folds")
+
+
+@pytest.fixture(scope="module")
+def by_rate(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("explain")
+        for name, value in {"MEA_CACHE": str(folder / "cache"), "MEA_QUIET": "1", "MEA_WORKERS": "1"}.items():
+            patch.setenv(name, value)
+        train(folder, "rate")
+    return folder
+
+
+def test_answers_of_a_model_that_sees_the_rate_alone(by_rate):
+    """All of it can be computed: what the logistic regression says of the rate without an electrode, or of a second."""
+    classifier = load_classifier(by_rate / "folds")
+    (question,) = find_questions(classifier, ["r01"], by_rate / "array", by_rate / "split")
+    assert len(question.folds) == 1 and set(question.chunks["fold"]) == set(question.folds)
+    label, evidence = explain_recording(question)
+    estimator = load_estimator(by_rate / "folds" / estimator_file(question.folds[0]))
+    events = question.events
+
+    def say(counts):
+        """Log odds of b for (n_chunks,) spikes in a second."""
+        rates = np.log1p(np.asarray(counts) / events.n_electrodes)[:, None]
+        return logit(estimator.predict_proba(rates)[:, 1].mean())
+
+    counts = np.array([events.count_events(k, k + 1) for k in range(4)])  # (seconds, electrodes)
+    assert label == "b"
+    assert evidence["log_odds"].iloc[0] == pytest.approx(say(counts.sum(1)))
+    electrodes = evidence[evidence["kind"] == "electrode"]
+    lost = [say(counts.sum(1)) - say(counts.sum(1) - counts[:, k]) for k in range(16)]
+    np.testing.assert_allclose(electrodes["log_odds"], lost, atol=1e-9)
+    np.testing.assert_array_equal(electrodes[["row", "col"]], np.stack([events.row, events.col], axis=1))
+    seconds = evidence[evidence["kind"] == "seconds"]
+    np.testing.assert_allclose(seconds["log_odds"], [say([one]) for one in counts.sum(1)], atol=1e-9)
+    assert seconds["start_s"].tolist() == [0, 1, 2, 3] and seconds["stop_s"].tolist() == [1, 2, 3, 4]
+    assert not (evidence["kind"] == "family").any()
+
+
+def test_families_of_features_and_a_new_recording(tmp_path):
+    """Classes differ in their rate alone; a family left out is as in the median recording of the training side."""
+    classifier = train(tmp_path, "features")
+    events = make_events("new", spikes_per_s=8.0, duration_s=4.0, rows=4, cols=4, seed=99)
+    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
+    label, evidence = explain_recording(Question(classifier, classifier.folds, chunks, events))
+    families = evidence[evidence["kind"] == "family"].set_index("family")["log_odds"]
+    assert label == "b"
+    assert {"intervals", "rates", "population", "network_bursts", "waveforms"} <= set(families.index)
+    assert families.idxmax() in ("intervals", "rates", "population", "together")
+    assert families.drop(index=["intervals", "rates", "population", "together"]).abs().max() < families.max()
+
+
+def test_a_silenced_electrode_leaves_the_others_alone():
+    events = make_events(rows=4, cols=4)
+    silent = events.silence(5)
+    assert silent.n_electrodes == 16 and not (silent.electrode == 5).any()
+    assert len(silent) == (events.electrode != 5).sum()
+    before, after = (one.binned(0, 4, 10, "peak") for one in (events, silent))
+    row, col = events.row[5], events.col[5]
+    assert before[row, col].any() and not after[row, col].any()
+    before[row, col] = 0
+    np.testing.assert_array_equal(before, after)
+
+
+def test_pictures_and_tables(by_rate, capsys):
+    out = by_rate / "pictures"
+    run(by_rate, "r00", "r05")
+    assert sorted(path.name for path in out.iterdir()) == ["r00.csv", "r00.png", "r05.csv", "r05.png"]
+    table = pd.read_csv(out / "r05.csv")
+    assert list(table.columns) == ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
+    assert table["kind"].value_counts().to_dict() == {"electrode": 16, "seconds": 4, "whole": 1}
+    assert Image.open(out / "r05.png").size[0] > 800
+
+
+def run(folder, *arguments):
+    folders = {"model": "folds", "array": "array", "split": "split", "out": "pictures"}
+    main([*arguments, *(part for name, path in folders.items() for part in (f"--{name}", str(folder / path)))])
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), "no recording named"),
+        (("nobody",), "no recording 'nobody'. Name one of its column recording"),
+        (("--source", "nowhere.zip"), "nowhere.zip"),
+    ],
+)
+def test_mistakes(by_rate, names, said):
+    with pytest.raises(SystemExit, match="explain: ") as stopped:
+        run(by_rate, *names)
+    assert said in str(stopped.value)
+
+
+def test_another_split_is_refused(by_rate, tmp_path):
+    chunks = pd.read_csv(by_rate / "split" / "chunks.csv")
+    write_table(tmp_path / "chunks.csv", chunks.assign(fold=1 - chunks["fold"]))
+    with pytest.raises(MeaError, match="was trained with another split than this one"):
+        find_questions(load_classifier(by_rate / "folds"), ["r00"], by_rate / "array", tmp_path)
+
+
+def test_a_recording_that_no_fold_scored_is_refused(by_rate):
+    classifier = replace(load_classifier(by_rate / "folds"), folds=[0])
+    chunks = pd.read_csv(by_rate / "split" / "chunks.csv")
+    name = chunks.loc[chunks["fold"] == 1, "recording"].iloc[0]
+    with pytest.raises(MeaError, match="was not held out by any fold that is scored"):
+        find_questions(classifier, [name], by_rate / "array", by_rate / "split")

@@ -1,0 +1,207 @@
+"""Linear probes: the class or the recording? Planted features, and those of real models."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders.arrays import describe_events, plan_recordings, write_array
+
+import mea.evaluation.probes
+from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
+from mea.networks.chunks import load_recordings
+from mea.splitting.splits import assign_folds, cut_chunks
+from mea.training.fitting import fit_fold
+from mea.training.folds import describe_training, plan_folds
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+class Planted:
+    """Stands in for a classifier: its features of a chunk are what we say. Remembers what it was asked to describe."""
+
+    def __init__(self, features, folds):
+        self.features, self.folds, self.asked = features, folds, []
+
+    def describe(self, chunks, events, fold):
+        self.asked.append(chunks)
+        return self.features[chunks.index]
+
+
+def make_chunks(recordings=24, per_recording=10, folds=4, labels="ab"):
+    """Chunks of recordings, each its own group, as many of each class in every fold."""
+    number = np.repeat(np.arange(recordings), per_recording)
+    table = pd.DataFrame({"recording": [f"r{k:03d}" for k in number], "culture": "", "batch": ""})
+    table["label"] = [labels[k % len(labels)] for k in number]
+    return table.assign(fold=number // len(labels) % folds)
+
+
+def plant(chunks, random, identity=0.0, label=0.0, noise=1.0, width=30):
+    """Features that tell the recording, the class, both or nothing."""
+    recording, group = pd.factorize(chunks["recording"])[0], pd.factorize(chunks["label"])[0]
+    values = identity * random.normal(size=(recording.max() + 1, width))[recording]
+    values += label * random.normal(size=(group.max() + 1, width))[group]
+    return values + noise * random.normal(size=values.shape)
+
+
+def probe(chunks, features, seed=0):
+    return probe_classifier(Planted(features, sorted(set(chunks["fold"]))), chunks, {}, seed)
+
+
+def probe_many(runs=4, chunks=None, **planted):
+    """Mean shares over several drawings of the same lab."""
+    chunks = make_chunks() if chunks is None else chunks
+    found = [probe(chunks, plant(chunks, np.random.default_rng(run), **planted), run) for run in range(runs)]
+    return pd.DataFrame(found).mean()
+
+
+# --- planted ---------------------------------------------------------------------------------------------------------
+
+
+def test_features_that_know_the_recording_only():
+    """The split by chunk finds the class in nearly all chunks, and there is none to be found."""
+    found = probe_many(identity=3.0)
+    assert found["recording"] > 0.99 and found["chunk_split"] > 0.97
+    assert found["label"] == pytest.approx(0.5, abs=0.12)
+    assert describe_optimism(found)["gap"] > 0.35
+
+
+def test_features_that_know_the_class_only():
+    """Recordings are then told apart by their class, and among the three of one class by guessing."""
+    found = probe_many(label=3.0)
+    assert found["chance"] == pytest.approx(1 / 6) and found["recording"] == pytest.approx(1 / 3, abs=0.06)
+    assert found["label"] > 0.99 and found["chunk_split"] > 0.99
+    assert describe_optimism(found)["gap"] == pytest.approx(0, abs=0.01)
+
+
+def test_features_that_know_both():
+    found = probe_many(identity=1.5, label=4.0)
+    assert min(found["recording"], found["chunk_split"], found["label"]) > 0.95
+
+
+def test_features_that_know_nothing():
+    found = probe_many(runs=6)
+    assert found["recording"] == pytest.approx(found["chance"], abs=0.04)
+    assert found["chunk_split"] == pytest.approx(0.5, abs=0.05) and found["label"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_three_classes():
+    chunks = make_chunks(recordings=36, labels="abc")
+    found = probe_many(chunks=chunks, identity=3.0)
+    assert found["chunk_split"] > 0.95 and found["label"] == pytest.approx(1 / 3, abs=0.12)
+
+
+def test_undefined_and_constant_features_are_borne():
+    chunks = make_chunks()
+    features = plant(chunks, np.random.default_rng(0), label=3.0)
+    features[::3, 0], features[:, 1], features[:, 2] = np.nan, np.nan, 7.0
+    assert probe(chunks, features)["label"] > 0.95
+
+
+def test_a_fold_that_holds_one_class():
+    """What a probe of the class is worth there nobody can say; it is right, as the split by chunk would be."""
+    chunks = make_chunks()
+    chunks["fold"] = pd.factorize(chunks["recording"])[0] % 4  # two folds of a, two of b
+    found = probe(chunks, plant(chunks, np.random.default_rng(0), label=3.0))
+    assert found["chunk_split"] == 1.0 and found["label"] > 0.99
+
+
+def test_the_honest_probe_has_not_seen_the_fold():
+    """Turn the labels of one fold over: its chunks are called as before, so what was right is now wrong."""
+    chunks = make_chunks(folds=2)
+    features = plant(chunks, np.random.default_rng(1), label=0.3)
+    classifier = Planted(features, [0])
+    spoiled = chunks.assign(
+        label=np.where(chunks["fold"] == 0, chunks["label"].map({"a": "b", "b": "a"}), chunks["label"])
+    )
+    one, other = (probe_classifier(classifier, table, {}, 0) for table in (chunks, spoiled))
+    assert one["label"] == pytest.approx(1 - other["label"]) and one["label"] != 0.5
+    assert one["recording"] == other["recording"]
+
+
+# --- few chunks, and many --------------------------------------------------------------------------------------------
+
+
+def test_one_chunk_a_recording_leaves_nothing_to_recognise():
+    chunks = make_chunks(per_recording=1)
+    found = probe(chunks, plant(chunks, np.random.default_rng(0), label=3.0))
+    assert all(np.isnan(found[name]) for name in ("recording", "chance", "chunk_split")) and found["label"] > 0.9
+    assert np.isnan(describe_optimism(found)["gap"]) and describe_optimism(found)["honest_accuracy"] == found["label"]
+
+
+def test_single_chunks_are_left_out_where_others_have_several():
+    """A recording without a second chunk cannot be recognised, and does not count against the probe."""
+    chunks = make_chunks()
+    alone = chunks["recording"].isin(["r000", "r001", "r009"])
+    chunks = chunks[~alone | ~chunks.duplicated("recording")].reset_index(drop=True)
+    found = probe(chunks, plant(chunks, np.random.default_rng(0), identity=3.0))
+    assert found["recording"] > 0.99
+    held = chunks.groupby("fold")["recording"].value_counts().reset_index(name="chunks").query("chunks > 1")
+    shares = 1 / held.groupby("fold")["recording"].transform("nunique")
+    assert found["chance"] == pytest.approx(np.average(shares, weights=held["chunks"]))
+
+
+def test_two_chunks_a_recording_are_enough():
+    chunks = make_chunks(per_recording=2)
+    assert probe(chunks, plant(chunks, np.random.default_rng(0), identity=5.0))["recording"] > 0.9
+
+
+def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
+    """Of every recording about as many; recordings of few chunks keep them all."""
+    monkeypatch.setattr(mea.evaluation.probes, "MOST_CHUNKS", 45)
+    chunks = make_chunks(per_recording=20)
+    chunks = chunks[~chunks["recording"].isin(["r000"]) | (chunks.groupby("recording").cumcount() < 3)].reset_index(
+        drop=True
+    )
+    features = plant(chunks, np.random.default_rng(0), identity=3.0)
+    classifier = Planted(features, [0, 1])
+    found = probe_classifier(classifier, chunks, {}, 0)
+    for asked in classifier.asked:
+        counts = asked["recording"].value_counts()
+        others = counts.drop("r000", errors="ignore")
+        assert len(asked) == 45 and others.max() - others.min() <= 1 and asked.index.is_monotonic_increasing
+        assert counts.get("r000", 3) in (2, 3)
+    assert [set(asked["fold"]) == {0} for asked in classifier.asked[:2]].count(True) == 1
+    assert found["recording"] > 0.95
+    assert probe_classifier(classifier, chunks, {}, 0) == found, "the seed decides which"
+    assert probe_classifier(classifier, chunks, {}, 1) != found
+
+
+def test_what_is_told():
+    probes = {"recording": 0.9, "chunk_split": 0.8, "label": 0.6, "chance": 0.1}
+    assert describe_optimism(probes) == {"chunk_split_accuracy": 0.8, "honest_accuracy": 0.6, "gap": pytest.approx(0.2)}
+    assert describe_identity(probes) == {"recording_accuracy": 0.9, "chance": 0.1, "label_accuracy": 0.6}
+
+
+# --- real models -----------------------------------------------------------------------------------------------------
+
+TRAIN = {
+    "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 50, "bin": "count", "scale": 0.05,
+    "validation": "inner", "inner_folds": 2, "epochs": 1, "patience": 9, "min_gain": 0.0, "learning_rate": 0.001,
+    "silence": "computed", "precision": "float32", "batch_size": 4, "seed": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["rate", "features", "cnn_lstm"])
+def test_real_models(tmp_path, model):
+    """Every recording fires at a rate of its own and no class does: each model's features give the recording away."""
+    rates = [0.5, 1.3, 3.4, 9.0]  # in every batch, dealt to the classes by turns
+    lines = plan_recordings(batches=4, cultures=2)
+    for number, line in enumerate(lines):
+        line["spikes_per_s"] = rates[(number + number // 4) % 4]
+    recordings = write_array(tmp_path / "array", lines, duration_s=4.0)
+    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
+    chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
+    params = {"train": TRAIN | {"model": model}, "split": {"chunk_s": 1.0, "first_s": None}}
+    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
+    (tmp_path / "folds").mkdir()
+    jobs = plan_folds(chunks, split, tmp_path / "array", tmp_path / "folds", tmp_path / "live")
+    jobs = [replace(job, threads=1) for job in jobs]
+    for job in jobs:
+        fit_fold(job)
+    classifier = describe_training(tmp_path / "folds", jobs, split)
+    found = probe_classifier(classifier, chunks, load_recordings(tmp_path / "array", chunks["recording"].unique()), 0)
+    assert found["chance"] == 1 / 8 and found["recording"] > 1 / 8
+    if model != "rate":  # by one number a line can name the slowest and the fastest only
+        assert found["recording"] > 0.3
+        assert found["chunk_split"] > found["label"] + 0.1

@@ -1,0 +1,61 @@
+"""Features measured once and kept: what the key holds, and who shares them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders.arrays import make_events
+from builders.closure import ROOT, find_closure
+
+from mea.classification.novelty import measure_recording
+from mea.features import describe_piece, list_features
+from mea.features.descriptions import CODE, describe_windows
+from mea.models.features import describe_recordings
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def count_kept(folder: Path) -> int:
+    return len(list(folder.rglob("*.npy")))
+
+
+def test_windows_are_described_once(own_cache):
+    events, windows = make_events(), [(0.0, 1.0), (1.0, 4.0)]
+    expected = np.stack([describe_piece(events, *window) for window in windows])
+    for _ in range(2):
+        np.testing.assert_array_equal(describe_windows(events, windows), expected)
+    assert count_kept(own_cache) == 1
+
+
+def test_the_same_counts_at_another_gain_are_described_anew():
+    """The planted fault: a key of the counts alone would give the amplitudes of the first."""
+    events = make_events()
+    louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 2)
+    assert events.content_sha256 == louder.content_sha256
+    one, other = (describe_windows(both, [(0.0, 4.0)])[0] for both in (events, louder))
+    place = list_features(True).index("amplitude_log10_median_uv")
+    assert other[place] - one[place] == pytest.approx(np.log10(2))
+
+
+def test_novelty_finds_what_the_model_has_measured(own_cache):
+    events = make_events()
+    chunks = pd.DataFrame({"recording": "r1", "start_s": [0.0, 2.0], "stop_s": [2.0, 4.0]})
+    describe_recordings(chunks, {"r1": events})
+    kept = count_kept(own_cache)
+    assert kept > 0
+    measure_recording(events, np.inf, 5.0)
+    assert count_kept(own_cache) == kept
+
+
+def test_the_key_holds_all_code_that_decides_features():
+    harmless = {"__init__", "cache", "errors", "events", "files", "recording", "views"}  # the key holds the events
+    closure = find_closure(ROOT / "mea/features/__init__.py") - {"mea/features/descriptions.py"}
+    imported = {path.removesuffix(".py").rpartition("/")[2] for path in closure}
+    keyed = {Path(module.__file__).stem for module in CODE}
+    assert imported == keyed | (imported & harmless)

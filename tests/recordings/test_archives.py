@@ -1,0 +1,408 @@
+"""Archives and naming: what is unpacked, under which id, and what is refused with which words."""
+
+import csv
+import hashlib
+import os
+import random
+import zipfile
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mea.recordings.archives import copy_and_hash, find_members, read_manifest, unpack
+from mea.recordings.naming import LONGEST_NAME_BYTES, assign_ids, make_safe_name
+from mea.runtime.errors import MeaError
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """Worker processes would take longer than the work."""
+    monkeypatch.setenv("MEA_WORKERS", "1")
+    monkeypatch.setenv("MEA_QUIET", "1")
+
+
+def write_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def list_files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read_errors(source: Path, out: Path) -> dict[str, str]:
+    """Unpack; the errors by recording, after checking that nothing of a broken member is left."""
+    manifest = unpack(source, out)
+    used = set(manifest.file[manifest.error == ""])
+    assert set(list_files(out)) - {"manifest.csv", "recordings.csv"} == used
+    assert all((manifest.file != "") == (manifest.error == ""))
+    return dict(zip(manifest.recording, manifest.error))
+
+
+# ---- what is unpacked
+
+
+def test_everything_is_found_and_nothing_meets(tmp_path):
+    source, out = tmp_path / "raw", tmp_path / "out"
+    write_zip(source / "a" / "b.zip", {"deep/x.h5": b"1", "y.HDF5": b"22", "notes.txt": b"no"}, zipfile.ZIP_DEFLATED)
+    write_zip(source / "C.ZIP", {"deep/x.h5": b"333"})
+    (source / "loose").mkdir()
+    (source / "loose" / "z.H5").write_bytes(b"4444")
+    (source / "readme.txt").write_bytes(b"no")
+    (source / "recordings.csv").write_bytes(b"recording,label\r\n")
+    manifest = unpack(source, out)
+    files = list_files(out)
+    assert files.pop("recordings.csv") == b"recording,label\r\n"
+    assert (out / "manifest.csv").read_bytes() == files.pop("manifest.csv")
+    assert files == {
+        "C.ZIP/deep/x.h5": b"333",
+        "a/b.zip/deep/x.h5": b"1",
+        "a/b.zip/y.HDF5": b"22",
+        "loose/z.H5": b"4444",
+    }
+    assert list(manifest.recording) == ["C__x", "b__x", "y", "z"]
+    for row in manifest.itertuples():
+        assert row.bytes == str(len(files[row.file]))
+        assert row.sha256 == hashlib.sha256(files[row.file]).hexdigest()
+        assert row.error == ""
+    assert list(manifest.archive) == ["C.ZIP", "a/b.zip", "a/b.zip", ""]
+    assert list(manifest.member) == ["deep/x.h5", "deep/x.h5", "y.HDF5", "loose/z.H5"]
+    assert read_manifest(out).equals(manifest)
+
+
+def test_hidden_files_are_left_out(tmp_path):
+    source = tmp_path / "raw"
+    write_zip(source / "a.zip", {"__MACOSX/._x.h5": b"1", ".git/y.h5": b"1", "./x.h5": b"2", "d/.z.h5": b"1"})
+    for name in (".hidden/x.h5", "__MACOSX/x.h5", ".x.h5"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(b"1")
+    assert list(unpack(source, tmp_path / "out").file) == ["a.zip/x.h5"]
+
+
+@pytest.mark.parametrize("name", ["one.zip", "one.h5"])
+def test_a_single_file_is_a_source_too(tmp_path, name):
+    if name.endswith("zip"):
+        write_zip(tmp_path / name, {"x.h5": b"12"})
+    else:
+        (tmp_path / name).write_bytes(b"12")
+    manifest = unpack(tmp_path / name, tmp_path / "out")
+    assert list(manifest.file) == ["one.zip/x.h5" if name.endswith("zip") else "one.h5"]
+
+
+def test_a_link_to_a_folder_is_not_followed_and_says_so(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "x.h5").write_bytes(b"1")
+    (tmp_path / "raw" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="link: a link to a folder is not followed, because DVC does not see"):
+        assert [member.member for member in find_members(tmp_path / "raw")] == ["x.h5"]
+
+
+def test_the_same_bytes_for_any_number_of_workers_and_whatever_was_there(tmp_path, monkeypatch):
+    source, generator = tmp_path / "raw", random.Random(0)
+    for archive in "abc":
+        content = {f"{name}.h5": generator.randbytes(3_000_000 if name == "x" else 10) for name in "xyz"}
+        write_zip(source / f"{archive}.zip", content, zipfile.ZIP_DEFLATED)
+    unpack(source, tmp_path / "one")
+    (tmp_path / "two" / "old").mkdir(parents=True)
+    monkeypatch.setenv("MEA_WORKERS", "2")
+    unpack(source, tmp_path / "two")
+    assert list_files(tmp_path / "one") == list_files(tmp_path / "two")
+    assert not (tmp_path / "two" / "old").exists()
+
+
+def test_member_names_in_any_alphabet_are_kept_and_unsafe_ones_made_safe(tmp_path):
+    write_zip(tmp_path / "raw" / "a.zip", {"Kultur ä/Zellen µ.h5": b"1", "12:30?.h5": b"2", "con.h5": b"3"})
+    manifest = unpack(tmp_path / "raw", tmp_path / "out")
+    assert list(manifest.file) == ["a.zip/Kultur ä/Zellen µ.h5", "a.zip/12_30_.h5", "a.zip/_con.h5"]
+    assert list(manifest.recording) == ["Zellen µ", "12_30_", "_con"]
+    assert list(manifest.member) == ["Kultur ä/Zellen µ.h5", "12:30?.h5", "con.h5"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_file_names_that_are_no_text(tmp_path):
+    (tmp_path / "raw").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "raw") + b"/\xff.h5")).write_bytes(b"1")
+    manifest = unpack(tmp_path / "raw", tmp_path / "out")
+    assert list(manifest.file) == ["_.h5"]
+    assert read_manifest(tmp_path / "out").equals(manifest)
+
+
+def test_real_archives(tmp_path, shared_data):
+    source = shared_data / "charlesworth2015" / "2006-09-28_hpc.zip"
+    manifest = unpack(source, tmp_path / "out")
+    with zipfile.ZipFile(source) as archive:
+        expected = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist() if "." in name}
+    assert dict(zip(manifest.member, manifest.sha256)) == expected
+    with (shared_data / "charlesworth2015" / "recordings.csv").open() as stream:
+        assert set(manifest.recording) <= {row["recording"] for row in csv.DictReader(stream)}
+
+
+# ---- what is refused
+
+
+def test_not_a_zip(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "b.zip").write_bytes(b"<html>404</html>")
+    (tmp_path / "raw" / "x.h5").write_bytes(b"1")
+    errors = read_errors(tmp_path / "raw", tmp_path / "out")
+    assert errors["x"] == ""
+    assert errors["b.zip"].startswith("b.zip: not a zip archive")
+    assert "Copy it again" in errors["b.zip"]
+
+
+def test_empty_file_named_zip(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "b.zip").write_bytes(b"")
+    assert "not a zip archive" in read_errors(tmp_path / "raw", tmp_path / "out")["b.zip"]
+
+
+def test_truncated_zip(tmp_path):
+    write_zip(tmp_path / "raw" / "b.zip", {"x.h5": bytes(1000), "y.h5": bytes(1000)})
+    whole = (tmp_path / "raw" / "b.zip").read_bytes()
+    for size in (10, 500, 1500, len(whole) - 30):
+        (tmp_path / "raw" / "b.zip").write_bytes(whole[:size])
+        errors = read_errors(tmp_path / "raw", tmp_path / "out")
+        assert list(errors) == ["b.zip"]
+        assert "b.zip: this zip archive is truncated or damaged" in errors["b.zip"]
+
+
+def test_encrypted_zip(tmp_path):
+    path = tmp_path / "raw" / "b.zip"
+    write_zip(path, {"x.h5": b"secret", "y.h5": b"plain"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    errors = read_errors(tmp_path / "raw", tmp_path / "out")
+    assert "x.h5 of b.zip: encrypted. Unpack it with its password" in errors["x"]
+    assert errors["y"] == ""
+
+
+def test_unknown_compression(tmp_path):
+    path = tmp_path / "raw" / "b.zip"
+    write_zip(path, {"x.h5": b"12"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04") + 8] = 9
+    content[content.index(b"PK\x01\x02") + 10] = 9
+    path.write_bytes(content)
+    error = read_errors(tmp_path / "raw", tmp_path / "out")["x"]
+    assert "x.h5 of b.zip: compressed by method 9, which is unknown here" in error
+
+
+def test_no_hdf5_inside(tmp_path):
+    write_zip(tmp_path / "raw" / "a.zip", {"x.txt": b"1"})
+    write_zip(tmp_path / "raw" / "b.zip", {"inner.zip": b"1"})
+    write_zip(tmp_path / "raw" / "c.zip", {})
+    errors = read_errors(tmp_path / "raw", tmp_path / "out")
+    assert "a.zip: no HDF5 file (.h5 or .hdf5) inside this archive. Put HDF5 files in it" in errors["a.zip"]
+    assert "b.zip: no HDF5 file (.h5 or .hdf5) inside this archive. Unpack the archives inside it." in errors["b.zip"]
+    assert "no HDF5 file" in errors["c.zip"]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_damaged_member(tmp_path, compression):
+    path, content = tmp_path / "raw" / "b.zip", random.Random(1).randbytes(5_000_000)
+    write_zip(path, {"good.h5": b"1", "bad.h5": content}, compression)
+    damaged = bytearray(path.read_bytes())
+    damaged[4_000_000] ^= 255
+    path.write_bytes(damaged)
+    errors = read_errors(tmp_path / "raw", tmp_path / "out")
+    assert errors["good"] == ""
+    assert "bad.h5 of b.zip: damaged" in errors["bad"]
+    assert "Copy the archive again" in errors["bad"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x.h5",
+        "a/../../x.h5",
+        "/etc/x.h5",
+        "C:/x.h5",
+        "c:x.h5",
+        "..\\x.h5",
+        "a\\x.h5",
+        "\\\\server\\x.h5",
+        "x\x00y.h5",
+    ],
+)
+def test_member_that_leaves_the_folder(tmp_path, name):
+    path = tmp_path / "raw" / "b.zip"
+    # The zip module cuts names at a NUL, so a letter stands in for it, which is then replaced in the file.
+    write_zip(path, {name.replace("\x00", "Q"): b"1", "good.h5": b"2"})
+    if "\x00" in name:
+        path.write_bytes(path.read_bytes().replace(b"xQy.h5", b"x\x00y.h5"))
+    before = set(tmp_path.rglob("*"))
+    errors = read_errors(tmp_path / "raw", tmp_path / "out")
+    assert [bool(error) for error in errors.values()] == [True, False]
+    assert "its path would leave the folder it is unpacked to" in next(iter(errors.values()))
+    new = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    assert new == {tmp_path / "out" / "manifest.csv", tmp_path / "out" / "b.zip" / "good.h5"}
+
+
+def test_same_member_name_twice(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("x.h5", "x.h5", "Y.h5", "y.h5", "z.h5"):
+            archive.writestr(name, name)
+    manifest = unpack(tmp_path / "b.zip", tmp_path / "out")
+    assert list(manifest.error != "") == [True, True, True, True, False]
+    assert len({name.casefold() for name in manifest.recording}) == 5
+    assert "x.h5 of b.zip: stands there twice" in manifest.error[0]
+    assert "Rename one" in manifest.error[0]
+    assert set(list_files(tmp_path / "out")) == {"manifest.csv", "b.zip/z.h5"}
+
+
+def test_name_too_long(tmp_path):
+    write_zip(tmp_path / "b.zip", {f"{'x' * 300}.h5": b"1"})
+    manifest = unpack(tmp_path / "b.zip", tmp_path / "out")
+    assert f"a name in its path is longer than {LONGEST_NAME_BYTES} bytes" in manifest.error[0]
+    assert len(manifest.recording[0]) <= LONGEST_NAME_BYTES
+
+
+def test_a_member_below_another_member(tmp_path):
+    write_zip(tmp_path / "b.zip", {"x.h5": b"1", "x.h5/y.h5": b"2"})
+    manifest = unpack(tmp_path / "b.zip", tmp_path / "out")
+    assert manifest.error[0] == ""
+    assert "x.h5/y.h5 of b.zip: cannot be unpacked (" in manifest.error[1]
+    assert "Rename it" in manifest.error[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
+def test_disk_full(tmp_path, monkeypatch):
+    (tmp_path / "x.h5").write_bytes(bytes(100_000))
+    monkeypatch.setattr("mea.recordings.archives.make_safe_name", lambda name: "/dev/full")
+    with pytest.raises(MeaError, match=r"x\.h5: the disk is full\. Make room"):
+        unpack(tmp_path / "x.h5", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_unreadable_archive(tmp_path):
+    (tmp_path / "raw" / "b.zip").mkdir(parents=True)
+    (tmp_path / "raw" / "c.zip").symlink_to(tmp_path / "missing")
+    error = read_errors(tmp_path / "raw", tmp_path / "out")["c.zip"]
+    assert "c.zip: cannot be read (No such file" in error
+
+
+def test_missing_empty_and_unfit_sources(tmp_path):
+    with pytest.raises(MeaError, match=r"nowhere: no such folder or file\. Put archives \(\*\.zip\) or HDF5 files"):
+        unpack(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "recordings.csv").write_text("recording,label\n")
+    with pytest.raises(MeaError, match=r"empty: this folder holds no recordings\. Put archives"):
+        unpack(tmp_path / "empty", tmp_path / "out")
+    (tmp_path / "x.txt").write_text("")
+    with pytest.raises(MeaError, match=r"x\.txt: neither a folder nor an archive \(\*\.zip\) nor an HDF5 file"):
+        unpack(tmp_path / "x.txt", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["raw", "raw/out", "."])
+def test_source_and_output_within_each_other(tmp_path, out):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "x.h5").write_bytes(b"1")
+    with pytest.raises(MeaError, match="lie within each other, and the output folder is emptied first"):
+        unpack(tmp_path / "raw", tmp_path / out)
+    assert (tmp_path / "raw" / "x.h5").exists()
+
+
+def test_manifest_missing_or_of_another_kind(tmp_path):
+    with pytest.raises(MeaError, match=r"manifest\.csv: no such file\. Run the unzip stage first"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_text("recording,file\n")
+    with pytest.raises(MeaError, match="has the columns recording, file, not recording, archive"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_text("")
+    with pytest.raises(MeaError, match="not a manifest written by the unzip stage"):
+        read_manifest(tmp_path)
+
+
+# ---- ids and names
+
+
+def test_ids_by_the_rule():
+    members = [
+        ("", "x.h5"),
+        ("a.zip", "x.h5"),
+        ("a.zip", "unique.h5"),
+        ("d/b.zip", "one/X.h5"),
+        ("d/b.zip", "two/x.h5"),
+        ("", "e/loose.h5"),
+        ("", "f/loose.hdf5"),
+        ("broken.zip", ""),
+        ("", "g/y.h5"),
+        ("", "g/y.hdf5"),
+        ("a.zip", "many#2.h5"),
+    ]
+    *ids, y_h5, y_hdf5, many = assign_ids(members)
+    assert ids == ["x", "a__x", "unique", "d__b__one__X", "d__b__two__x", "e__loose", "f__loose", "broken.zip"]
+    assert many == "many_2"
+    assert y_h5.startswith("g__y__")
+    assert y_hdf5.startswith("g__y__")
+    assert y_h5 != y_hdf5
+
+
+def test_an_id_made_longer_may_not_meet_another():
+    ids = assign_ids([("a.zip", "x.h5"), ("b.zip", "x.h5"), ("c.zip", "a__x.h5")])
+    assert ids == ["a__x", "b__x", "c__a__x"]
+
+
+part = st.text(st.sampled_from("aAbB.#? é\\"), min_size=1, max_size=3).filter(lambda text: text.strip("."))
+member_path = st.lists(part, min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".h5")
+archive_path = st.lists(part, max_size=2).map(lambda parts: "/".join(parts) + ".zip" if parts else "")
+
+
+@given(st.lists(st.tuples(archive_path, member_path), max_size=12), st.randoms())
+def test_ids_are_unique_safe_and_independent_of_the_order(members, shuffler):
+    ids = assign_ids(members)
+    assert len({name.casefold() for name in ids}) == len(members)
+    assert all(make_safe_name(name) == name and "#" not in name for name in ids)
+    if len(set(members)) == len(members):
+        order = list(range(len(members)))
+        shuffler.shuffle(order)
+        assert assign_ids([members[i] for i in order]) == [ids[i] for i in order]
+    stems = [make_safe_name(PurePosixPath(path.replace("\\", "/")).stem).replace("#", "_") for _, path in members]
+    count = Counter(stem.casefold() for stem in stems)
+    for name, stem in zip(ids, stems):
+        if count[stem.casefold()] == 1 and "__" not in stem:
+            assert name == stem
+
+
+@given(st.text(max_size=20))
+def test_safe_names_stay_what_they_are(name):
+    safe = make_safe_name(name)
+    assert make_safe_name(safe) == safe
+    assert safe
+    assert not set(safe) & set('<>:"/\\|?*\x00\n')
+    assert not safe.endswith((".", " "))
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("w_oMNPs 3", "w_oMNPs 3"),
+        ("a:b", "a_b"),
+        ("x. .", "x"),
+        ("...", "_"),
+        ("NUL", "_NUL"),
+        ("com1.h5", "_com1.h5"),
+        ("common", "common"),
+        ("a\u0308", "ä"),
+    ],
+)
+def test_safe_names(name, safe):
+    assert make_safe_name(name) == safe
+
+
+def test_copy_and_hash_over_several_blocks(tmp_path):
+    content = random.Random(2).randbytes(3 * (1 << 20) + 17)
+    (tmp_path / "in").write_bytes(content)
+    with (tmp_path / "in").open("rb") as stream, (tmp_path / "out").open("wb") as copy:
+        assert copy_and_hash(stream, copy) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (tmp_path / "out").read_bytes() == content
