@@ -428,7 +428,7 @@ def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     harmless = {"__init__", "cache", "errors", "files", "parallel", "cluster", "recording", "models/__init__"}
     harmless |= {"tables", "votes", "folds", "fold_models"}  # what is done with a model, and what the key says of a job
     harmless |= {"classifier", "fitting", "memory"}  # which files are written, and what is done with freed memory
-    baseline = {"models/rate", "models/ensemble", "models/estimators", "calibration", "intervals"}  # fitted anew every time
+    baseline = {"models/rate", "models/ensemble", "models/estimators", "calibration", "intervals"}  # always fitted
     imported = {name_module(ROOT / path) for path in find_closure(ROOT / "mea" / "training" / "fitting.py")}
     keyed = {name_module(Path(module.__file__)) for module in describers.CODE}
     so_are_these = ("features/", "models/features", "models/rocket", "models/machine", "models/support")
