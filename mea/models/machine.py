@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
 from mea.models.support import (
@@ -29,6 +28,7 @@ from mea.models.support import (
     shrink_training,
 )
 from mea.runtime.errors import MeaError
+from mea.statistics.calibration import fit_platt
 
 COSTS = (3.0, 10.0, 30.0)
 WIDTHS = (0.1, 0.2, 0.4)
@@ -93,9 +93,7 @@ def compare_strengths(
 
 def fit_link(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     """Slope and offset from decisions to log odds; both classes count alike."""
-    size = max(decisions.std(), 1e-12)
-    model = LogisticRegression(C=10, class_weight="balanced").fit(decisions[:, None] / size, targets)
-    return float(model.coef_[0, 0] / size), float(model.intercept_[0])
+    return fit_platt(decisions, targets)
 
 
 def measure_losses(decisions: np.ndarray, targets: np.ndarray) -> np.ndarray:

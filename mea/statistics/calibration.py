@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.linear_model import LogisticRegression
 
 from mea.runtime.errors import MeaError
 from mea.statistics.intervals import measure_mean_variance
@@ -23,6 +24,7 @@ LOWEST_PROBABILITY = 1e-6  # a stated 0 counts as this; float32 cannot tell smal
 SPREAD_LOG_TEMPERATURE = 0.5
 SPREAD_BIAS = 0.5
 MOST_PARTS = 10
+PLATT_PENALTY = 10  # C of scikit-learn: inverse strength of the penalty on the slope of standardised decisions
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,37 @@ def _weigh(values: np.ndarray, logs: np.ndarray, hits: np.ndarray) -> tuple[floa
     loss = -(log_softmax(stated, axis=1) * hits).sum() + (values**2 / spreads**2).sum() / 2
     gradient = np.concatenate([[-(residuals * scaled).sum()], residuals.sum(0)[: len(bias)]])
     return loss, gradient + values / spreads**2
+
+
+def fit_platt(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Platt scaling: the line from decisions of a binary classifier to log odds of its second class.
+
+    Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers, 1999. The line is
+    a logistic regression on the decisions divided by their standard deviation, with a weak penalty on the slope; both
+    classes have the same total weight.
+
+    Parameters
+    ----------
+    decisions
+        (n,) decision values of recordings that the classifier was not trained on.
+    targets
+        (n,) bool, whether each recording is of the second class; both classes must occur.
+
+    Returns
+    -------
+    slope, intercept
+        The log odds are ``slope * decision + intercept``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slope, intercept = fit_platt(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([False, False, True, True]))
+    >>> slope > 0, abs(intercept) < 1e-6  # larger decisions mean the second class; 0 means even odds
+    (True, True)
+    """
+    scale = max(decisions.std(), 1e-12)
+    model = LogisticRegression(C=PLATT_PENALTY, class_weight="balanced").fit(decisions[:, None] / scale, targets)
+    return float(model.coef_[0, 0] / scale), float(model.intercept_[0])
 
 
 def take_logs(probabilities: np.ndarray) -> np.ndarray:

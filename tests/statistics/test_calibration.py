@@ -11,7 +11,15 @@ from sklearn.linear_model import LogisticRegression
 
 from mea.runtime.errors import MeaError
 from mea.statistics import calibration
-from mea.statistics.calibration import Calibrator, choose_method, compare_methods, fit_calibrator, fit_method, take_logs
+from mea.statistics.calibration import (
+    Calibrator,
+    choose_method,
+    compare_methods,
+    fit_calibrator,
+    fit_method,
+    fit_platt,
+    take_logs,
+)
 from mea.statistics.scores import measure_calibration, score_predictions
 
 
@@ -82,6 +90,24 @@ def test_platt_without_the_prior_is_scikit_learns_logistic_regression(monkeypatc
     assert 1 / found.temperature == pytest.approx(reference.coef_.item(), rel=1e-4)
     assert found.bias[1] - found.bias[0] == pytest.approx(reference.intercept_.item(), rel=1e-3)
     np.testing.assert_allclose(found.calibrate(probabilities), reference.predict_proba(odds), atol=1e-5)
+
+
+def test_platt_scaling_finds_planted_log_odds():
+    random = np.random.default_rng(0)
+    decisions = random.normal(size=20_000) * 2
+    targets = random.random(20_000) < expit(1.5 * decisions + 0.4)
+    slope, intercept = fit_platt(decisions, targets)
+    shift = np.log(targets.mean() / (1 - targets.mean()))  # both classes count alike: prior odds are taken out
+    assert slope == pytest.approx(1.5, abs=0.05) and intercept == pytest.approx(0.4 - shift, abs=0.05)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_platt_scaling_does_not_depend_on_the_unit_of_the_decisions(factor):
+    decisions = np.random.default_rng(1).normal(size=60)
+    targets = decisions + np.random.default_rng(2).normal(size=60) > 0
+    slope, intercept = fit_platt(decisions, targets)
+    scaled_slope, scaled_intercept = fit_platt(factor * decisions, targets)
+    assert scaled_slope == pytest.approx(slope / factor) and scaled_intercept == pytest.approx(intercept)
 
 
 @pytest.mark.parametrize("n", [12, 300])
