@@ -27,7 +27,7 @@ from mea.networks.chunks import load_recordings
 from mea.runtime.command import report
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
-from mea.splitting.votes import vote_recordings
+from mea.splitting.aggregation import aggregate_recordings
 from mea.training.classifier import load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
@@ -62,7 +62,7 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     seconds = time.perf_counter() - start
     trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
-    stated = vote_recordings(predict_held_out(trained, chunks, events, trained.predict_whole), trained.labels)
+    stated = aggregate_recordings(predict_held_out(trained, chunks, events, trained.predict_whole), trained.labels)
     recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, LEVEL, 0)
     scores = score_level(recordings, trained.labels, BINS, LEVEL)
     return {column: scores[name] for name, column in SCORES.items()} | {

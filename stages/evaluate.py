@@ -33,8 +33,8 @@ from mea.runtime.command import report, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
-from mea.splitting.splits import group_recordings
-from mea.splitting.votes import vote_recordings
+from mea.splitting.aggregation import aggregate_recordings
+from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
 from mea.training.classifier import copy_models, load_classifier
 
@@ -59,7 +59,7 @@ def evaluate(
     check_split(trained, chunks)
     events = load_recordings(array, chunks["recording"].unique())
     by_chunk = predict_held_out(trained, chunks, events, trained.predict)
-    by_rate = vote_recordings(predict_held_out(trained, chunks, events, trained.predict_baseline), labels)
+    by_rate = aggregate_recordings(predict_held_out(trained, chunks, events, trained.predict_baseline), labels)
     stated = judge_held_out(trained, chunks, events, by_chunk)
     choices = (params.target_error, params.confidence_level, params.seed)
     by_recording, inner = apply_inner_rules(trained, stated, *choices)

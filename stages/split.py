@@ -18,17 +18,12 @@ from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.runtime.params import StageParams
 from mea.runtime.tables import list_used, write_table
-from mea.splitting.duplicates import check_contents, explain_same_start
-from mea.splitting.patterns import list_contents
-from mea.splitting.splits import (
-    assign_folds,
-    audit_split,
-    choose_level,
-    cut_chunks,
-    explain_refused,
-    explain_unknown,
-    explain_validation,
-)
+from mea.splitting.audit import audit_split
+from mea.splitting.chunks import cut_chunks, explain_refused
+from mea.splitting.duplicates import check_duplicates, explain_same_start
+from mea.splitting.fingerprints import compute_fingerprints
+from mea.splitting.folds import assign_folds, explain_validation
+from mea.splitting.groups import choose_level, explain_unknown
 from mea.statistics.permutation import permute_labels
 
 
@@ -72,7 +67,7 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
     audited = show_progress(chunks["recording"].unique(), desc="split: audit", delay=PATIENCE_S)
-    check_contents(list_contents(load_events(array / f"{name}.npz") for name in audited))
+    check_duplicates(compute_fingerprints(load_events(array / f"{name}.npz") for name in audited))
     leak = audit_split(chunks, level)
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
     used = recordings[recordings["recording"].isin(chunks["recording"])]

@@ -22,7 +22,7 @@ from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
 from mea.runtime.parallel import run_parallel
-from mea.splitting.splits import cut_chunks
+from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import Classifier
 
 COLUMNS = ("recording", "predicted", "confidence")

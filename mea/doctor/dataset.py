@@ -24,18 +24,11 @@ from mea.recordings.catalogue import check_classes
 from mea.recordings.labels import explain_odd_groups
 from mea.recordings.recording import Recording
 from mea.runtime.errors import MeaError
+from mea.splitting.audit import audit_split
+from mea.splitting.chunks import cut_chunks, explain_refused
 from mea.splitting.duplicates import explain_same_start
-from mea.splitting.splits import (
-    LEVELS,
-    assign_folds,
-    audit_split,
-    choose_level,
-    cut_chunks,
-    explain_refused,
-    explain_unknown,
-    explain_validation,
-    group_recordings,
-)
+from mea.splitting.folds import assign_folds, explain_validation
+from mea.splitting.groups import LEVELS, choose_level, explain_unknown, group_recordings
 from mea.statistics.permutation import run_permutation_test
 
 WHERE = "data set"

@@ -10,8 +10,9 @@ from mea.arrays.events import Events
 from mea.evaluation.rules import Rules, learn_rules, read_sets
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import PATIENCE_S, show_progress
-from mea.splitting.splits import IDENTITY, group_recordings, hash_split
-from mea.splitting.votes import add_predictions, get_probabilities, vote_recordings
+from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
+from mea.splitting.audit import hash_split
+from mea.splitting.groups import IDENTITY, group_recordings
 from mea.statistics.conformal import measure_coverage
 from mea.statistics.intervals import bound_accuracy, bound_auc, bound_balanced_accuracy
 from mea.statistics.scores import score_predictions
@@ -56,7 +57,7 @@ def judge_held_out(
     """Every scored recording's probabilities as stated: by what judges recordings, else by the vote of its chunks."""
     if classifier.judges_recordings:
         by_chunk = predict_held_out(classifier, chunks, events, classifier.predict_whole)
-    return vote_recordings(by_chunk, classifier.labels)
+    return aggregate_recordings(by_chunk, classifier.labels)
 
 
 def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
@@ -84,7 +85,7 @@ def apply_inner_rules(
     classifier
         Holds each fold's inner predictions.
     recordings
-        As :func:`mea.splitting.votes.vote_recordings` gives them, probabilities as stated.
+        As :func:`mea.splitting.aggregation.aggregate_recordings` gives them, probabilities as stated.
     target_error, level, seed
         As for :func:`mea.evaluation.rules.learn_rules`.
 

@@ -20,7 +20,7 @@ from mea.evaluation.plots_scores import (
 from mea.evaluation.plots_selective import figure_conformal, figure_risk_coverage
 from mea.evaluation.rules import Rules, read_sets
 from mea.runtime.style import ALARM, save_figure
-from mea.splitting.votes import get_probabilities
+from mea.splitting.aggregation import get_probabilities
 from mea.statistics.conformal import list_coverage
 from mea.statistics.permutation import PermutationTest
 from mea.statistics.scores import count_confusion, measure_calibration, report_classes, trace_roc

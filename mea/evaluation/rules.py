@@ -13,8 +13,8 @@ import pandas as pd
 
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
-from mea.splitting.splits import group_recordings
-from mea.splitting.votes import get_probabilities
+from mea.splitting.aggregation import get_probabilities
+from mea.splitting.groups import group_recordings
 from mea.statistics.calibration import Calibrator, fit_calibrator, fit_method
 from mea.statistics.conformal import ConformalSets, fit_conformal
 from mea.statistics.selective import choose_threshold, count_needed, explain_threshold

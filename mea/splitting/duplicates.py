@@ -1,9 +1,9 @@
-"""Whether two recordings hold the same measurement: told by digests, and by spikes where one was cropped or scaled.
+"""Duplicates: recordings that hold the same measurement, also where one was cropped, scaled or rearranged.
 
-Two recordings are one measurement when many patterns (:mod:`mea.splitting.patterns`) agree and all with one shift in
-time, as in Wang, "An industrial-strength audio search algorithm", ISMIR 2003: patterns that are alike by chance agree
-at shifts all over the place. Pieces of a recording that do not overlap share nothing: only the time at which they began
-may give them away.
+Whole copies have equal digests. Other duplicates share many spike patterns (:mod:`mea.splitting.fingerprints`), and all
+of these have the same shift in time, as in Wang, "An industrial-strength audio search algorithm", ISMIR 2003: patterns
+that are equal by chance have many different shifts. Two parts of one recording that do not overlap share no pattern;
+only the time at which they began can show that they belong together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mea.runtime.errors import MeaError
-from mea.splitting.patterns import LAG_S, Content
+from mea.splitting.fingerprints import LAG_S, Content
 
 LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 3 in common at one shift
 LEAST_STRETCHES = 3  # one stretch of equal heartbeats is seen on all electrodes at once, and is one coincidence
@@ -96,7 +96,7 @@ class Duplicate:
         )
 
 
-def check_contents(contents: Iterable[Content]) -> None:
+def check_duplicates(contents: Iterable[Content]) -> None:
     """Stop where two recordings hold the same measurement, or parts of it.
 
     Raises
@@ -140,7 +140,7 @@ def find_duplicates(contents: Sequence[Content]) -> list[Duplicate]:
 
     The cost is that of one sort of all sampled patterns, not of all pairs of recordings. Not found are overlaps with
     fewer than ``LEAST_PATTERNS`` sampled patterns (on real recordings less than 2 % of the longer one), and what
-    :func:`describe_content` says cannot be compared.
+    :func:`compute_fingerprint` says cannot be compared.
     """
     found: dict[tuple[int, int], Duplicate] = {}
     seen: dict[str, int] = {}

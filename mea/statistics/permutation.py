@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mea.runtime.parallel import PATIENCE_S, show_progress
-from mea.splitting.splits import group_recordings
+from mea.splitting.groups import group_recordings
 
 WIDENING = math.sqrt(2)  # of the null: see run_permutation_test
 
@@ -104,7 +104,7 @@ def permute_labels(recordings: pd.DataFrame, rng: np.random.Generator) -> np.nda
     3. Inside a culture of several labels, its recordings are dealt them at random.
 
     Where every batch holds one label, whole batches exchange theirs; where all batches have the same shares, cultures
-    permute inside their batch. Batches linked by a culture are one, as in `mea.splitting.splits.group_recordings`. A
+    permute inside their batch. Batches linked by a culture are one, as in `mea.splitting.groups.group_recordings`. A
     recording of unknown batch forms a group with its culture only, so where no batch is known, cultures exchange
     labels; one of unknown culture is a culture of its own, so where neither is known, recordings do.
 

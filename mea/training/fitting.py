@@ -22,8 +22,9 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
 from mea.runtime.parallel import count_processes, count_workers, run_parallel
 from mea.runtime.tables import write_table
-from mea.splitting.splits import IDENTITY, assign_inner_folds, group_recordings
-from mea.splitting.votes import add_predictions, summarise_chunks, vote_recordings
+from mea.splitting.aggregation import add_predictions, aggregate_recordings, summarise_chunks
+from mea.splitting.folds import assign_inner_folds
+from mea.splitting.groups import IDENTITY, group_recordings
 from mea.training.classifier import baseline_file, inner_file
 from mea.training.describers import fit_describer, measure_targets
 from mea.training.fold_models import estimator_file, judge_file, open_model, weights_file
@@ -156,7 +157,7 @@ def _fit_judge(job: FoldJob, training: pd.DataFrame, names: np.ndarray, values: 
 
 
 def _vote_inside(job: FoldJob, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    return _select_columns(job, vote_recordings(add_predictions(chunks, probabilities, job.labels), job.labels))
+    return _select_columns(job, aggregate_recordings(add_predictions(chunks, probabilities, job.labels), job.labels))
 
 
 def _select_columns(job: FoldJob, recordings: pd.DataFrame) -> pd.DataFrame:

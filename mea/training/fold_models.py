@@ -17,7 +17,7 @@ from mea.models.machine import judge_recordings, load_judge
 from mea.networks.chunks import ChunkDataset
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
-from mea.splitting.votes import average_recordings, summarise_chunks
+from mea.splitting.aggregation import average_recordings, summarise_chunks
 from mea.training.networks import find_members, fold_file, load_network, run_network
 
 

@@ -17,7 +17,7 @@ from mea.networks.chunks import load_recordings
 from mea.networks.training import choose_device
 from mea.runtime.errors import MeaError
 from mea.runtime.files import hash_file
-from mea.splitting.splits import hash_split
+from mea.splitting.audit import hash_split
 from mea.training.classifier import Classifier
 from mea.training.networks import read_processes
 

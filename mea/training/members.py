@@ -26,14 +26,16 @@ import mea.networks.recipes
 import mea.networks.silence
 import mea.networks.sparse_chunks
 import mea.networks.training
-import mea.splitting.splits
+import mea.splitting.folds
+import mea.splitting.groups
 import mea.training.networks
 from mea.arrays.events import Events
 from mea.models import find_network
 from mea.networks.chunks import ChunkDataset
 from mea.networks.training import Schedule, choose_device, train_network
-from mea.splitting.splits import assign_inner_folds, hash_split
-from mea.splitting.votes import average_recordings
+from mea.splitting.aggregation import average_recordings
+from mea.splitting.audit import hash_split
+from mea.splitting.folds import assign_inner_folds
 from mea.training.folds import FoldJob
 from mea.training.networks import fetch_network, fold_file, load_fold, load_network, member_file, run_network
 
@@ -52,7 +54,8 @@ CODE = (
     mea.networks.recipes,
     mea.networks.silence,
     mea.networks.sparse_chunks,
-    mea.splitting.splits,
+    mea.splitting.folds,
+    mea.splitting.groups,
     mea.networks.training,
     mea.arrays.views,
 )

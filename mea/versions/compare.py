@@ -11,7 +11,7 @@ import pandas as pd
 from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_table
-from mea.splitting.splits import IDENTITY, explain_unknown, group_recordings
+from mea.splitting.groups import IDENTITY, explain_unknown, group_recordings
 from mea.statistics.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
 from mea.versions.versions import WORKSPACE, Version, load_version
 

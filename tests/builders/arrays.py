@@ -98,7 +98,7 @@ def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **co
 
 
 def describe_events(events: Events) -> dict[str, Any]:
-    """A line of the catalogue, or of the recordings that :mod:`mea.splitting.splits` takes."""
+    """A line of the catalogue, or of the recordings that :mod:`mea.splitting` takes."""
     names = ("recording", "label", "culture", "batch", "rate_hz", "duration_s")
     noise_uv = float(np.median(events.threshold_uv / 5))
     known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}

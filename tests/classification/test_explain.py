@@ -13,7 +13,8 @@ from mea.classification.explain import Question, explain_recording, find_questio
 from mea.models.estimators import load_estimator
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table, write_table
-from mea.splitting.splits import assign_folds, cut_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.training.classifier import load_classifier, save_classifier
 from mea.training.fitting import fit_fold
 from mea.training.fold_models import estimator_file

@@ -20,7 +20,7 @@ from mea.evaluation.confounds import (
     hold_one_class,
     tabulate_metadata,
 )
-from mea.splitting.splits import assign_folds
+from mea.splitting.folds import assign_folds
 from mea.statistics.permutation import run_permutation_test
 
 NO_BATCH = "confounded: no batch holds two classes"

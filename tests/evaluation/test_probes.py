@@ -10,7 +10,8 @@ from builders.arrays import describe_events, plan_recordings, write_array
 import mea.evaluation.probes
 from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
 from mea.networks.chunks import load_recordings
-from mea.splitting.splits import assign_folds, cut_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds
 

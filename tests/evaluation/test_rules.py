@@ -16,8 +16,9 @@ from mea.networks.chunks import load_recordings
 from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
 from mea.runtime.tables import write_table
-from mea.splitting.splits import assign_folds, cut_chunks
-from mea.splitting.votes import add_predictions, get_probabilities, vote_recordings
+from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.statistics.calibration import Calibrator
 from mea.statistics.conformal import ALWAYS, ConformalSets
 from mea.statistics.scores import score_predictions
@@ -99,7 +100,7 @@ def evaluate(lab, folder):
         fit_fold(job)
     classifier = describe_training(folder, jobs, split)
     events = load_recordings(array, chunks["recording"].unique())
-    stated = vote_recordings(predict_held_out(classifier, chunks, events, classifier.predict), LABELS)
+    stated = aggregate_recordings(predict_held_out(classifier, chunks, events, classifier.predict), LABELS)
     scored, rules = apply_inner_rules(classifier, stated, TARGET, LEVEL, 0)
     return stated, scored, dict(zip(scored["fold"].unique(), rules))
 

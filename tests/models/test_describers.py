@@ -16,8 +16,9 @@ from mea.models.cnn_lstm import RECIPE, STATES, build_network, make_view, pool_c
 from mea.networks.chunks import ChunkDataset, DescribedChunks, load_recordings
 from mea.networks.training import train_network
 from mea.runtime.tables import read_table
-from mea.splitting.splits import assign_folds, cut_chunks
-from mea.splitting.votes import summarise_chunks
+from mea.splitting.aggregation import summarise_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.training.classifier import inner_file, load_classifier, save_classifier
 from mea.training.describers import measure_targets, scale_targets
 from mea.training.fitting import describe_first, fit_fold

@@ -12,7 +12,8 @@ from scipy.special import expit, logit
 from mea.models.ensemble import MEMBERS, combine, combine_held_out, fit_weights
 from mea.networks.chunks import load_recordings
 from mea.runtime.files import read_json
-from mea.splitting.splits import assign_folds, cut_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.training.classifier import copy_models, load_classifier, save_classifier
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds

@@ -11,7 +11,7 @@ from builders.arrays import describe_events, make_events
 from mea.models import rocket
 from mea.models.rocket import DILATIONS, GROUPS, KERNELS, LENGTH, describe_channels, describe_recordings, list_families
 from mea.networks.channels import POPULATION
-from mea.splitting.splits import cut_chunks
+from mea.splitting.chunks import cut_chunks
 
 pytestmark = pytest.mark.usefixtures("alone")
 

@@ -18,7 +18,8 @@ from mea.networks.recipes import Recipe
 from mea.networks.training import Schedule, average_logits, find_rate, train_network
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table
-from mea.splitting.splits import assign_folds, cut_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds
 from mea.training.classifier import copy_models, inner_file, load_classifier, save_classifier
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds

@@ -18,7 +18,7 @@ from mea.networks.chunks import ChunkDataset, View
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse, is_built_on, list_samples
 from mea.networks.training import Schedule, train_network
 from mea.recordings.formats import read_counts, read_sources
-from mea.splitting.splits import cut_chunks
+from mea.splitting.chunks import cut_chunks
 
 pytestmark = pytest.mark.usefixtures("alone")
 

@@ -18,7 +18,8 @@ from mea.networks.chunks import ChunkDataset, EpochShuffle, View, load_recording
 from mea.networks.curves import CURVES
 from mea.networks.training import Schedule, choose_device, train_network
 from mea.runtime.errors import MeaError
-from mea.splitting.splits import assign_folds, assign_inner_folds, cut_chunks
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds, assign_inner_folds
 from mea.training import describers
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds, summarise_curves
@@ -418,15 +419,16 @@ def test_summary_tells_the_best_epoch():
 
 
 def name_module(path):
-    """Without its room, but for features and models, whose names other rooms have, too."""
+    """Without its room, but for rooms whose names other rooms have, too."""
     name = path.relative_to(ROOT / "mea").with_suffix("").as_posix()
-    return name if name.startswith(("features/", "models/")) else name.rpartition("/")[2]
+    return name if name.startswith(("features/", "models/", "splitting/")) else name.rpartition("/")[2]
 
 
 def test_the_key_of_a_fold_holds_all_code_that_decides_it():
     """A module that the fold's code imports stands in the key, or here among those that change no number."""
     harmless = {"__init__", "cache", "errors", "files", "parallel", "cluster", "recording", "models/__init__"}
-    harmless |= {"tables", "votes", "folds", "fold_models"}  # what is done with a model, and what the key says of a job
+    # What is done with a model, and what the key says of a job.
+    harmless |= {"tables", "splitting/__init__", "splitting/aggregation", "splitting/audit", "folds", "fold_models"}
     harmless |= {"classifier", "fitting", "memory"}  # which files are written, and what is done with freed memory
     baseline = {"models/rate", "models/ensemble", "models/estimators", "calibration", "intervals"}  # always fitted
     imported = {name_module(ROOT / path) for path in find_closure(ROOT / "mea" / "training" / "fitting.py")}

@@ -23,8 +23,8 @@ from mea.recordings.formats import read_counts, read_sources
 from mea.recordings.layouts import electrode_labels
 from mea.runtime.errors import MeaError
 from mea.simulation.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
-from mea.splitting.duplicates import check_contents, explain_same_start, find_duplicates
-from mea.splitting.patterns import KEPT, describe_content, list_contents
+from mea.splitting.duplicates import check_duplicates, explain_same_start, find_duplicates
+from mea.splitting.fingerprints import KEPT, compute_fingerprint, compute_fingerprints
 
 RATE_HZ = 25_000
 DURATION_S = 8.0
@@ -132,12 +132,12 @@ def test_the_same_samples_under_two_names(how, shift_s, overlap_s):
     copy = original(), dress_up(how)
     if how != "another threshold":  # its samples are the same
         assert not find_shared_digests(*copy), "digests alone do not see it"
-        (found,) = find_duplicates(list(list_contents([*copy, original(1)])))
+        (found,) = find_duplicates(list(compute_fingerprints([*copy, original(1)])))
         assert (found.first, found.second, found.identical) == ("r0", "x", False)
         assert found.shift_s == pytest.approx(shift_s, abs=2 / RATE_HZ)
         assert found.overlap_s == pytest.approx(overlap_s, abs=0.001)
         assert 0.5 < found.share <= 1
-    unhashed = [replace(describe_content(events), digests=()) for events in copy]
+    unhashed = [replace(compute_fingerprint(events), digests=()) for events in copy]
     assert len(find_duplicates(unhashed)) == 1
 
 
@@ -145,9 +145,9 @@ def test_the_same_samples_under_two_names(how, shift_s, overlap_s):
 def test_copies_that_digests_see(how):
     copy = original(), dress_up(how)
     assert find_shared_digests(*copy)
-    (found,) = find_duplicates(list(list_contents([*copy, original(1)])))
+    (found,) = find_duplicates(list(compute_fingerprints([*copy, original(1)])))
     assert (found.first, found.second, found.identical, found.share) == ("r0", "x", True, 1.0)
-    unhashed = [replace(describe_content(events), digests=()) for events in copy]
+    unhashed = [replace(compute_fingerprint(events), digests=()) for events in copy]
     assert find_duplicates(unhashed)[0].share == 1.0, "and patterns see them too"
 
 
@@ -156,7 +156,7 @@ def test_pieces_that_overlap_partly():
     counts, source = measure()
     pieces = [clean("first", counts[:, : second(5)], source), clean("last", counts[:, second(3) :], source)]
     assert not find_shared_digests(*pieces)
-    (found,) = find_duplicates(list(list_contents(pieces)))
+    (found,) = find_duplicates(list(compute_fingerprints(pieces)))
     assert (found.shift_s, found.overlap_s) == (pytest.approx(3.0, abs=1e-9), pytest.approx(2.0, abs=1e-9))
     assert found.share > 0.5
 
@@ -168,18 +168,18 @@ def test_pieces_that_overlap_partly():
 def test_a_recording_played_backwards(how, shift_s, overlap_s):
     copy = dress_up(how)
     assert not find_shared_digests(original(), copy)
-    (found,) = find_duplicates(list(list_contents([original(), copy, original(1)])))
+    (found,) = find_duplicates(list(compute_fingerprints([original(), copy, original(1)])))
     assert (found.first, found.second, found.is_reversed) == ("r0", "x", True)
     assert found.shift_s == pytest.approx(shift_s, abs=2 / RATE_HZ)
     assert found.overlap_s == pytest.approx(overlap_s, abs=0.001)
     assert 0.5 < found.share <= 1
-    (turned,) = find_duplicates(list(list_contents([copy, original()])))
+    (turned,) = find_duplicates(list(compute_fingerprints([copy, original()])))
     assert (turned.first, turned.second, turned.is_reversed) == ("x", "r0", True)
     assert turned.overlap_s == pytest.approx(overlap_s, abs=0.001)
     with pytest.raises(
         MeaError, match=r"x and r0 share \d+% of the spike patterns in .* s \(x runs backwards against r0"
     ):
-        check_contents(list_contents([original(), copy]))
+        check_duplicates(compute_fingerprints([original(), copy]))
 
 
 def test_a_cropped_copy_of_heartbeats_is_found_by_the_patterns_that_tell_electrodes_apart():
@@ -189,14 +189,14 @@ def test_a_cropped_copy_of_heartbeats_is_found_by_the_patterns_that_tell_electro
     inside = whole.peak_sample >= begin
     sample = whole.peak_sample[inside] - begin
     piece = make_train("piece", sample / RATE_HZ, whole.electrode[inside], 40.0)
-    (found,) = find_duplicates(list(list_contents([whole, piece, beat("other", 60.0, 0.8001, 0.002, 2, 8)])))
+    (found,) = find_duplicates(list(compute_fingerprints([whole, piece, beat("other", 60.0, 0.8001, 0.002, 2, 8)])))
     assert (found.second, found.shift_s) == ("piece", pytest.approx(20.0, abs=1e-4))
 
 
 def test_pieces_that_do_not_overlap_pass_but_began_at_one_moment():
     counts, source = measure()
     pieces = [clean("first", counts[:, : second(4)], source), clean("last", counts[:, second(4) :], source)]
-    assert find_duplicates(list(list_contents(pieces))) == []
+    assert find_duplicates(list(compute_fingerprints(pieces))) == []
     moment = "2024-03-25T10:21:57"
     table = pd.DataFrame(
         {"recording": ["last", "first", "other"], "batch": ["a", "a", "b"], "start": [moment, moment, moment]}
@@ -211,11 +211,11 @@ def test_pieces_that_do_not_overlap_pass_but_began_at_one_moment():
 
 
 def test_pairs_are_named_in_the_order_of_their_names():
-    contents = list(list_contents([original(), dress_up("cropped at the start")]))
+    contents = list(compute_fingerprints([original(), dress_up("cropped at the start")]))
     others = [replace(content, recording=name) for content, name in zip(contents, ("b2", "b1"))]
     copies = [replace(original(1), recording=name) for name in ("a2", "a1")]
     with pytest.raises(MeaError) as caught:
-        check_contents([*others, *list_contents(copies)])
+        check_duplicates([*others, *compute_fingerprints(copies)])
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["a1", "b1"]
 
 
@@ -224,23 +224,23 @@ def test_a_copy_at_another_rate():
     counts, source = measure()
     coarse, coarse_source = resample_counts(counts, source, 12_500)
     back, back_source = resample_counts(coarse, coarse_source, RATE_HZ)
-    (found,) = find_duplicates(list(list_contents([original(), clean("x", back, back_source)])))
+    (found,) = find_duplicates(list(compute_fingerprints([original(), clean("x", back, back_source)])))
     assert abs(found.shift_s) < 0.001
 
 
 def test_the_message_names_both_what_they_share_and_the_remedy():
     with pytest.raises(MeaError) as caught:
-        check_contents(list_contents([dress_up("cropped at the start"), original(1), original()]))
+        check_duplicates(compute_fingerprints([dress_up("cropped at the start"), original(1), original()]))
     text = str(caught.value)
     assert text.startswith("r0 and x share ") and "% of the spike patterns in 7 s (r0 begins 1.0003 s before x)" in text
     assert "one measurement under two names, cropped, scaled, rearranged or copied." in text
     assert "Remove one of them (and its line in recordings.csv)." in text
     with pytest.raises(MeaError, match=r"x and r0 share .* in 7 s \(x begins 1\.0003 s after r0\)"):
-        check_contents(list_contents([original(), dress_up("cropped at the start")]))
+        check_duplicates(compute_fingerprints([original(), dress_up("cropped at the start")]))
     with pytest.raises(
         MeaError, match=r"x and r0 hold the same samples or events: one recording under two names\. Rem"
     ):
-        check_contents(list_contents([original(), dress_up("another gain")]))
+        check_duplicates(compute_fingerprints([original(), dress_up("another gain")]))
 
 
 def test_copies_that_unpacking_sees(tmp_path):
@@ -256,7 +256,7 @@ def test_copies_that_unpacking_sees(tmp_path):
     unpack(tmp_path / "again.zip", tmp_path / "out")
     (unpacked,) = (tmp_path / "out").rglob("renamed.h5")
     assert unpacked.read_bytes() != plain.read_bytes()
-    contents = [describe_content(read_file(path)) for path in (plain, unpacked, tmp_path / "other.h5")]
+    contents = [compute_fingerprint(read_file(path)) for path in (plain, unpacked, tmp_path / "other.h5")]
     (found,) = find_duplicates(contents)
     assert (found.first, found.second, found.identical) == ("plain", "renamed", True)
     assert contents[0].digests[0] == contents[1].digests[0]
@@ -305,7 +305,7 @@ def make_train(name, time_s, electrode, duration_s, **changes):
 
 def test_recordings_of_one_culture_are_not_one_recording():
     plans = plan_cultures(batches=3, cultures=2, recordings=3)
-    contents = list(list_contents(fire(plan) for plan in plans))
+    contents = list(compute_fingerprints(fire(plan) for plan in plans))
     assert len(contents) == 36 and min(len(content.hashes) for content in contents) > 100
     assert find_duplicates(contents) == []
 
@@ -325,12 +325,12 @@ def beat(name, duration_s, period_s, jitter_s, own_samples, seed):
 @pytest.mark.parametrize(("duration_s", "period_s"), [(9.6, 0.1), (60.0, 0.1), (60.0, 0.8001)])
 def test_pacemakers_are_not_one_recording(duration_s, period_s, jitter_s, own_samples):
     trains = [beat(f"r{n}", duration_s, period_s, jitter_s, own_samples, n) for n in range(12)]
-    assert find_duplicates(list(list_contents(trains))) == []
+    assert find_duplicates(list(compute_fingerprints(trains))) == []
 
 
 def test_a_count_of_shared_patterns_without_a_shift_would_be_a_false_alarm():
     """Beats that vary a little share hundreds of patterns by chance, but not at one shift and at several times."""
-    contents = list(list_contents(beat(f"r{n}", 60.0, 0.1, 0.0005, 2, n) for n in range(12)))
+    contents = list(compute_fingerprints(beat(f"r{n}", 60.0, 0.1, 0.0005, 2, n) for n in range(12)))
     shared = [len(np.intersect1d(a.hashes, b.hashes)) for a, b in combinations(contents, 2)]
     assert max(shared) > 10 * duplicates.LEAST_PATTERNS
     assert find_duplicates(contents) == []
@@ -345,7 +345,7 @@ def test_one_stretch_of_equal_beats_on_all_electrodes_is_a_coincidence():
         beats = np.cumsum(np.concatenate([0.8 + 0.05 * random.standard_normal(30), shared, [0.9, 0.7]]))
         delay_s = np.arange(64) / 1000
         trains.append(make_train(f"r{number}", (beats[:, None] + delay_s).ravel(), np.tile(np.arange(64), 39), 40.0))
-    contents = [describe_content(train) for train in trains]
+    contents = [compute_fingerprint(train) for train in trains]
     assert len(np.intersect1d(contents[0].hashes, contents[1].hashes)) >= 64
     assert find_duplicates(contents) == []
 
@@ -359,26 +359,26 @@ def test_stimuli_that_all_recordings_share_are_not_one_recording():
         own_s, own = random.uniform(0, 60, 3000), random.integers(0, 20, 3000)
         time_s = np.concatenate([np.repeat(protocol_s, 64), own_s])
         trains.append(make_train(f"r{number}", time_s, np.concatenate([np.tile(np.arange(64), 140), own]), 60.0))
-    assert find_duplicates(list(list_contents(trains))) == []
+    assert find_duplicates(list(compute_fingerprints(trains))) == []
     copy = replace(trains[7], recording="x", samples_sha256="other", n_samples=trains[7].n_samples + 1)
-    (found,) = find_duplicates(list(list_contents([*trains, copy])))
+    (found,) = find_duplicates(list(compute_fingerprints([*trains, copy])))
     assert (found.first, found.second) == ("r7", "x")
 
 
 def test_silent_recordings_pass_and_silent_voltages_are_compared_by_their_samples():
     silent = [make_events(f"r{number}", spikes_per_s=0.0) for number in range(2)]
-    assert find_duplicates(list(list_contents(silent))) == []
-    assert find_duplicates(list(list_contents([replace(events, samples_sha256="same") for events in silent])))
+    assert find_duplicates(list(compute_fingerprints(silent))) == []
+    assert find_duplicates(list(compute_fingerprints([replace(events, samples_sha256="same") for events in silent])))
     spike_times = [
         replace(make_events(f"s{n}", spikes_per_s=0.0, waveforms=False), samples_sha256="") for n in range(2)
     ]
-    assert find_duplicates(list(list_contents(spike_times))) == []
+    assert find_duplicates(list(compute_fingerprints(spike_times))) == []
 
 
 def test_hardly_anything_to_compare():
     few = [make_events(f"r{n}", spikes_per_s=1.0, rows=1, cols=2, seed=n) for n in range(3)]
-    assert find_duplicates([]) == [] and find_duplicates(list(list_contents(few))) == []
-    check_contents(list_contents(few))
+    assert find_duplicates([]) == [] and find_duplicates(list(compute_fingerprints(few))) == []
+    check_duplicates(compute_fingerprints(few))
 
 
 def test_many_copies_are_all_named_up_to_ten():
@@ -386,13 +386,13 @@ def test_many_copies_are_all_named_up_to_ten():
     others = [make_events(f"o{number:02d}", seed=number + 1, duration_s=10.0) for number in range(25)]
     counts = [make_events(f"c{number:02d}", duration_s=10.0) for number in range(20)]
     shifted = [replace(events, peak_sample=events.peak_sample + 3 * number) for number, events in enumerate(counts)]
-    contents = list(list_contents([*others, *shifted]))
+    contents = list(compute_fingerprints([*others, *shifted]))
     found = find_duplicates(contents)
     assert {found.first for found in found} | {found.second for found in found} == {
         events.recording for events in counts
     }
     with pytest.raises(MeaError, match=rf"… and {len(found) - 10} more pairs\.") as caught:
-        check_contents(contents)
+        check_duplicates(contents)
     assert len(str(caught.value).splitlines()) == 11
 
 
@@ -423,7 +423,7 @@ def test_any_crop_is_found(first, length_s, seed, spikes_per_s):
         offset=np.zeros(inside.sum() + 1, np.int64),
     )
     other = make_events("other", seed=seed + 1, spikes_per_s=spikes_per_s, duration_s=60.0, rows=4, cols=4)
-    (found,) = find_duplicates(list(list_contents([whole, other, piece])))
+    (found,) = find_duplicates(list(compute_fingerprints([whole, other, piece])))
     assert (found.first, found.second) == ("whole", "piece")
     assert found.shift_s == pytest.approx(first / RATE_HZ, abs=1e-6) and found.share > 0.9
 
@@ -444,7 +444,7 @@ def test_spike_times_cropped_between_two_samples(tmp_path, cut_s):
         replace(events_from_spike_times(item, RATE_HZ), recording=name) for item, name in ((source, "a"), (piece, "b"))
     ]
     assert not find_shared_digests(*pair)
-    (found,) = find_duplicates(list(list_contents(pair)))
+    (found,) = find_duplicates(list(compute_fingerprints(pair)))
     assert found.shift_s == pytest.approx(cut_s, abs=1 / RATE_HZ) and found.overlap_s == pytest.approx(
         120 - cut_s, abs=1e-3
     )
@@ -456,7 +456,7 @@ def test_the_same_recording_has_the_same_patterns_whatever_the_order_of_its_elec
     order = np.random.default_rng(0).permutation(16)
     place = np.argsort(order)
     turned = replace(events, row=events.row[order], col=events.col[order], electrode=place[events.electrode])
-    one, other = describe_content(events), describe_content(turned)
+    one, other = compute_fingerprint(events), compute_fingerprint(turned)
     np.testing.assert_array_equal(one.hashes, other.hashes)
     np.testing.assert_array_equal(one.start_s, other.start_s)
     assert 0.8 * KEPT < len(one.hashes) < 1.2 * KEPT
@@ -471,16 +471,16 @@ def test_real_recordings_are_not_one_another(shared_data, tmp_path):
         for path in sorted((tmp_path / archive.stem).rglob("*.h5")):
             (source,) = read_sources(path, "raw")
             events = events_from_spike_times(source, RATE_HZ)
-            contents.append(describe_content(replace(events, recording=path.stem)))
+            contents.append(compute_fingerprint(replace(events, recording=path.stem)))
     assert len(contents) > 10
     assert find_duplicates(contents) == []
     times = read_sources(path, "raw")[0]
     kept = times.spike_times_s > 300
     piece = replace(times, spike_times_s=times.spike_times_s[kept] - 300, spike_electrode=times.spike_electrode[kept])
     piece = replace(events_from_spike_times(piece, RATE_HZ), recording="piece")
-    (found,) = find_duplicates([*contents, describe_content(piece)])
+    (found,) = find_duplicates([*contents, compute_fingerprint(piece)])
     assert (found.first, found.second) == (path.stem, "piece") and found.shift_s == pytest.approx(300, abs=1e-3)
     whole = replace(events, recording="turned", samples_sha256="", electrode=59 - events.electrode[::-1])
     backwards = {name: whole.n_samples - 1 - getattr(whole, name)[::-1] for name in ("first_sample", "peak_sample")}
-    (found,) = find_duplicates([*contents, describe_content(replace(whole, **backwards))])
+    (found,) = find_duplicates([*contents, compute_fingerprint(replace(whole, **backwards))])
     assert (found.first, found.second, found.is_reversed) == (path.stem, "turned", True) and found.share > 0.7

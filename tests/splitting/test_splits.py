@@ -11,23 +11,17 @@ from builders.arrays import WAVEFORM, plan_recordings, write_array
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-import mea.splitting.splits as splits
+import mea.splitting.folds as folds_module
 import stages.split
 from mea.arrays.events import save_events
 from mea.runtime.command import run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
-from mea.splitting.splits import (
-    assign_folds,
-    assign_inner_folds,
-    audit_split,
-    choose_level,
-    cut_chunks,
-    explain_unknown,
-    explain_validation,
-    group_recordings,
-)
+from mea.splitting.audit import audit_split
+from mea.splitting.chunks import cut_chunks
+from mea.splitting.folds import assign_folds, assign_inner_folds, explain_validation
+from mea.splitting.groups import choose_level, explain_unknown, group_recordings
 
 ROOT = Path(__file__).parents[2]
 quick = settings(
@@ -391,7 +385,7 @@ def test_an_inner_drawing_that_is_never_lucky():
     chunks = cut(make_lab([("a", "", "b1")] * 2 + [("b", "", "b1")] + [("a", "", "b2")] * 2 + [("b", "", "b3")]))
     unlucky = next(seed for seed in range(50) if is_refused(chunks, seed))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splits, "DRAWINGS", 1)
+        patch.setattr(folds_module, "DRAWINGS", 1)
         with pytest.raises(
             MeaError, match=r"holds every group of \['b'\] by batch: nothing is left .* it from\. Record"
         ):

@@ -12,7 +12,7 @@ from mea.evaluation.evaluation import (
     score_level,
     score_majority,
 )
-from mea.splitting.votes import add_predictions, get_probabilities, vote_recordings
+from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
 from mea.statistics.scores import (
     count_confusion,
     measure_calibration,
@@ -220,7 +220,7 @@ def test_a_recording_is_called_by_the_mean_of_its_chunks():
     """Two of three chunks say a, but the third is surer: the mean says b, where counting heads would say a."""
     chunks = make_chunks([("r2", "a", 0), ("r1", "b", 1), ("r1", "b", 1), ("r1", "b", 1)])
     p_a = np.array([0.7, 0.6, 0.6, 0.0])
-    table = vote_recordings(add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB), AB)
+    table = aggregate_recordings(add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB), AB)
     columns = ["recording", "label", "culture", "batch", "fold", "predicted", "confidence", "p_a", "p_b"]
     assert list(table.columns) == columns
     assert table["recording"].tolist() == ["r1", "r2"] and table["fold"].tolist() == [1, 0]
@@ -232,7 +232,7 @@ def test_a_recording_is_called_by_the_mean_of_its_chunks():
 
 def test_a_recording_scored_by_several_folds_says_so():
     chunks = make_chunks([("r1", "a", 0), ("r1", "a", 1), ("r2", "b", 1), ("r2", "b", 1)])
-    table = vote_recordings(add_predictions(chunks, np.full((4, 2), 0.5), AB), AB)
+    table = aggregate_recordings(add_predictions(chunks, np.full((4, 2), 0.5), AB), AB)
     assert table["fold"].tolist() == ["mixed", 1]
 
 
@@ -259,16 +259,16 @@ def test_majority_is_that_of_the_training_recordings():
     """Fold 0 is all a: without it b is the majority, so that the majority class is wrong there every time."""
     lines = [(f"r{number}", "a", 0) for number in range(3)] + [(f"s{number}", "b", 1) for number in range(2)]
     chunks = make_chunks(lines + lines[:3] * 5)  # recordings count, not chunks
-    scored = vote_recordings(add_predictions(chunks, np.full((len(chunks), 2), 0.5), AB), AB)
+    scored = aggregate_recordings(add_predictions(chunks, np.full((len(chunks), 2), 0.5), AB), AB)
     assert score_majority(chunks, scored) == 0.0
     even = make_chunks([("r1", "b", 0), ("r2", "a", 0), ("r3", "b", 1), ("r4", "a", 1)])
-    scored = vote_recordings(add_predictions(even, np.full((4, 2), 0.5), AB), AB)
+    scored = aggregate_recordings(add_predictions(even, np.full((4, 2), 0.5), AB), AB)
     assert score_majority(even, scored) == 0.5  # of equals the first
 
 
 def test_majority_of_a_split_by_chunk_is_that_of_all_recordings():
     chunks = make_chunks([(name, label, fold) for name, label in ("ra", "sa", "tb") for fold in (0, 1)])
-    scored = vote_recordings(add_predictions(chunks, np.full((6, 2), 0.5), AB), AB)
+    scored = aggregate_recordings(add_predictions(chunks, np.full((6, 2), 0.5), AB), AB)
     assert set(scored["fold"]) == {"mixed"} and score_majority(chunks, scored) == pytest.approx(2 / 3)
 
 
@@ -276,5 +276,5 @@ def test_fold_scores():
     chunks = make_chunks([("r1", "a", 0), ("r1", "a", 0), ("r2", "b", 0), ("r3", "a", 1)])
     p_a = np.array([0.9, 0.4, 0.8, 0.9])
     by_chunk = add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB)
-    table = list_fold_scores(vote_recordings(by_chunk, AB), by_chunk)
+    table = list_fold_scores(aggregate_recordings(by_chunk, AB), by_chunk)
     np.testing.assert_allclose(table.to_numpy(float), [[0, 2, 0.5, 3, 1 / 3], [1, 1, 1, 1, 1]])

@@ -25,8 +25,8 @@ from mea.runtime.command import run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
-from mea.splitting.splits import cut_chunks
-from mea.splitting.votes import average_chunks
+from mea.splitting.aggregation import average_chunks
+from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import (
     DESCRIPTION,
     Classifier,

@@ -209,14 +209,14 @@ def edit(lab: Lab, name: str, old: str, new: str) -> None:
         ("dvc.yaml", "cmd: python -m stages.split", "cmd: python -X dev -m stages.split", "split", "changed command"),
         (
             "dvc.yaml",
-            "      - mea/splitting/splits.py\n",
-            "      - mea/splitting/splits.py\n      - LICENSE\n",
+            "      - mea/splitting/folds.py\n",
+            "      - mea/splitting/folds.py\n      - LICENSE\n",
             "split",
             "LICENSE",
         ),
         ("dvc.yaml", "    outs:\n      - data/split\n", "    outs:\n      - data/splits\n", "train", "data/split is"),
         ("params.yaml", "bins: 10", "bins: 11", "evaluate", "params.yaml: evaluate"),
-        ("mea/splitting/splits.py", '"""', '"""Changed. ', "train", "mea/splitting/splits.py modified"),
+        ("mea/splitting/folds.py", '"""', '"""Changed. ', "train", "mea/splitting/folds.py modified"),
         ("metrics/evaluate.json", "{", "{ ", "evaluate", "metrics/evaluate.json modified"),
     ],
 )
@@ -242,7 +242,7 @@ def test_what_git_should_have_brought_is_noticed(without_data):
     (without_data.folder / "mea" / "votes.py").unlink()
     (without_data.folder / "metrics" / "h5.json").unlink()
     stale = find_stale(without_data.folder)
-    assert "mea/splitting/votes.py is missing" in "; ".join(stale["train"]) and "metrics/h5.json" in "; ".join(
+    assert "mea/splitting/aggregation.py is missing" in "; ".join(stale["train"]) and "metrics/h5.json" in "; ".join(
         stale["report"]
     )
 

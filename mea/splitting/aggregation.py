@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mea.splitting.splits import IDENTITY
+from mea.splitting.groups import IDENTITY
 
 
 def add_predictions(table: pd.DataFrame, probabilities: np.ndarray, labels: list[str]) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def average_recordings(chunks: pd.DataFrame, values: np.ndarray) -> np.ndarray:
     return average_chunks(chunks, values).loc[chunks["recording"]].to_numpy(copy=True)  # writable, as torch wants it
 
 
-def vote_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+def aggregate_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     """One row a recording: the mean probability of its scored chunks.
 
     ``fold`` is ``mixed`` for a recording whose chunks stand in several folds, which only a split by chunk does.

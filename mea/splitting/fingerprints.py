@@ -57,13 +57,13 @@ class Content:
     backwards: np.ndarray
 
 
-def list_contents(recordings: Iterable[Events]) -> Iterator[Content]:
+def compute_fingerprints(recordings: Iterable[Events]) -> Iterator[Content]:
     """What is needed of each recording to find it again, one recording in memory at a time."""
     for events in recordings:
-        yield describe_content(events)
+        yield compute_fingerprint(events)
 
 
-def describe_content(events: Events) -> Content:
+def compute_fingerprint(events: Events) -> Content:
     """Digests of a recording and a sample of its patterns.
 
     A silent recording has no patterns and can be compared by the digest of its samples only, and one of spike times
