@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from mea.runtime.command import report
 from mea.runtime.parallel import run_parallel
-from mea.runtime.style import save_figure
+from mea.runtime.style import save_plot
 from mea.runtime.tables import draw_markdown
 from mea.simulation.simulate import Plan, plan_training, write_simulated
 
@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[125, 250, 500, 1000])
     parser.add_argument("--place", type=Path, metavar="PATH", help="where to put some 20 GB of temporary files")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", metavar="PATH", help="for table and picture")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", metavar="PATH", help="for table and plot")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mea-thousand-", dir=arguments.place))
     try:
@@ -135,7 +135,7 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     table = pd.DataFrame(lines)
-    save_figure(draw_growth(table), arguments.out / "thousand.png", table.round(3))
+    save_plot(draw_growth(table), arguments.out / "thousand.png", table.round(3))
 
 
 if __name__ == "__main__":

@@ -22,15 +22,15 @@ from mea.arrays.cleaning import (
     summarise,
 )
 from mea.arrays.events import load_events
-from mea.arrays.plots_electrodes import figure_electrode_maps, figure_electrode_names
-from mea.arrays.plots_recordings import figure_raster, figure_together, figure_traces
+from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
+from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
 from mea.recordings.recording import read_recording
 from mea.runtime.command import report, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
-from mea.runtime.style import save_figure
+from mea.runtime.style import save_plot
 from mea.runtime.tables import write_table
 
 MOST_SHOWN = 2
@@ -64,9 +64,9 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
             )
         write_table(work / "catalogue.csv", catalogue[COLUMNS])
         write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
-        with fresh_folder(plots) as pictures:
-            draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=pictures, cleaning=cleaning)
-            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: pictures")
+        with fresh_folder(plots) as folder:
+            draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, cleaning=cleaning)
+            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots")
     write_json(metrics, summarise(catalogue))
     report(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
 
@@ -77,18 +77,18 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, c
     noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
     names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
     times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
-    pictures = {
-        "electrodes": figure_electrode_names(*names, title=name),
-        "maps": figure_electrode_maps(noise, place_on_grid(events, events.rates_hz), title=name),
-        "raster": figure_raster(*times, title=name),
+    drawn = {
+        "electrodes": plot_electrode_names(*names, title=name),
+        "maps": plot_electrode_maps(noise, place_on_grid(events, events.rates_hz), title=name),
+        "raster": plot_raster(*times, title=name),
     }
     if events.has_waveforms:
         traces = cut_traces(unzip / recording.file, recording, events, cleaning)
-        pictures["traces"] = figure_traces(**traces, title=name)
+        drawn["traces"] = plot_traces(**traces, title=name)
         both = {key: traces[key] for key in ("rate_hz", "titles", "peaks", "start_s")}
-        pictures["together"] = figure_together(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")
-    for picture, figure in pictures.items():
-        save_figure(figure, plots / f"{name}_{picture}.png")
+        drawn["overlay"] = plot_overlay(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")
+    for kind, plot in drawn.items():
+        save_plot(plot, plots / f"{name}_{kind}.png")
 
 
 if __name__ == "__main__":

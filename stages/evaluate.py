@@ -1,7 +1,7 @@
 """Score every recording and chunk by the model of the fold that held it out, and ask what the figures are worth.
 
 Reads models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/, the
-pictures to plots/evaluate/, and models/classifier/: the folds' models with all that was learned about them here, ready
+plots to plots/evaluate/, and models/classifier/: the folds' models with all that was learned about them here, ready
 to classify new recordings.
 """
 

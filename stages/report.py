@@ -35,8 +35,8 @@ class Params(StageParams):
 
 def write_report(
     params: Params,
-    scores: Path,
-    pictures: Path,
+    metrics_from: Path,
+    plots_from: Path,
     model: Path,
     array: Path,
     split: Path,
@@ -45,7 +45,7 @@ def write_report(
     out: Path,
 ) -> None:
     """Read, compare, draw, explain; write both pages."""
-    results = read_results(scores, pictures, model, h5, unzip)
+    results = read_results(metrics_from, plots_from, model, h5, unzip)
     comparison = ""
     if params.compare != NO_COMPARISON:
         comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
@@ -66,8 +66,8 @@ if __name__ == "__main__":
     run_command(
         write_report,
         Params,
-        scores="metrics",
-        pictures="plots",
+        metrics_from="metrics",
+        plots_from="plots",
         model="models/classifier",
         array="data/array",
         split="data/split",

@@ -15,12 +15,12 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
-from mea.runtime.style import save_figure
+from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table, write_table
 from mea.training.classifier import save_classifier
 from mea.training.fitting import count_trainers, describe_first, fit_fold
 from mea.training.folds import describe_training, plan_folds, summarise_curves
-from mea.training.plots import figure_chunks, figure_curves
+from mea.training.plots import plot_chunks, plot_curves
 
 
 class Params(StageParams):
@@ -69,10 +69,10 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
         classifier = describe_training(folder, jobs, decided)
         save_classifier(classifier)
     counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
-    save_figure(figure_chunks(counts), plots / "chunks.png")
+    save_plot(plot_chunks(counts), plots / "chunks.png")
     write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())  # DVC draws it, empty or not
     if best:
-        save_figure(figure_curves(table), plots / "curves.png")
+        save_plot(plot_curves(table), plots / "curves.png")
     made = {"processes": classifier.facts["processes"]} if best else {}
     write_json(metrics, {"model": params.model, **made, **best})
     report(f"{len(jobs)} models trained, one per fold: {out}")

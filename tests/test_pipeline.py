@@ -124,8 +124,8 @@ def test_plots_diff_draws_both_without_internet(lab, chunky):
     assert "confusion_recording.png" in page and "window.vegaEmbed" in page
     plots = dict(re.findall(r"<div id = \"(\w+)\">.*?var spec = ([^\n]*);\n", page, re.DOTALL))
     for name in ("confusion_of_recordings", "confusion_of_chunks", "ROC_of_recordings", "loss__mean_over_folds"):
-        picture = vl_convert.vegalite_to_svg(json.loads(plots[name]), vl_version=VEGA_LITE)
-        assert chunky in picture and "HEAD" in picture, f"{name} does not show both"
+        drawn = vl_convert.vegalite_to_svg(json.loads(plots[name]), vl_version=VEGA_LITE)
+        assert chunky in drawn and "HEAD" in drawn, f"{name} does not show both"
     assert lab.run("git", "status", "--porcelain") == ""  # neither the page nor its template is Git's business
 
 

@@ -242,7 +242,7 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
     -------
     dict
         raw_uv and cleaned_uv (2, samples), peaks, rate_hz, threshold_uv, titles and start_s, as
-        :func:`mea.arrays.plots_recordings.figure_traces` takes them.
+        :func:`mea.arrays.plots_recordings.plot_traces` takes them.
     """
     chosen, first, last = find_busiest(events)
     counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning, first, last)

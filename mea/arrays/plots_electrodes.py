@@ -1,4 +1,4 @@
-"""Pictures of recordings in space: maps of noise and firing rate, the plain electrode map, which electrodes fail."""
+"""Plots of recordings in space: maps of noise and firing rate, the plain electrode map, which electrodes fail."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patheffects import withStroke
 
-from mea.runtime.style import ALARM, COLOUR_MAP, COLOURS, Picture, label_axes, new_picture, styled
+from mea.runtime.style import ALARM, COLOUR_MAP, COLOURS, Plot, label_axes, new_plot, styled
 
 FAILURES = {"dead": "x", "saturated": "s", "noisy": "^", "missing": "o"}  # how each is marked
 
@@ -85,24 +85,24 @@ def draw_electrode_names(
 
 
 @styled
-def figure_electrode_names(
+def plot_electrode_names(
     row: np.ndarray, col: np.ndarray, names: Sequence[str], rows: int, cols: int, title: str = ""
-) -> Picture:
-    """The plain electrode map as a picture; its numbers are the electrodes' places."""
-    picture, axes = new_picture(size=(5.2, 5.2), title=title)
+) -> Plot:
+    """The plain electrode map as a plot; its numbers are the electrodes' places."""
+    plot, axes = new_plot(size=(5.2, 5.2), title=title)
     draw_electrode_names(axes[0, 0], row, col, names, rows, cols)
-    picture.table = pd.DataFrame({"electrode": list(names), "row": row, "col": col})
-    return picture
+    plot.table = pd.DataFrame({"electrode": list(names), "row": row, "col": col})
+    return plot
 
 
 @styled
-def figure_electrode_maps(
+def plot_electrode_maps(
     noise_uv_grid: np.ndarray | None,
     rate_hz_grid: np.ndarray,
     row_names: Sequence[str] | None = None,
     col_names: Sequence[str] | None = None,
     title: str = "",
-) -> Picture:
+) -> Plot:
     """Maps of each electrode's noise (µV) and firing rate (Hz, log scale), side by side.
 
     Parameters
@@ -119,19 +119,19 @@ def figure_electrode_maps(
     maps = [("firing rate", "rate (Hz)", rate_hz_grid, True)]
     if noise_uv_grid is not None:
         maps.insert(0, ("noise", "noise (µV)", noise_uv_grid, False))
-    picture, axes = new_picture(1, len(maps), (4.5 * len(maps), 4.0), title)
+    plot, axes = new_plot(1, len(maps), (4.5 * len(maps), 4.0), title)
     for ax, (name, label, values, log) in zip(axes[0], maps, strict=True):
         draw_electrode_map(ax, values, label, log, row_names, col_names, name)
     row, col = np.nonzero(np.isfinite(rate_hz_grid))
     columns = {"row": row, "col": col}
     if noise_uv_grid is not None:
         columns["noise_uv"] = noise_uv_grid[row, col]
-    picture.table = pd.DataFrame(columns | {"rate_hz": rate_hz_grid[row, col]})
-    return picture
+    plot.table = pd.DataFrame(columns | {"rate_hz": rate_hz_grid[row, col]})
+    return plot
 
 
 @styled
-def figure_electrode_health(electrodes: pd.DataFrame, rows: int, cols: int, title: str = "") -> Picture:
+def plot_electrode_health(electrodes: pd.DataFrame, rows: int, cols: int, title: str = "") -> Plot:
     """Map of each electrode's noise (µV), those that fail marked.
 
     Parameters
@@ -144,7 +144,7 @@ def figure_electrode_health(electrodes: pd.DataFrame, rows: int, cols: int, titl
     title
         Above the map, for instance the recording.
     """
-    picture, axes = new_picture(size=(6.2, 5.0), title=title)
+    plot, axes = new_plot(size=(6.2, 5.0), title=title)
     grid = np.full((rows, cols), np.nan)
     grid[electrodes["row"], electrodes["col"]] = electrodes["noise_uv"]
     draw_electrode_map(axes[0, 0], grid, "noise (µV)")
@@ -166,6 +166,6 @@ def figure_electrode_health(electrodes: pd.DataFrame, rows: int, cols: int, titl
         for name, col, row in zip(failing["electrode"], failing["col"], failing["row"]):
             axes[0, 0].text(col, row + 0.34, name, ha="center", va="center", fontsize=6.0, path_effects=halo)
     if axes[0, 0].get_legend_handles_labels()[0]:
-        picture.legend(loc="outside lower center", ncols=len(FAILURES))
-    picture.table = electrodes
-    return picture
+        plot.legend(loc="outside lower center", ncols=len(FAILURES))
+    plot.table = electrodes
+    return plot

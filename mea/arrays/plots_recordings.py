@@ -1,4 +1,4 @@
-"""Pictures of recordings over time: traces before and after cleaning, rasters."""
+"""Plots of recordings over time: traces before and after cleaning, rasters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mea.runtime.style import COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
+from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
 TRACE_BINS = 2000
 
@@ -97,7 +97,7 @@ def draw_trace(
 
 
 @styled
-def figure_traces(
+def plot_traces(
     raw_uv: np.ndarray,
     cleaned_uv: np.ndarray,
     peaks: Sequence[np.ndarray],
@@ -107,7 +107,7 @@ def figure_traces(
     start_s: float = 0.0,
     axis: str = "time",
     title: str = "",
-) -> Picture:
+) -> Plot:
     """Traces before (top) and after cleaning (bottom), one column per electrode, with the detected peaks marked.
 
     Parameters
@@ -130,7 +130,7 @@ def figure_traces(
         Above all, for instance the recording.
     """
     size = (min(4.0 + 2.5 * len(titles), 12.0), 4.6)
-    picture, axes = new_picture(2, len(titles), size, title, sharex=True, sharey="col")
+    plot, axes = new_plot(2, len(titles), size, title, sharex=True, sharey="col")
     for column, name in enumerate(titles):
         before, after = axes[:, column]
         draw_trace(before, raw_uv[column], rate_hz, start_s, peaks[column], threshold_uv[column], axis=axis)
@@ -138,9 +138,9 @@ def figure_traces(
         before.set(title=f"{name}, before cleaning", xlabel="")
         after.set(title=f"{name}, after cleaning")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    picture.legend(handles, names, loc="outside lower center", ncols=2)
-    picture.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s)
-    return picture
+    plot.legend(handles, names, loc="outside lower center", ncols=2)
+    plot.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s)
+    return plot
 
 
 def _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s) -> pd.DataFrame:
@@ -159,7 +159,7 @@ def _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s) -> pd.
 
 
 @styled
-def figure_together(
+def plot_overlay(
     signals_uv: np.ndarray,
     rate_hz: float,
     titles: Sequence[str],
@@ -167,17 +167,17 @@ def figure_together(
     start_s: float = 0.0,
     axis: str = "time",
     title: str = "",
-) -> Picture:
+) -> Plot:
     """Electrodes (k, samples), in µV, in one panel, with or without their detected peaks."""
-    picture, axes = new_picture(size=(8.0, 3.6), title=title)
+    plot, axes = new_plot(size=(8.0, 3.6), title=title)
     for series, name in enumerate(titles):
         marked = None if peaks is None else peaks[series]
         draw_trace(axes[0, 0], signals_uv[series], rate_hz, start_s, marked, label=name, axis=axis, series=series)
-    picture.legend(loc="outside lower center", ncols=4)
+    plot.legend(loc="outside lower center", ncols=4)
     picked = pick_samples(np.asarray(signals_uv))
     columns = {f"{name}_uv": np.asarray(signals_uv[series])[picked] for series, name in enumerate(titles)}
-    picture.table = pd.DataFrame({"time_s": start_s + picked / rate_hz} | columns)
-    return picture
+    plot.table = pd.DataFrame({"time_s": start_s + picked / rate_hz} | columns)
+    return plot
 
 
 @styled
@@ -220,7 +220,7 @@ def draw_raster(
 
 
 @styled
-def figure_raster(
+def plot_raster(
     electrode: np.ndarray,
     spike_times_s: np.ndarray,
     n_electrodes: int,
@@ -228,10 +228,10 @@ def figure_raster(
     start_s: float = 0.0,
     title: str = "",
     bins: int = 200,
-) -> Picture:
+) -> Plot:
     """A raster and, under it, the mean rate over all electrodes in ``bins`` time bins, which are its numbers."""
     ratios = {"height_ratios": [3, 1]}
-    picture, axes = new_picture(2, 1, (7.5, 4.8), title, sharex=True, gridspec_kw=ratios)
+    plot, axes = new_plot(2, 1, (7.5, 4.8), title, sharex=True, gridspec_kw=ratios)
     raster, rate = axes[:, 0]
     draw_raster(raster, electrode, spike_times_s, n_electrodes, start_s, stop_s)
     raster.set_xlabel("")
@@ -241,5 +241,5 @@ def figure_raster(
     rate.stairs(mean_rate_hz, edges, fill=True, color=COLOURS[0])
     rate.set_ylim(bottom=0)
     label_axes(rate, f"time (s), in bins of {bin_s:.3g} s", "mean rate\n(Hz per electrode)")
-    picture.table = pd.DataFrame({"start_s": edges[:-1], "spikes": counts, "mean_rate_hz": mean_rate_hz})
-    return picture
+    plot.table = pd.DataFrame({"start_s": edges[:-1], "spikes": counts, "mean_rate_hz": mean_rate_hz})
+    return plot

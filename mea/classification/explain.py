@@ -6,7 +6,7 @@ doi:10.1007/978-3-319-10590-1_53)? What would it say of these seconds alone? And
 would it say if a family of them were as in the median training recording? Answers are log odds of the class it calls.
 
 Recordings are those of the array stage, each judged by the model of the fold that held it out, or new ones
-(``--source``), judged by all. One picture and one table are written for each.
+(``--source``), judged by all. One plot and one table are written for each.
 """
 
 import argparse
@@ -19,13 +19,13 @@ import pandas as pd
 
 from mea.arrays.events import Events
 from mea.classification.decisions import cut_recording, open_source, read_new
-from mea.classification.plots import figure_explanation
+from mea.classification.plots import plot_explanation
 from mea.evaluation.evaluation import check_split
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import end_plainly, report
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
-from mea.runtime.style import save_figure
+from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table
 from mea.training.classifier import Classifier, load_classifier
 
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("names", metavar="RECORDING", nargs="*", help="of the array stage, or of the source")
     parser.add_argument("--source", type=Path, help="folder or file of new recordings; without names, all of them")
-    for name, what in (("model", "the classifier"), ("array", "events"), ("split", "folds"), ("out", "pictures")):
+    for name, what in (("model", "the classifier"), ("array", "events"), ("split", "folds"), ("out", "plots")):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help=f"folder of {what}")
     arguments = parser.parse_args(argv)
     with end_plainly("explain", "interrupted."):
@@ -184,8 +184,8 @@ def main(argv: list[str] | None = None) -> None:
         for question in questions:
             label, evidence = explain_recording(question)
             name = question.events.recording
-            picture = figure_explanation(evidence, label, (question.events.rows, question.events.cols), name)
-            save_figure(picture, arguments.out / f"{name}.png")
+            plot = plot_explanation(evidence, label, (question.events.rows, question.events.cols), name)
+            save_plot(plot, arguments.out / f"{name}.png")
             report(f"{name}: {label}, log odds {evidence['log_odds'].iloc[0]:.2f}: {arguments.out / name}.png")
 
 

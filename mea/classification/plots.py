@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, LinearSegmentedColormap
 
 from mea.arrays.plots_electrodes import label_grid
-from mea.runtime.style import COLOURS, Picture, label_axes, new_picture, styled
+from mea.runtime.style import COLOURS, Plot, label_axes, new_plot, styled
 
 FOR, AGAINST = COLOURS[0], COLOURS[1]
 
 
 @styled
-def figure_explanation(evidence: pd.DataFrame, label: str, grid: tuple[int, int], title: str = "") -> Picture:
+def plot_explanation(evidence: pd.DataFrame, label: str, grid: tuple[int, int], title: str = "") -> Plot:
     """Electrodes, seconds and families of features, each with what it said for or against the class that was called.
 
     Parameters
@@ -24,18 +24,18 @@ def figure_explanation(evidence: pd.DataFrame, label: str, grid: tuple[int, int]
     grid
         (rows, cols).
     title
-        Of the picture, for instance the recording.
+        Of the plot, for instance the recording.
     """
     families = evidence[evidence["kind"] == "family"]
     whole = evidence["log_odds"].iloc[0]
     title = f"{title}: {label}, log odds {whole:+.2f}. Blue spoke for it, orange against it"
-    picture, axes = new_picture(1, 3 if len(families) else 2, (13.5 if len(families) else 9.5, 4.0), title)
+    plot, axes = new_plot(1, 3 if len(families) else 2, (13.5 if len(families) else 9.5, 4.0), title)
     _draw_electrodes(axes[0, 0], evidence[evidence["kind"] == "electrode"], grid)
     _draw_seconds(axes[0, 1], evidence[evidence["kind"] == "seconds"], whole)
     if len(families):
         _draw_families(axes[0, 2], families)
-    picture.table = evidence
-    return picture
+    plot.table = evidence
+    return plot
 
 
 def _draw_electrodes(ax: Axes, electrodes: pd.DataFrame, grid: tuple[int, int]) -> None:

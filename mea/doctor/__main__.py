@@ -2,7 +2,7 @@
 
 Says of every recording how it would be read and what is doubtful; of all together whether they can be held out honestly
 and how small an effect they could show; of the DVC project whether it is ready. Ends with status 1 when something is
-wrong. Changes nothing; pictures of the electrodes are written to the --out folder.
+wrong. Changes nothing; plots of the electrodes are written to the --out folder.
 """
 
 import argparse
@@ -108,9 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what = "archives, HDF5 files or folders of them; by default unzip.source of the parameters"
     parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help=what)
-    parser.add_argument(
-        "--out", metavar="FOLDER", type=Path, default=Path("plots/doctor"), help="pictures (plots/doctor)"
-    )
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=Path("plots/doctor"), help="plots (plots/doctor)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write everything found there, too")
     parser.add_argument("--propose", metavar="FILE", type=Path, help="write a recordings.csv to be filled in")
     parser.add_argument("--params", metavar="FILE", type=Path, default=Path("params.yaml"), help="params.yaml")
@@ -134,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
             write_json(arguments.json, {"counts": counts, **told})
         print(*parts, sep="\n")
         if any(np.isfinite(one.noise_uv) for one in examined):
-            print(f"Pictures of the electrodes in their first {FIRST_S:g} s: {arguments.out}")
+            print(f"Plots of the electrodes in their first {FIRST_S:g} s: {arguments.out}")
         if arguments.propose:
             empty = propose_table(examined, arguments.propose)
             print(f"{arguments.propose}: written; {empty} cells of label, culture and batch are to be filled in.")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mea.arrays.cleaning import Cleaning
-from mea.arrays.plots_electrodes import figure_electrode_health
+from mea.arrays.plots_electrodes import plot_electrode_health
 from mea.doctor.electrodes import (
     FIRST_S,
     Health,
@@ -32,13 +32,13 @@ from mea.recordings.recording import Recording, Source
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
-from mea.runtime.style import save_figure
+from mea.runtime.style import save_plot
 
 # Notes of the readers, by how they begin: what to make of them. Gaps and references are looked at apart.
 REMEDIES = {
     "several": "Check that it is the stream you mean, or export the file with one of them.",
-    "layout": "Check the electrode map in the picture; a layout of its own goes into mea/recordings/layouts.py.",
-    "no electrode labels": "Check the electrode map in the picture, or export the file with labels.",
+    "layout": "Check the electrode map in the plot; a layout of its own goes into mea/recordings/layouts.py.",
+    "no electrode labels": "Check the electrode map in the plot, or export the file with labels.",
     "no usable date": "Nothing has to be done; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
 }
@@ -89,7 +89,7 @@ class Task:
 
 
 def examine_files(
-    paths: Sequence[Path], settings: Settings, pictures: Path, as_source: bool = False
+    paths: Sequence[Path], settings: Settings, plots: Path, as_source: bool = False
 ) -> tuple[list[Examined], list[Finding]]:
     """Look at every recording in some files, archives and folders.
 
@@ -99,8 +99,8 @@ def examine_files(
         As a user names them.
     settings
         The parameters that decide how they are read.
-    pictures
-        Folder for one picture a recording of samples.
+    plots
+        Folder for one plot a recording of samples.
     as_source
         Whether this is what the pipeline would read: it takes a table from a folder, not from beside a single file.
 
@@ -122,7 +122,7 @@ def examine_files(
         tables += [(path, table)] if table is not None and path.is_dir() else []
         tasks += [(member, identify, label_from) for member in members]
     names = assign_ids([(member.archive, member.member) for member, _, _ in tasks])
-    work = partial(_examine_file, settings=settings, pictures=pictures)
+    work = partial(_examine_file, settings=settings, plots=plots)
     done = run_parallel(work, [Task(task[0], name, *task[1:]) for task, name in zip(tasks, names)], "doctor")
     manifest = pd.DataFrame([row for row, _ in done], columns=["recording", "file", "member", "sha256", "error"])
     examined = _mark_duplicates([one for _, found in done for one in found], manifest)
@@ -172,7 +172,7 @@ def _refuse(one: Examined, error: str) -> Examined:
     return replace(one, used=False, findings=(*one.findings, Finding(WRONG, one.result.recording, error)))
 
 
-def _examine_file(task: Task, settings: Settings, pictures: Path) -> tuple[dict[str, str], list[Examined]]:
+def _examine_file(task: Task, settings: Settings, plots: Path) -> tuple[dict[str, str], list[Examined]]:
     """Its line of the manifest, and its recordings."""
     member = task.member
     row = {"recording": task.name, "archive": member.archive, "member": member.member}
@@ -186,7 +186,7 @@ def _examine_file(task: Task, settings: Settings, pictures: Path) -> tuple[dict[
             row |= _describe_loose(member)
         if row["error"]:
             return row, [_give_up(row, task.name, row["error"])]
-        return row, _examine_recordings(path, row, task, settings, pictures)
+        return row, _examine_recordings(path, row, task, settings, plots)
 
 
 def _describe_loose(member: Member) -> dict[str, str]:
@@ -204,9 +204,7 @@ def _give_up(row: dict[str, str], name: str, reason: str) -> Examined:
     return Examined(refusal, row["archive"], row["member"], findings=(Finding(WRONG, name, reason),))
 
 
-def _examine_recordings(
-    path: Path, row: dict[str, str], task: Task, settings: Settings, pictures: Path
-) -> list[Examined]:
+def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
     try:
         sources = read_sources(path, settings.h5.stream)
         streams = explain_streams(path, settings.h5.stream)
@@ -225,8 +223,8 @@ def _examine_recordings(
         if health:
             found += judge_health(name, source, health)
             one = replace(one, noise_uv=float(np.median(health.noise_uv)))
-            picture = figure_electrode_health(tabulate_health(source, health), source.rows, source.cols, title=name)
-            save_figure(picture, pictures / f"{name}.png")
+            plot = plot_electrode_health(tabulate_health(source, health), source.rows, source.cols, title=name)
+            save_plot(plot, plots / f"{name}.png")
         examined.append(replace(one, findings=(*one.findings, *found, *damage)))
     return examined
 

@@ -1,4 +1,4 @@
-"""All pictures of the evaluate stage."""
+"""All plots of the evaluate stage."""
 
 import textwrap
 from pathlib import Path
@@ -6,20 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mea.evaluation.confounds import WORDS
-from mea.evaluation.plots_honesty import figure_confounds, figure_optimism, figure_permutation
+from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_scores import (
-    figure_confusion,
-    figure_recordings,
-    figure_reliability,
-    figure_report,
-    figure_roc,
+    plot_confusion,
+    plot_recordings,
+    plot_reliability,
+    plot_report,
+    plot_roc,
 )
-from mea.evaluation.plots_selective import figure_conformal, figure_risk_coverage
+from mea.evaluation.plots_selective import plot_conformal, plot_risk_coverage
 from mea.evaluation.rules import Rules, read_sets
-from mea.runtime.style import ALARM, save_figure
+from mea.runtime.style import ALARM, Plot, save_plot
 from mea.splitting.aggregation import get_probabilities
 from mea.statistics.conformal import list_coverage
 from mea.statistics.permutation import PermutationTest
@@ -36,29 +35,27 @@ def draw_level(
     matrix = count_confusion(labels, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(figure_confusion(matrix, labels, f"what was called what: held-out {name}s"), doubts)
-    save_figure(confusion, folder / f"confusion_{name}.png", pairs)
-    report = figure_report(
-        report_classes(labels, actual, predicted), f"how well each label is called: held-out {name}s"
-    )
-    save_figure(report, folder / f"report_{name}.png")
+    confusion = _warn_above(plot_confusion(matrix, labels, f"what was called what: held-out {name}s"), doubts)
+    save_plot(confusion, folder / f"confusion_{name}.png", pairs)
+    report = plot_report(report_classes(labels, actual, predicted), f"how well each label is called: held-out {name}s")
+    save_plot(report, folder / f"report_{name}.png")
     calibration, _ = measure_calibration(labels, actual, probabilities, bins, level)
-    save_figure(
-        figure_reliability(calibration, f"how often it is right, and how sure: held-out {name}s"),
+    save_plot(
+        plot_reliability(calibration, f"how often it is right, and how sure: held-out {name}s"),
         folder / f"reliability_{name}.png",
     )
     curves = trace_roc(labels, actual, probabilities)
     if curves:
-        save_figure(
-            _warn_above(figure_roc(curves, f"labels told apart at every threshold: held-out {name}s"), doubts),
+        save_plot(
+            _warn_above(plot_roc(curves, f"labels told apart at every threshold: held-out {name}s"), doubts),
             folder / f"roc_{name}.png",
         )
 
 
 def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None:
     """Every recording's probabilities."""
-    figure = _warn_above(figure_recordings(recordings, "how probable its own label is: held-out recordings"), doubts)
-    save_figure(figure, folder / "recordings.png")
+    plot = _warn_above(plot_recordings(recordings, "how probable its own label is: held-out recordings"), doubts)
+    save_plot(plot, folder / "recordings.png")
 
 
 def draw_honesty(
@@ -71,30 +68,30 @@ def draw_honesty(
     selective: dict[str, Any],
 ) -> None:
     """Permutation test, confounds, optimism gap, risk against coverage and prediction sets."""
-    figures = {"permutation": figure_permutation(test.null, test.observed, test.p_value, "chance, and this classifier")}
+    plots = {"permutation": plot_permutation(test.null, test.observed, test.p_value, "chance, and this classifier")}
     if len(audit):
-        figures["confounds"] = figure_confounds(
+        plots["confounds"] = plot_confounds(
             audit, WORDS, 1 / len(rules.conformal.labels), "the class, without any signal"
         )
-    figures["optimism"] = figure_optimism(probes, "what linear probes find in the features")
+    plots["optimism"] = plot_optimism(probes, "what linear probes find in the features")
     labels = list(rules.conformal.labels)
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
     curve = trace_risk_coverage(recordings["confidence"].to_numpy(), correct)
     scored = selective if np.isfinite(selective["error"]) else None
     threshold = (rules.threshold, rules.target_error)
     title = "errors when only the surest are called: held-out recordings"
-    figures["risk_coverage"] = figure_risk_coverage(curve, *threshold, selective["aurc"], scored, title)
+    plots["risk_coverage"] = plot_risk_coverage(curve, *threshold, selective["aurc"], scored, title)
     sets = read_sets(recordings["labels_possible"], labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
     level = rules.conformal.level
     title = "prediction sets, the labels that cannot be ruled out: held-out recordings"
-    figures["conformal"] = figure_conformal(list_coverage(sets, targets, labels, level), level, title)
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.png")
+    plots["conformal"] = plot_conformal(list_coverage(sets, targets, labels, level), level, title)
+    for name, plot in plots.items():
+        save_plot(plot, folder / f"{name}.png")
 
 
-def _warn_above(figure: Figure, doubts: str) -> Figure:
+def _warn_above(plot: Plot, doubts: str) -> Plot:
     if doubts:
-        width = int(figure.get_figwidth() * 14)
-        figure.suptitle(textwrap.fill(f"Warning: {doubts}", width), color=ALARM, fontsize=8, fontweight="bold")
-    return figure
+        width = int(plot.get_figwidth() * 14)
+        plot.suptitle(textwrap.fill(f"Warning: {doubts}", width), color=ALARM, fontsize=8, fontweight="bold")
+    return plot

@@ -1,4 +1,4 @@
-"""Pictures that show what an accuracy is worth: permuted labels, confounds, the optimism gap."""
+"""Plots that show what an accuracy is worth: permuted labels, confounds, the optimism gap."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.runtime.style import COLOURS, NEUTRAL, Picture, label_axes, new_picture, styled
+from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, styled
 
 PALE = "0.8"  # text can be read on it
 
 
 @styled
-def figure_permutation(null: np.ndarray, observed: float, p_value: float, title: str = "") -> Picture:
+def plot_permutation(null: np.ndarray, observed: float, p_value: float, title: str = "") -> Plot:
     """Where the observed balanced accuracy lies among those of labels permuted between groups.
 
     Parameters
@@ -26,7 +26,7 @@ def figure_permutation(null: np.ndarray, observed: float, p_value: float, title:
     title
         Above the panel.
     """
-    picture, axes = new_picture(size=(6.0, 3.6))
+    plot, axes = new_plot(size=(6.0, 3.6))
     ax = axes[0, 0]
     counts, edges, _ = ax.hist(
         100 * null, bins=np.linspace(0, 100, 41), color=NEUTRAL, label="labels permuted between groups"
@@ -34,12 +34,12 @@ def figure_permutation(null: np.ndarray, observed: float, p_value: float, title:
     ax.axvline(100 * observed, color=COLOURS[1], linewidth=2, label=f"actual labels, p = {p_value:.3g}")
     ax.legend(loc="upper left")
     label_axes(ax, "balanced accuracy over recordings (%)", "permutations (number)", title)
-    picture.table = pd.DataFrame({"low_percent": edges[:-1], "high_percent": edges[1:], "permutations": counts})
-    return picture
+    plot.table = pd.DataFrame({"low_percent": edges[:-1], "high_percent": edges[1:], "permutations": counts})
+    return plot
 
 
 @styled
-def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float, title: str = "") -> Picture:
+def plot_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float, title: str = "") -> Plot:
     """Balanced accuracy of each metadatum alone; those that raise the alarm are marked.
 
     Parameters
@@ -53,7 +53,7 @@ def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: floa
     title
         Above the panel.
     """
-    picture, axes = new_picture(size=(6.5, 1.4 + 0.45 * max(len(audit), 1)))
+    plot, axes = new_plot(size=(6.5, 1.4 + 0.45 * max(len(audit), 1)))
     ax = axes[0, 0]
     shown = audit[::-1].reset_index(drop=True)
     colours = [COLOURS[1] if alarm else PALE for alarm in shown["alarm"]]
@@ -67,12 +67,12 @@ def figure_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: floa
     ax.set_yticks(shown.index, [words.get(name, name) for name in shown["metadata"]])
     ax.set_xlim(0, 100)
     label_axes(ax, "balanced accuracy from metadata alone (%)", "", title)
-    picture.table = audit.drop(columns="predicted")
-    return picture
+    plot.table = audit.drop(columns="predicted")
+    return plot
 
 
 @styled
-def figure_optimism(probes: Mapping[str, Any], title: str = "") -> Picture:
+def plot_optimism(probes: Mapping[str, Any], title: str = "") -> Plot:
     """How well linear probes on the classifier's features name class and recording.
 
     Parameters
@@ -88,7 +88,7 @@ def figure_optimism(probes: Mapping[str, Any], title: str = "") -> Picture:
         "which recording it is": probes["recording"],
         "which recording, by guessing": probes["chance"],
     }
-    picture, axes = new_picture(size=(6.5, 2.8))
+    plot, axes = new_plot(size=(6.5, 2.8))
     ax = axes[0, 0]
     names = list(bars)[::-1]
     ax.barh(
@@ -102,5 +102,5 @@ def figure_optimism(probes: Mapping[str, Any], title: str = "") -> Picture:
     ax.set_yticks(range(len(names)), names)
     ax.set_xlim(0, 100)
     label_axes(ax, "held-out chunks named rightly (%)", "", title)
-    picture.table = pd.DataFrame({"probe": list(bars), "share": list(bars.values())})
-    return picture
+    plot.table = pd.DataFrame({"probe": list(bars), "share": list(bars.values())})
+    return plot

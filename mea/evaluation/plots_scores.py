@@ -1,4 +1,4 @@
-"""Pictures of how good a classifier is: confusion matrix, report, ROC, reliability, the recordings' probabilities."""
+"""Plots of how good a classifier is: confusion matrix, report, ROC, reliability, the recordings' probabilities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from mea.runtime.style import COLOUR_MAP, COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
+from mea.runtime.style import COLOUR_MAP, COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
 INTERVAL = "interval of each bin, as if\nall in it were independent"  # too narrow where groups are alike
 NAMED_RECORDINGS = 48  # more names than this cannot be read beside their bars
@@ -55,10 +55,10 @@ def _row_percent(matrix: np.ndarray) -> np.ndarray:
 
 
 @styled
-def figure_confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "") -> Picture:
-    """A confusion matrix as a picture; see :func:`draw_confusion`. Its numbers: actual, predicted, count, percent."""
+def plot_confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "") -> Plot:
+    """A confusion matrix as a plot; see :func:`draw_confusion`. Its numbers: actual, predicted, count, percent."""
     side = max(4.0, 1.6 + 0.85 * len(labels))
-    picture, axes = new_picture(size=(side + 1.0, side))
+    plot, axes = new_plot(size=(side + 1.0, side))
     draw_confusion(axes[0, 0], matrix, labels, title)
     matrix = np.asarray(matrix)
     columns = {
@@ -67,8 +67,8 @@ def figure_confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "")
         "count": matrix.ravel(),
         "percent_of_actual": _row_percent(matrix).ravel(),
     }
-    picture.table = pd.DataFrame(columns)
-    return picture
+    plot.table = pd.DataFrame(columns)
+    return plot
 
 
 @styled
@@ -108,12 +108,12 @@ def _show_column(column: pd.Series) -> list[str]:
 
 
 @styled
-def figure_report(report: pd.DataFrame, title: str = "") -> Picture:
-    """A classification report as a picture; see :func:`draw_classification_report`."""
-    picture, axes = new_picture(size=(6.5, 0.8 + 0.32 * (len(report) + 1)))
+def plot_report(report: pd.DataFrame, title: str = "") -> Plot:
+    """A classification report as a plot; see :func:`draw_classification_report`."""
+    plot, axes = new_plot(size=(6.5, 0.8 + 0.32 * (len(report) + 1)))
     draw_classification_report(axes[0, 0], report, title)
-    picture.table = report
-    return picture
+    plot.table = report
+    return plot
 
 
 @styled
@@ -145,16 +145,16 @@ def draw_roc(ax: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]
 
 
 @styled
-def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], title: str = "") -> Picture:
-    """ROC curves as a picture; see :func:`draw_roc`."""
-    picture, axes = new_picture(size=(4.8, 4.6))
+def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], title: str = "") -> Plot:
+    """ROC curves as a plot; see :func:`draw_roc`."""
+    plot, axes = new_plot(size=(4.8, 4.6))
     draw_roc(axes[0, 0], curves, title)
     tables = [
         pd.DataFrame({"label": name, "false_positive_rate": false_positive, "true_positive_rate": true_positive})
         for name, (false_positive, true_positive, _) in curves.items()
     ]
-    picture.table = pd.concat(tables, ignore_index=True)
-    return picture
+    plot.table = pd.concat(tables, ignore_index=True)
+    return plot
 
 
 @styled
@@ -192,9 +192,9 @@ def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
 
 
 @styled
-def figure_reliability(bins: pd.DataFrame, title: str = "") -> Picture:
+def plot_reliability(bins: pd.DataFrame, title: str = "") -> Plot:
     """Reliability diagram above the number in each bin; ``bins`` as for :func:`draw_reliability`."""
-    picture, axes = new_picture(2, 1, (5.0, 5.2), sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+    plot, axes = new_plot(2, 1, (5.0, 5.2), sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     diagram, numbers = axes[:, 0]
     draw_reliability(diagram, bins, title)
     diagram.set_xlabel("")
@@ -202,8 +202,8 @@ def figure_reliability(bins: pd.DataFrame, title: str = "") -> Picture:
     numbers.bar(100 * filled["confidence"], filled["count"], width=2.5, color=COLOURS[0])
     numbers.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     label_axes(numbers, "confidence (%)", "count (number)")
-    picture.table = bins
-    return picture
+    plot.table = bins
+    return plot
 
 
 @styled
@@ -272,10 +272,10 @@ def _draw_strips(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
 
 
 @styled
-def figure_recordings(predictions: pd.DataFrame, title: str = "") -> Picture:
+def plot_recordings(predictions: pd.DataFrame, title: str = "") -> Plot:
     """Every recording's probability of its own label; see :func:`draw_recordings`."""
     named = len(predictions) <= NAMED_RECORDINGS
-    picture, axes = new_picture(size=(7.5, max(2.6, 1.4 + 0.17 * len(predictions))) if named else (7.0, 4.4))
+    plot, axes = new_plot(size=(7.5, max(2.6, 1.4 + 0.17 * len(predictions))) if named else (7.0, 4.4))
     draw_recordings(axes[0, 0], predictions, title)
-    picture.table = predictions
-    return picture
+    plot.table = predictions
+    return plot

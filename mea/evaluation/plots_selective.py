@@ -1,4 +1,4 @@
-"""Pictures of what refusing is worth: risk against coverage, and what the prediction sets hold."""
+"""Plots of what refusing is worth: risk against coverage, and what the prediction sets hold."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mea.runtime.style import COLOURS, NEUTRAL, Picture, label_axes, new_picture, series_style, styled
+from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
 INTERVAL = "interval, as if all were independent"  # too narrow where those of a group are alike
 SIZES = {"empty_share": "no label", "single_share": "one label", "several_share": "several labels"}
@@ -75,23 +75,23 @@ def _draw_scored(ax: Axes, scored: Mapping[str, float]) -> None:
 
 
 @styled
-def figure_risk_coverage(
+def plot_risk_coverage(
     curve: pd.DataFrame,
     threshold: float,
     target_error: float,
     aurc: float,
     scored: Mapping[str, float] | None = None,
     title: str = "",
-) -> Picture:
-    """Risk against coverage as a picture; see :func:`draw_risk_coverage`. Its numbers: the curve."""
-    picture, axes = new_picture(size=(7.6, 3.9))
+) -> Plot:
+    """Risk against coverage as a plot; see :func:`draw_risk_coverage`. Its numbers: the curve."""
+    plot, axes = new_plot(size=(7.6, 3.9))
     draw_risk_coverage(axes[0, 0], curve, threshold, target_error, aurc, scored, title)
-    picture.table = curve
-    return picture
+    plot.table = curve
+    return plot
 
 
 @styled
-def figure_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> Picture:
+def plot_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> Plot:
     """How often the prediction sets of each class hold it, with the interval, and how many labels they name.
 
     Parameters
@@ -104,7 +104,7 @@ def figure_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> P
     title
         Above both panels.
     """
-    picture, axes = new_picture(1, 2, (8.4, 2.1 + 0.4 * len(coverage)), title, sharey=True)
+    plot, axes = new_plot(1, 2, (8.4, 2.1 + 0.4 * len(coverage)), title, sharey=True)
     held, sizes = axes[0]
     rows = np.arange(len(coverage))
     ends = 100 * coverage["coverage_low"], 100 * coverage["coverage_high"]
@@ -117,8 +117,8 @@ def figure_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> P
     held.legend(loc="lower left", bbox_to_anchor=(0, 1))
     label_axes(held, "sets that hold the actual label (%)", "actual label (recordings)")
     _draw_sizes(sizes, coverage)
-    picture.table = coverage
-    return picture
+    plot.table = coverage
+    return plot
 
 
 def _draw_sizes(ax: Axes, coverage: pd.DataFrame) -> None:

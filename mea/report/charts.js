@@ -121,8 +121,8 @@ function addVotes(parent, votes) {
   addChart(parent, "wide", "Votes of its chunks", words, { data, layout });
 }
 
-function addPicture(parent, words, source) {
-  const frame = make("figure", undefined, "picture wide");
+function addImage(parent, words, source) {
+  const frame = make("figure", undefined, "image wide");
   const image = make("img");
   image.src = source;
   image.alt = words;
@@ -144,7 +144,7 @@ window.fillDetail = (row, cell) => {
     addTraces(charts, traces, "before", "Traces before cleaning, with peaks", "The two busiest electrodes in their busiest quarter of a second, as the rig recorded them; dashed: the threshold.");
     addTraces(charts, traces, "after", "Traces after cleaning, with peaks", "The same: all that is no spike was set to 0.");
   }
-  if (driver) addPicture(charts, "What drove the call", driver.querySelector("img").src);
+  if (driver) addImage(charts, "What drove the call", driver.querySelector("img").src);
   const missing = [];
   if (!traces.length) missing.push("There are no traces: the file holds spike times.");
   if (!driver) missing.push("What drove the call: not asked of this recording; make explain RECORDING=NAME does.");

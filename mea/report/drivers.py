@@ -1,4 +1,4 @@
-"""What drove the call, for a few recordings: the report's words and picture of :mod:`mea.classification.explain`."""
+"""What drove the call, for a few recordings: the report's words and plot of :mod:`mea.classification.explain`."""
 
 import base64
 import tempfile
@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from mea.classification.explain import explain_recording, find_questions
-from mea.classification.plots import figure_explanation
-from mea.runtime.style import save_figure
+from mea.classification.plots import plot_explanation
+from mea.runtime.style import save_plot
 from mea.training.classifier import Classifier
 
 MOST_NAMED = 3  # of each kind, in words
@@ -25,14 +25,14 @@ class Driver:
         Whose, and the class that was called.
     words
         What spoke most for it and against it, a line a kind.
-    picture
-        Address of the embedded picture.
+    plot
+        Address of the embedded plot.
     """
 
     recording: str
     label: str
     words: list[str]
-    picture: str
+    plot: str
 
 
 def choose_doubtful(recordings: pd.DataFrame, most: int) -> list[str]:
@@ -50,9 +50,9 @@ def explain_calls(classifier: Classifier, names: list[str], array: Path, split: 
         events = question.events
         with tempfile.TemporaryDirectory(prefix="mea-report-") as folder:
             path = Path(folder) / "evidence.png"
-            save_figure(figure_explanation(evidence, label, (events.rows, events.cols), events.recording), path)
-            picture = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-        drivers.append(Driver(events.recording, label, describe_evidence(evidence), picture))
+            save_plot(plot_explanation(evidence, label, (events.rows, events.cols), events.recording), path)
+            plot = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        drivers.append(Driver(events.recording, label, describe_evidence(evidence), plot))
     return drivers
 
 

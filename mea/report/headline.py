@@ -16,7 +16,7 @@ def describe_results(metrics: Path, classified: Path) -> str:
     Parameters
     ----------
     metrics
-        What the evaluate stage wrote; the predictions and pictures are named after it.
+        What the evaluate stage wrote; the predictions and plots are named after it.
     classified
         What the classify stage wrote.
 

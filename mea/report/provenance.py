@@ -65,7 +65,7 @@ def _list_archives(manifest: pd.DataFrame) -> list[str]:
 
 
 def render_markdown(text: str, lower: int = 2) -> Markup:
-    """Markdown as HTML; HTML, links and pictures in it stay text.
+    """Markdown as HTML; HTML, links and images in it stay text.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class Results:
     manifest
         Every file that was unpacked, with its checksum.
     curves
-        The numbers beside the pictures of train and evaluate, by the picture's name, where there is one.
+        The numbers beside the plots of train and evaluate, by the plot's name, where there is one.
     """
 
     figures: dict[str, Any]
@@ -78,7 +78,7 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     Parameters
     ----------
     metrics, plots
-        Folders of every stage's metrics and pictures.
+        Folders of every stage's metrics and plots.
     model
         Folder of the finished classifier.
     h5, unzip

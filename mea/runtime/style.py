@@ -1,4 +1,4 @@
-"""One style for every picture: readable, safe for colour-blind eyes, and in black-and-white print."""
+"""One style for every plot: readable, safe for colour-blind eyes, and in black-and-white print."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -50,7 +50,7 @@ STYLE = {
 Drawing = TypeVar("Drawing", bound=Callable[..., Any])
 
 
-class Picture(Figure):
+class Plot(Figure):
     """A figure that carries the numbers it shows: ``table``, saved beside it."""
 
     table: pd.DataFrame | None = None
@@ -78,10 +78,10 @@ def series_style(index: int) -> dict[str, Any]:
 
 
 @styled
-def new_picture(
+def new_plot(
     rows: int = 1, cols: int = 1, size: tuple[float, float] = (7.0, 4.0), title: str = "", **subplots: Any
-) -> tuple[Picture, np.ndarray]:
-    """An empty picture without any global state.
+) -> tuple[Plot, np.ndarray]:
+    """An empty plot without any global state.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ def new_picture(
 
     Returns
     -------
-    picture, axes
+    plot, axes
         ``axes`` has the shape (rows, cols).
     """
-    picture = Picture(figsize=size, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(picture)
+    plot = Plot(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(plot)
     if title:
-        picture.suptitle(title)
-    return picture, picture.subplots(rows, cols, squeeze=False, **subplots)
+        plot.suptitle(title)
+    return plot, plot.subplots(rows, cols, squeeze=False, **subplots)
 
 
 def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
@@ -115,19 +115,19 @@ def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
 
 
 @styled
-def save_figure(figure: Figure, path: Path, table: pd.DataFrame | None = None) -> None:
-    """Write a picture as PNG (256 colours) and its numbers as ``<stem>.csv`` beside it, each whole or not at all.
+def save_plot(figure: Figure, path: Path, table: pd.DataFrame | None = None) -> None:
+    """Write a plot as PNG (256 colours) and its numbers as ``<stem>.csv`` beside it, each whole or not at all.
 
     The same figure gives the same bytes: no date and no program version are written.
 
     Parameters
     ----------
     figure
-        Any figure; a :class:`Picture` brings its own numbers.
+        Any figure; a :class:`Plot` brings its own numbers.
     path
         Of the PNG.
     table
-        Numbers to write instead of the picture's own.
+        Numbers to write instead of the plot's own.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

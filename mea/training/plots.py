@@ -1,4 +1,4 @@
-"""Pictures of what was trained on and how it went: chunks per label and fold, loss and accuracy per epoch."""
+"""Plots of what was trained on and how it went: chunks per label and fold, loss and accuracy per epoch."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mea.runtime.style import COLOURS, HATCHES, Picture, label_axes, new_picture, series_style, styled
+from mea.runtime.style import COLOURS, HATCHES, Plot, label_axes, new_plot, series_style, styled
 
 
 @styled
@@ -70,7 +70,7 @@ def draw_pie(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
 
 
 @styled
-def figure_chunks(counts: pd.DataFrame, title: str = "") -> Picture:
+def plot_chunks(counts: pd.DataFrame, title: str = "") -> Plot:
     """Chunks per label and fold as stacked bars, and as the pie the predecessor drew.
 
     Parameters
@@ -80,11 +80,11 @@ def figure_chunks(counts: pd.DataFrame, title: str = "") -> Picture:
     title
         Above both.
     """
-    picture, axes = new_picture(1, 2, (10.0, 4.2), title)
+    plot, axes = new_plot(1, 2, (10.0, 4.2), title)
     draw_chunk_bars(axes[0, 0], counts)
     draw_pie(axes[0, 1], counts)
-    picture.table = counts
-    return picture
+    plot.table = counts
+    return plot
 
 
 @styled
@@ -120,7 +120,7 @@ def draw_learning_curves(ax: Axes, table: pd.DataFrame, quantity: str = "loss") 
 
 
 @styled
-def figure_curves(table: pd.DataFrame, title: str = "") -> Picture:
+def plot_curves(table: pd.DataFrame, title: str = "") -> Plot:
     """Loss, and accuracy where the table has it, per epoch and fold.
 
     Parameters
@@ -132,9 +132,9 @@ def figure_curves(table: pd.DataFrame, title: str = "") -> Picture:
         Above both panels.
     """
     known = [name for name in ("loss", "accuracy") if f"validation_{name}" in table and f"train_{name}" in table]
-    picture, axes = new_picture(1, len(known), (4.0 * len(known) + 2.0, 3.9), title)
+    plot, axes = new_plot(1, len(known), (4.0 * len(known) + 2.0, 3.9), title)
     for ax, quantity in zip(axes[0], known, strict=True):
         draw_learning_curves(ax, table, quantity)
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
-    picture.table = table
-    return picture
+    plot.table = table
+    return plot

@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
             lines = [f"  {name}: {'; '.join(changes)}" for name, changes in stale.items()]
             raise MeaError(
                 "\n".join(["dvc.lock is not of this dvc.yaml, code and parameters. These stages would run:", *lines])
-                + "\nRun dvc repro, then commit dvc.lock with the figures and pictures, and dvc push."
+                + "\nRun dvc repro, then commit dvc.lock with the metrics and plots, and dvc push."
             )
     print("dvc.lock belongs to this dvc.yaml, code and parameters.")
 

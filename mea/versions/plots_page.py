@@ -27,7 +27,7 @@ PAGE = """<!DOCTYPE html>
 <script>%s</script>
 <style>
 body { font-family: sans-serif } table { border-spacing: 15px }
-/* DVC also draws a guess at every table that lies beside a picture; the picture shows it better. */
+/* DVC also draws a guess at every table that lies beside a plot; the plot shows it better. */
 div[id$="_csv"], div[id$="_tsv"], div[id$="_json"] { display: none }
 </style>
 </head>

@@ -115,21 +115,21 @@ def test_catalogue_and_metrics(done):
     assert params == {"h5": {"stream": "raw"}, "array": {"rate_hz": 25000, "other_rate": "set_aside", "threshold": 5.0}}
 
 
-def list_pictures(recording, pictures):
-    return {f"{recording}_{picture}{suffix}" for picture in pictures for suffix in (".png", ".csv")}
+def list_plots(recording, plots):
+    return {f"{recording}_{plot}{suffix}" for plot in plots for suffix in (".png", ".csv")}
 
 
-def test_pictures(done):
-    pictures = ("electrodes", "maps", "raster", "together", "traces")
+def test_plots(done):
+    plots = ("electrodes", "maps", "overlay", "raster", "traces")
     names = {path.name for path in (done / "plots").iterdir()}
-    assert names == list_pictures("a", pictures) | list_pictures("b", pictures)
+    assert names == list_plots("a", plots) | list_plots("b", plots)
     traces = pd.read_csv(done / "plots" / "a_traces.csv")
     assert traces.peak.sum() > 0 and (traces.cleaned_uv[traces.peak == 1] != 0).all()
 
 
 def test_spike_times_are_drawn_without_traces(lab, done, tmp_path):
     draw_recording("times", lab / "h5", lab / "unzip", done / "array", tmp_path, Cleaning(25_000, "set_aside", 5.0))
-    assert {path.name for path in tmp_path.iterdir()} == list_pictures("times", ("electrodes", "maps", "raster"))
+    assert {path.name for path in tmp_path.iterdir()} == list_plots("times", ("electrodes", "maps", "raster"))
 
 
 def test_shown_recordings_alternate_between_labels():

@@ -105,8 +105,8 @@ def test_a_silenced_electrode_leaves_the_others_alone():
     np.testing.assert_array_equal(before, after)
 
 
-def test_pictures_and_tables(by_rate, capsys):
-    out = by_rate / "pictures"
+def test_plots_and_tables(by_rate, capsys):
+    out = by_rate / "plots"
     run(by_rate, "r00", "r05")
     assert sorted(path.name for path in out.iterdir()) == ["r00.csv", "r00.png", "r05.csv", "r05.png"]
     table = pd.read_csv(out / "r05.csv")
@@ -116,7 +116,7 @@ def test_pictures_and_tables(by_rate, capsys):
 
 
 def run(folder, *arguments):
-    folders = {"model": "folds", "array": "array", "split": "split", "out": "pictures"}
+    folders = {"model": "folds", "array": "array", "split": "split", "out": "plots"}
     main([*arguments, *(part for name, path in folders.items() for part in (f"--{name}", str(folder / path)))])
 
 

@@ -1,4 +1,4 @@
-"""What the pictures show: the numbers that were given, at the right places, named with units, the same bytes again."""
+"""What the plots show: the numbers that were given, at the right places, named with units, the same bytes again."""
 
 import os
 import subprocess
@@ -13,43 +13,43 @@ from PIL import Image
 
 from mea.arrays.plots_electrodes import (
     draw_electrode_map,
-    figure_electrode_health,
-    figure_electrode_maps,
-    figure_electrode_names,
+    plot_electrode_health,
+    plot_electrode_maps,
+    plot_electrode_names,
 )
 from mea.arrays.plots_recordings import (
     draw_raster,
     draw_trace,
-    figure_raster,
-    figure_together,
-    figure_traces,
     pick_samples,
+    plot_overlay,
+    plot_raster,
+    plot_traces,
 )
-from mea.classification.plots import AGAINST, FOR, figure_explanation
+from mea.classification.plots import AGAINST, FOR, plot_explanation
 from mea.evaluation import plots_evaluation
-from mea.evaluation.plots_honesty import figure_confounds, figure_optimism, figure_permutation
+from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_scores import (
     draw_classification_report,
     draw_confusion,
     draw_recordings,
     draw_reliability,
     draw_roc,
-    figure_confusion,
-    figure_recordings,
-    figure_reliability,
-    figure_report,
-    figure_roc,
+    plot_confusion,
+    plot_recordings,
+    plot_reliability,
+    plot_report,
+    plot_roc,
 )
-from mea.evaluation.plots_selective import figure_conformal, figure_risk_coverage
-from mea.runtime.style import COLOURS, Picture, new_picture, save_figure, series_style
-from mea.training.plots import draw_chunk_bars, draw_learning_curves, draw_pie, figure_chunks, figure_curves
+from mea.evaluation.plots_selective import plot_conformal, plot_risk_coverage
+from mea.runtime.style import COLOURS, Plot, new_plot, save_plot, series_style
+from mea.training.plots import draw_chunk_bars, draw_learning_curves, draw_pie, plot_chunks, plot_curves
 
 RATE_HZ = 25000
 
 
 @pytest.fixture
 def ax():
-    return new_picture()[1][0, 0]
+    return new_plot()[1][0, 0]
 
 
 def make_traces(n_samples=30000):
@@ -104,8 +104,8 @@ def make_predictions(n_recordings, labels=("a", "b")):
     return pd.DataFrame(columns | {f"p_{label}": chances[:, index] for index, label in enumerate(labels)})
 
 
-def make_pictures():
-    """One of every picture there is, by the name of the function that makes it."""
+def make_plots():
+    """One of every plot there is, by the name of the function that makes it."""
     raw, cleaned, peaks = make_traces()
     curve = (np.array([0, 0, 1.0]), np.array([0, 0.8, 1.0]), 0.9)
     bins = pd.DataFrame({"confidence": [0.6, 0.9], "accuracy": [0.5, 0.8], "count": [4, 7]})
@@ -113,25 +113,25 @@ def make_pictures():
     report = pd.DataFrame({"label": ["a", "b"], "f1": [0.5, np.nan], "recordings": [3, 4]})
     grid = make_grid()
     return {
-        "figure_traces": figure_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"]),
-        "figure_together": figure_together(raw, RATE_HZ, ["F7", "G7"], peaks),
-        "figure_raster": figure_raster(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]), 3, 1.0),
-        "figure_electrode_maps": figure_electrode_maps(grid, grid),
-        "figure_electrode_names": figure_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2),
-        "figure_electrode_health": figure_electrode_health(make_health(), 3, 4),
-        "figure_chunks": figure_chunks(make_counts()),
-        "figure_curves": figure_curves(make_curves()),
-        "figure_confusion": figure_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
-        "figure_report": figure_report(report),
-        "figure_roc": figure_roc({"a": curve}),
-        "figure_reliability": figure_reliability(bins),
-        "figure_recordings": figure_recordings(make_predictions(9)),
-        "figure_risk_coverage": figure_risk_coverage(make_risk_curve(), 0.8, 0.05, 0.1),
-        "figure_conformal": figure_conformal(make_coverage(), 0.9),
-        "figure_permutation": figure_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
-        "figure_confounds": figure_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
-        "figure_explanation": figure_explanation(make_evidence(), "a", (2, 2), "r1"),
-        "figure_optimism": figure_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
+        "plot_traces": plot_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"]),
+        "plot_overlay": plot_overlay(raw, RATE_HZ, ["F7", "G7"], peaks),
+        "plot_raster": plot_raster(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]), 3, 1.0),
+        "plot_electrode_maps": plot_electrode_maps(grid, grid),
+        "plot_electrode_names": plot_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2),
+        "plot_electrode_health": plot_electrode_health(make_health(), 3, 4),
+        "plot_chunks": plot_chunks(make_counts()),
+        "plot_curves": plot_curves(make_curves()),
+        "plot_confusion": plot_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
+        "plot_report": plot_report(report),
+        "plot_roc": plot_roc({"a": curve}),
+        "plot_reliability": plot_reliability(bins),
+        "plot_recordings": plot_recordings(make_predictions(9)),
+        "plot_risk_coverage": plot_risk_coverage(make_risk_curve(), 0.8, 0.05, 0.1),
+        "plot_conformal": plot_conformal(make_coverage(), 0.9),
+        "plot_permutation": plot_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
+        "plot_confounds": plot_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
+        "plot_explanation": plot_explanation(make_evidence(), "a", (2, 2), "r1"),
+        "plot_optimism": plot_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
 
 
@@ -162,75 +162,76 @@ def shown_texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-# --- every picture ------------------------------------------------------------------------------------------------
+# --- every plot ----------------------------------------------------------------------------------------------------
 
 
-def test_every_figure_function_is_tested_here():
+def test_every_plot_function_is_tested_here():
     rooms = Path(__file__).parents[2] / "mea"
     source = "\n".join(path.read_text(encoding="utf-8") for path in rooms.glob("*/plots*.py"))
-    functions = {line.split("(")[0].removeprefix("def ") for line in source.splitlines() if line.startswith("def fig")}
-    assert functions == set(make_pictures())
+    starts = [line.split("(")[0] for line in source.splitlines() if line.startswith("def plot_")]
+    functions = {start.removeprefix("def ") for start in starts}
+    assert functions == set(make_plots())
 
 
-def test_every_picture_names_its_axes_with_units():
+def test_every_plot_names_its_axes_with_units():
     """Panels in order; the upper of two that share an axis leaves its name to the lower."""
     voltage, grid = "voltage (µV)", ("column of the grid", "row of the grid")
     expected = {
-        "figure_traces": [("", voltage), ("", voltage), ("time (s)", voltage), ("time (s)", voltage)],
-        "figure_together": [("time (s)", voltage)],
-        "figure_raster": [
+        "plot_traces": [("", voltage), ("", voltage), ("time (s)", voltage), ("time (s)", voltage)],
+        "plot_overlay": [("time (s)", voltage)],
+        "plot_raster": [
             ("", "electrode (number)"),
             ("time (s), in bins of 0.005 s", "mean rate\n(Hz per electrode)"),
         ],
-        "figure_electrode_maps": [grid, grid, ("", "noise (µV)"), ("", "rate (Hz), log scale")],
-        "figure_electrode_names": [grid],
-        "figure_electrode_health": [grid, ("", "noise (µV)")],
-        "figure_chunks": [("fold", "chunks (number)"), ("", "")],  # a pie has no axes
-        "figure_curves": [("epoch", "loss (nats)"), ("epoch", "accuracy (%)")],
-        "figure_confusion": [("predicted label", "actual label"), ("", "share of the actual label (%)")],
-        "figure_report": [("", "")],  # a table has no axes
-        "figure_roc": [("false positive rate (%)", "true positive rate (%)")],
-        "figure_reliability": [("", "right (%)"), ("confidence (%)", "count (number)")],
-        "figure_recordings": [("probability of its own label (%)", "recording")],
-        "figure_risk_coverage": [("called, surest first (%)", "wrong among those called (%)")],
-        "figure_conformal": [
+        "plot_electrode_maps": [grid, grid, ("", "noise (µV)"), ("", "rate (Hz), log scale")],
+        "plot_electrode_names": [grid],
+        "plot_electrode_health": [grid, ("", "noise (µV)")],
+        "plot_chunks": [("fold", "chunks (number)"), ("", "")],  # a pie has no axes
+        "plot_curves": [("epoch", "loss (nats)"), ("epoch", "accuracy (%)")],
+        "plot_confusion": [("predicted label", "actual label"), ("", "share of the actual label (%)")],
+        "plot_report": [("", "")],  # a table has no axes
+        "plot_roc": [("false positive rate (%)", "true positive rate (%)")],
+        "plot_reliability": [("", "right (%)"), ("confidence (%)", "count (number)")],
+        "plot_recordings": [("probability of its own label (%)", "recording")],
+        "plot_risk_coverage": [("called, surest first (%)", "wrong among those called (%)")],
+        "plot_conformal": [
             ("sets that hold the actual label (%)", "actual label (recordings)"),
             ("sets that name so many (%)", ""),
         ],
-        "figure_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
-        "figure_confounds": [("balanced accuracy from metadata alone (%)", "")],
-        "figure_explanation": [
+        "plot_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
+        "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
+        "plot_explanation": [
             grid,
             ("time (s)", "log odds of these seconds alone"),
             ("log odds lost with it at the median", ""),
             ("", "log odds lost were it silent"),
         ],
-        "figure_optimism": [("held-out chunks named rightly (%)", "")],
+        "plot_optimism": [("held-out chunks named rightly (%)", "")],
     }
-    shown = {name: [(ax.get_xlabel(), ax.get_ylabel()) for ax in made.axes] for name, made in make_pictures().items()}
+    shown = {name: [(ax.get_xlabel(), ax.get_ylabel()) for ax in made.axes] for name, made in make_plots().items()}
     assert shown == expected
 
 
-def test_every_picture_is_saved_with_its_numbers(tmp_path):
-    for name, picture in make_pictures().items():
-        save_figure(picture, tmp_path / f"{name}.png")
+def test_every_plot_is_saved_with_its_numbers(tmp_path):
+    for name, plot in make_plots().items():
+        save_plot(plot, tmp_path / f"{name}.png")
         table = pd.read_csv(tmp_path / f"{name}.csv")
         assert len(table) > 0
-        pd.testing.assert_frame_equal(table, picture.table.reset_index(drop=True), check_dtype=False, rtol=1e-8)
+        pd.testing.assert_frame_equal(table, plot.table.reset_index(drop=True), check_dtype=False, rtol=1e-8)
 
 
 def test_same_numbers_give_the_same_bytes(tmp_path):
-    for name, picture in make_pictures().items():
-        save_figure(picture, tmp_path / f"{name}_1.png")
-    for name, picture in make_pictures().items():
-        save_figure(picture, tmp_path / f"{name}_2.png")
+    for name, plot in make_plots().items():
+        save_plot(plot, tmp_path / f"{name}_1.png")
+    for name, plot in make_plots().items():
+        save_plot(plot, tmp_path / f"{name}_2.png")
         first, second = ((tmp_path / f"{name}_{number}.png").read_bytes() for number in (1, 2))
         assert first == second
         assert len(first) < 100_000
 
 
-def test_pictures_hold_no_text_chunks_and_have_256_colours_at_most(tmp_path):
-    save_figure(make_pictures()["figure_roc"], tmp_path / "roc.png")
+def test_plots_hold_no_text_chunks_and_have_256_colours_at_most(tmp_path):
+    save_plot(make_plots()["plot_roc"], tmp_path / "roc.png")
     with Image.open(tmp_path / "roc.png") as image:
         assert image.mode == "P"
         assert image.size == (528, 506)  # 4.8 x 4.6 inches at 110 dots per inch
@@ -239,31 +240,31 @@ def test_pictures_hold_no_text_chunks_and_have_256_colours_at_most(tmp_path):
 
 def test_saving_leaves_no_other_file_and_a_failed_save_leaves_the_old_one(tmp_path, ax):
     path = tmp_path / "new" / "trace.png"
-    save_figure(ax.figure, path)
+    save_plot(ax.figure, path)
     before = path.read_bytes()
     assert [entry.name for entry in path.parent.iterdir()] == ["trace.png"]
     ax.set_title("$\\nosuchsymbol$")
     with pytest.raises(ValueError, match="nosuchsymbol"):
-        save_figure(ax.figure, path)
+        save_plot(ax.figure, path)
     assert [entry.name for entry in path.parent.iterdir()] == ["trace.png"]
     assert path.read_bytes() == before
 
 
-def test_given_table_stands_beside_the_picture_whole(tmp_path, ax):
+def test_given_table_stands_beside_the_plot_whole(tmp_path, ax):
     table = pd.DataFrame({"time_s": [0.1, 119.99996], "spikes": [3, 4], "name": ['µV, "x"', "b"]})
-    save_figure(ax.figure, tmp_path / "a.b.png", table)
+    save_plot(ax.figure, tmp_path / "a.b.png", table)
     assert (tmp_path / "a.b.csv").read_bytes() == 'time_s,spikes,name\n0.1,3,"µV, ""x"""\n119.99996,4,b\n'.encode()
 
 
-def test_pictures_leave_pyplot_and_the_users_settings_alone():
+def test_plots_leave_pyplot_and_the_users_settings_alone():
     code = (
         "import sys, tempfile, matplotlib\n"
-        "from test_plots import make_pictures, save_figure, Path\n"
+        "from test_plots import make_plots, save_plot, Path\n"
         "matplotlib.rcParams['font.size'] = 31.0\n"
         "names = set(matplotlib.rcParams) - {'backend'}  # asking for the backend imports pyplot\n"
         "before = {name: matplotlib.rcParams[name] for name in names}\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    for picture in make_pictures().values(): save_figure(picture, Path(folder) / 'x.png')\n"
+        "    for plot in make_plots().values(): save_plot(plot, Path(folder) / 'x.png')\n"
         "assert 'matplotlib.pyplot' not in sys.modules, 'pyplot was imported'\n"
         "assert {name: matplotlib.rcParams[name] for name in names} == before, 'settings changed'\n"
     )
@@ -276,9 +277,9 @@ def test_pictures_leave_pyplot_and_the_users_settings_alone():
 def test_users_settings_change_nothing(tmp_path):
     import matplotlib
 
-    save_figure(make_pictures()["figure_confusion"], tmp_path / "plain.png")
+    save_plot(make_plots()["plot_confusion"], tmp_path / "plain.png")
     with matplotlib.rc_context({"font.size": 31.0, "image.origin": "lower", "lines.linewidth": 9}):
-        save_figure(make_pictures()["figure_confusion"], tmp_path / "odd.png")
+        save_plot(make_plots()["plot_confusion"], tmp_path / "odd.png")
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "odd.png").read_bytes()
 
 
@@ -323,14 +324,14 @@ def test_thinning_keeps_the_extremes_of_every_piece():
         assert signals[:, inside].min(axis=1).tolist() == piece.min(axis=1).tolist()
 
 
-def test_thinned_trace_is_the_same_picture_as_the_whole(tmp_path):
+def test_thinned_trace_is_the_same_plot_as_the_whole(tmp_path):
     raw, _, _ = make_traces(120_000)
     images = []
     for bins in (2000, 10**9):
         picked = pick_samples(raw[:1], bins)
-        picture, axes = new_picture(size=(5.0, 3.0))
+        plot, axes = new_plot(size=(5.0, 3.0))
         axes[0, 0].plot(picked, raw[0][picked], color="black", linewidth=0.7)
-        save_figure(picture, tmp_path / f"{bins}.png")
+        save_plot(plot, tmp_path / f"{bins}.png")
         images.append(np.asarray(Image.open(tmp_path / f"{bins}.png").convert("L"), float))
     assert np.abs(images[0] - images[1]).mean() < 2.0  # of 255 grey levels
     assert len(pick_samples(raw[:1], 2000)) <= 4000 < len(picked)
@@ -338,10 +339,10 @@ def test_thinned_trace_is_the_same_picture_as_the_whole(tmp_path):
 
 def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
     raw, cleaned, peaks = make_traces()
-    picture = figure_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0, title="x")
-    before_0, before_1, after_0, after_1 = picture.axes
+    plot = plot_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0, title="x")
+    before_0, before_1, after_0, after_1 = plot.axes
     assert before_0.get_shared_x_axes().joined(before_0, after_1)
-    assert [ax.get_title() for ax in picture.axes] == [
+    assert [ax.get_title() for ax in plot.axes] == [
         "F7, before cleaning",
         "G7, before cleaning",
         "F7, after cleaning",
@@ -351,7 +352,7 @@ def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
         assert ax.lines[-1].get_xdata().tolist() == [(RATE_HZ + peak) / RATE_HZ]
         assert ax.lines[-1].get_ydata().tolist() == [height]
     assert not after_1.lines[0].get_ydata()[0]
-    rows = picture.table[picture.table["peak"] == 1]
+    rows = plot.table[plot.table["peak"] == 1]
     assert rows["electrode"].tolist() == ["F7", "G7"]
     assert rows["raw_uv"].tolist() == rows["cleaned_uv"].tolist() == [-90.0, -91.0]
     assert rows["time_s"].tolist() == [1.4, 1.6]
@@ -359,8 +360,8 @@ def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
 
 def test_two_electrodes_together_with_and_without_peaks():
     raw, _, peaks = make_traces(1000)
-    plain = figure_together(raw, RATE_HZ, ["F7", "G7"]).axes[0]
-    marked = figure_together(raw, RATE_HZ, ["F7", "G7"], peaks).axes[0]
+    plain = plot_overlay(raw, RATE_HZ, ["F7", "G7"]).axes[0]
+    marked = plot_overlay(raw, RATE_HZ, ["F7", "G7"], peaks).axes[0]
     assert [len(plain.lines), len(marked.lines)] == [2, 4]
     np.testing.assert_array_equal([line.get_ydata() for line in plain.lines], raw)
     assert plain.lines[0].get_color() != plain.lines[1].get_color()
@@ -382,7 +383,7 @@ def test_raster_shows_every_spike_and_electrode_0_on_top(ax):
 
 def test_raster_counts_every_spike_once_in_its_rates():
     electrode, times = np.array([0, 2, 2, 1]), np.array([0.0, 0.26, 0.49, 1.0])
-    table = figure_raster(electrode, times, 4, 1.0, bins=4).table
+    table = plot_raster(electrode, times, 4, 1.0, bins=4).table
     assert table["spikes"].tolist() == [1, 2, 0, 1]
     assert table["mean_rate_hz"].tolist() == [1.0, 2.0, 0.0, 1.0]  # spikes / 0.25 s / 4 electrodes
     assert table["start_s"].tolist() == [0.0, 0.25, 0.5, 0.75]
@@ -390,8 +391,8 @@ def test_raster_counts_every_spike_once_in_its_rates():
 
 @pytest.mark.filterwarnings("error")
 def test_silent_recording_can_be_drawn(tmp_path):
-    save_figure(figure_raster(np.zeros(0, int), np.zeros(0), 8, 5.0), tmp_path / "raster.png")
-    save_figure(figure_electrode_maps(np.ones((2, 2)), np.zeros((2, 2))), tmp_path / "maps.png")
+    save_plot(plot_raster(np.zeros(0, int), np.zeros(0), 8, 5.0), tmp_path / "raster.png")
+    save_plot(plot_electrode_maps(np.ones((2, 2)), np.zeros((2, 2))), tmp_path / "maps.png")
 
 
 def test_electrode_map_has_row_0_on_top_and_nothing_where_there_is_no_electrode(ax):
@@ -410,9 +411,9 @@ def test_electrode_map_has_row_0_on_top_and_nothing_where_there_is_no_electrode(
     assert ax.figure.axes[1].get_ylabel() == "noise (µV)"
 
 
-def test_missing_electrode_is_white_in_the_saved_picture(tmp_path, ax):
+def test_missing_electrode_is_white_in_the_saved_plot(tmp_path, ax):
     draw_electrode_map(ax, np.array([[np.nan, 1.0], [2.0, 3.0]]), "noise (µV)")
-    save_figure(ax.figure, tmp_path / "map.png")
+    save_plot(ax.figure, tmp_path / "map.png")
     image = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
 
     def colour_at(row, col):
@@ -435,7 +436,7 @@ def test_silent_electrodes_are_grey_on_a_log_scale(ax):
 
 def test_maps_save_one_line_per_electrode():
     grid = make_grid()
-    both, spikes_only = figure_electrode_maps(grid, grid + 1), figure_electrode_maps(None, grid + 1)
+    both, spikes_only = plot_electrode_maps(grid, grid + 1), plot_electrode_maps(None, grid + 1)
     assert len(both.table) == len(spikes_only.table) == 10
     assert both.table.iloc[0].to_dict() == {"row": 0, "col": 1, "noise_uv": 1.0, "rate_hz": 2.0}
     assert list(spikes_only.table) == ["row", "col", "rate_hz"]
@@ -443,8 +444,8 @@ def test_maps_save_one_line_per_electrode():
 
 
 def test_failing_electrodes_are_marked_at_their_places():
-    picture = figure_electrode_health(make_health(), 3, 4)
-    ax, table = picture.axes[0], make_health()
+    plot = plot_electrode_health(make_health(), 3, 4)
+    ax, table = plot.axes[0], make_health()
     found = {
         marks.get_label(): {tuple(place) for place in marks.get_offsets().round().data} for marks in ax.collections
     }
@@ -457,18 +458,18 @@ def test_failing_electrodes_are_marked_at_their_places():
     assert {text.get_text() for text in ax.texts} == {"B1", "C2", "D2", "A3", "D3"}
     shown = ax.images[0].get_array()
     assert shown[2, 0] == 300 and shown.mask[2, 3] and shown.mask[0, 2]
-    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
+    assert [text.get_text() for text in plot.legends[0].get_texts()] == [
         "dead: 2",
         "saturated: 1",
         "noisy: 1",
         "missing: 1",
     ]
-    works = figure_electrode_health(table[table["status"] == "works"], 3, 4)
+    works = plot_electrode_health(table[table["status"] == "works"], 3, 4)
     assert not works.legends and not works.axes[0].texts
 
 
 def test_plain_electrode_map_writes_each_name_at_its_place():
-    ax = figure_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2).axes[0]
+    ax = plot_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2).axes[0]
     assert {text.get_text(): text.get_position() for text in ax.texts} == {"B1": (1, 0), "A2": (0, 1)}
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
@@ -503,7 +504,7 @@ def test_folds_may_be_numbers(ax):
     counts = make_counts().assign(fold=[0, 0, 1, 1])
     draw_pie(ax, counts)
     assert "a, fold 1\n25 (25 %)" in shown_texts(ax)
-    bars = new_picture()[1][0, 0]
+    bars = new_plot()[1][0, 0]
     draw_chunk_bars(bars, counts)
     assert [text.get_text() for text in bars.get_xticklabels()] == ["0", "1"]
 
@@ -520,7 +521,7 @@ def test_learning_curves_show_both_sides_of_every_fold(ax):
 
 
 def test_curves_leave_out_an_accuracy_that_is_not_known():
-    both, loss_only = figure_curves(make_curves()), figure_curves(make_curves().drop(columns="train_accuracy"))
+    both, loss_only = plot_curves(make_curves()), plot_curves(make_curves().drop(columns="train_accuracy"))
     assert [ax.get_ylabel() for ax in both.axes] == ["loss (nats)", "accuracy (%)"]
     assert [ax.get_ylabel() for ax in loss_only.axes] == ["loss (nats)"]
     np.testing.assert_allclose(both.axes[1].lines[0].get_ydata()[:1], 100 * make_curves()["validation_accuracy"][0])
@@ -542,9 +543,9 @@ def test_confusion_writes_counts_and_shares_of_the_actual_label(ax):
 
 
 def test_confusion_of_several_labels_one_of_them_absent():
-    picture = figure_confusion(np.array([[2, 1, 1], [0, 0, 0], [0, 3, 0]]), ["a", "b", "c"])
-    table = picture.table.set_index(["actual", "predicted"])
-    assert len(table) == len(picture.axes[0].texts) == 9
+    plot = plot_confusion(np.array([[2, 1, 1], [0, 0, 0], [0, 3, 0]]), ["a", "b", "c"])
+    table = plot.table.set_index(["actual", "predicted"])
+    assert len(table) == len(plot.axes[0].texts) == 9
     assert table.loc[("a", "a")].tolist() == [2, 50.0]
     assert table.loc[("c", "b")].tolist() == [3, 100.0]
     assert table.loc["b"]["percent_of_actual"].tolist() == [0.0, 0.0, 0.0]
@@ -570,7 +571,7 @@ def test_roc_draws_every_label_and_chance(ax):
     assert ax.lines[1].get_xdata().tolist() == [0, 50, 100]
     assert ax.lines[0].get_ydata().tolist() == [0, 80, 100]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a (area 0.900)", "b (area 0.550)", "chance"]
-    assert figure_roc(curves).table["label"].tolist() == ["a"] * 3 + ["b"] * 3
+    assert plot_roc(curves).table["label"].tolist() == ["a"] * 3 + ["b"] * 3
 
 
 def test_reliability_shows_counts_and_intervals_and_leaves_empty_bins_out(ax):
@@ -583,7 +584,7 @@ def test_reliability_shows_counts_and_intervals_and_leaves_empty_bins_out(ax):
     np.testing.assert_allclose(intervals.get_segments(), [[[55, 7], [55, 93]], [[95, 73], [95, 98]]])
     assert shown_texts(ax) == ["4", "30"]
     assert "as if\nall in it were independent" in ax.get_legend().get_texts()[1].get_text(), "it ignores groups"
-    bars = figure_reliability(pd.DataFrame(columns)).axes[1].patches
+    bars = plot_reliability(pd.DataFrame(columns)).axes[1].patches
     assert [bar.get_height() for bar in bars] == [4, 30]
 
 
@@ -594,7 +595,7 @@ def test_titles_say_what_is_shown_and_of_what(tmp_path, monkeypatch, level):
     def keep(figure, path, _table=None):
         titles[path.stem] = figure.axes[0].get_title()
 
-    monkeypatch.setattr(plots_evaluation, "save_figure", keep)
+    monkeypatch.setattr(plots_evaluation, "save_plot", keep)
     plots_evaluation.draw_level(tmp_path, level, make_predictions(20), ["a", "b"], 10, 0.95, "")
     assert set(titles) == {f"{kind}_{level}" for kind in ("confusion", "report", "reliability", "roc")}
     for title in titles.values():
@@ -634,14 +635,14 @@ def test_named_bars_belong_to_their_names(ax):
     assert shown == pytest.approx(own)
 
 
-def test_pictures_are_closed_with_their_last_reference():
+def test_plots_are_closed_with_their_last_reference():
     import gc
     import weakref
 
-    picture = make_pictures()["figure_roc"]
-    assert isinstance(picture, Picture)
-    gone = weakref.ref(picture)
-    del picture
+    plot = make_plots()["plot_roc"]
+    assert isinstance(plot, Plot)
+    gone = weakref.ref(plot)
+    del plot
     gc.collect()
     assert gone() is None
 
@@ -650,7 +651,7 @@ def test_pictures_are_closed_with_their_last_reference():
 
 
 def test_what_spoke_for_a_class_is_blue_and_what_spoke_against_it_orange():
-    electrodes, seconds, families = figure_explanation(make_evidence(), "a", (2, 2), "r1").axes[:3]
+    electrodes, seconds, families = plot_explanation(make_evidence(), "a", (2, 2), "r1").axes[:3]
     np.testing.assert_array_equal(electrodes.images[0].get_array().filled(np.nan), [[-1, 0], [1, np.nan]])
     shown = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in seconds.patches]
     assert shown == [(0, 30, 1), (30, 30, 0), (60, 30, -1)]
@@ -663,5 +664,5 @@ def test_what_spoke_for_a_class_is_blue_and_what_spoke_against_it_orange():
 
 def test_a_model_without_families_has_two_panels():
     evidence = make_evidence()
-    picture = figure_explanation(evidence[evidence["kind"] != "family"], "a", (2, 2))
-    assert len(picture.axes) == 3, "with the colour bar"
+    plot = plot_explanation(evidence[evidence["kind"] != "family"], "a", (2, 2))
+    assert len(plot.axes) == 3, "with the colour bar"

@@ -1,11 +1,11 @@
-"""The pictures of refusing show the numbers given, at the right places."""
+"""The plots of refusing show the numbers given, at the right places."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mea.evaluation.plots_selective import draw_risk_coverage, figure_conformal, figure_risk_coverage
-from mea.runtime.style import new_picture, save_figure
+from mea.evaluation.plots_selective import draw_risk_coverage, plot_conformal, plot_risk_coverage
+from mea.runtime.style import new_plot, save_plot
 
 CURVE = pd.DataFrame({"coverage": [0.25, 0.5, 1.0], "risk": [0.0, 0.1, 0.25], "threshold": [0.9, 0.8, 0.6]})
 NAMES = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_share", "single_share"]
@@ -14,7 +14,7 @@ ROWS = [("a", 20, 0.9, 0.7, 0.98, 0.0, 0.7), ("b", 40, 0.95, 0.85, 0.99, 0.1, 0.
 
 @pytest.fixture
 def ax():
-    return new_picture()[1][0, 0]
+    return new_plot()[1][0, 0]
 
 
 def list_legend(ax):
@@ -58,15 +58,15 @@ def test_a_score_without_recordings_or_interval_can_be_drawn(tmp_path):
     nothing = {"coverage": 0.0, "error": np.nan, "error_low": np.nan, "error_high": np.nan}
     few = {"coverage": 0.1, "error": 0.5, "error_low": np.nan, "error_high": np.nan}
     for number, scored in enumerate((nothing, few)):
-        picture = figure_risk_coverage(CURVE, np.nan, 0.05, 0.1, scored)
-        save_figure(picture, tmp_path / f"{number}.png")
-        assert np.isfinite(picture.axes[0].get_ylim()).all()
-        assert ("threshold chosen on others,\nwith interval" in list_legend(picture.axes[0])) == (scored is few)
+        plot = plot_risk_coverage(CURVE, np.nan, 0.05, 0.1, scored)
+        save_plot(plot, tmp_path / f"{number}.png")
+        assert np.isfinite(plot.axes[0].get_ylim()).all()
+        assert ("threshold chosen on others,\nwith interval" in list_legend(plot.axes[0])) == (scored is few)
 
 
 def test_sets_of_each_class_are_drawn_with_interval_and_sizes():
-    picture = figure_conformal(pd.DataFrame(ROWS, columns=NAMES), 0.9)
-    held, sizes = picture.axes
+    plot = plot_conformal(pd.DataFrame(ROWS, columns=NAMES), 0.9)
+    held, sizes = plot.axes
     assert [text.get_text() for text in held.get_yticklabels()] == ["a (20)", "b (40)"]
     np.testing.assert_allclose(held.lines[0].get_xdata(), [90, 95])
     assert list(held.lines[1].get_xdata()) == [90, 90] and list_legend(held)[1:] == ["asked for: 90 %"]

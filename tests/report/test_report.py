@@ -68,7 +68,7 @@ WORK = {
     "classify": (stages.classify.classify, {"model": "models/classifier", "out": "metrics/classify.csv"}),
     "report": (
         stages.report.write_report,
-        {"scores": "metrics", "pictures": "plots", "model": "models/classifier", "array": "data/array"}
+        {"metrics_from": "metrics", "plots_from": "plots", "model": "models/classifier", "array": "data/array"}
         | {"split": "data/split", "h5": "data/h5", "unzip": "data/unzip", "out": "report"},
     ),
 }
@@ -336,7 +336,7 @@ def test_both_pages_are_whole_and_small(lab):
 
 
 class Tags(HTMLParser):
-    """Counts what a parser sees as scripts and pictures."""
+    """Counts what a parser sees as scripts and images."""
 
     def __init__(self, text):
         super().__init__()

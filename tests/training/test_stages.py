@@ -216,7 +216,7 @@ def test_figures_are_those_of_the_predictions(done):
 
 
 def test_plots_hold_what_dvc_draws(done):
-    """The files and columns that dvc.yaml names are there, and every picture."""
+    """The files and columns that dvc.yaml names are there, and every plot."""
     plots = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     drawn = [(curve["x"], path, column) for named in plots for curve in named.values()
              for path, columns in curve["y"].items()
@@ -228,10 +228,10 @@ def test_plots_hold_what_dvc_draws(done):
     predictions = read_table(done / "metrics/evaluate/predictions.csv")
     assert confusion["actual"].tolist() == predictions["label"].tolist()
     assert confusion["predicted"].tolist() == predictions["predicted"].tolist()
-    pictures = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
+    plots = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
     kinds = ("confusion", "report", "reliability", "roc")
     both = {f"{kind}_{level}" for kind in kinds for level in ("recording", "chunk")}
-    assert pictures == both | {"recordings", "permutation", "optimism", "risk_coverage", "conformal"}
+    assert plots == both | {"recordings", "permutation", "optimism", "risk_coverage", "conformal"}
     assert {path.name for path in (done / "plots/train").glob("*.png")} == {"chunks.png", "curves.png"}
 
 
@@ -243,7 +243,7 @@ def test_new_recordings_are_classified(done):
 
 
 def test_the_same_bytes_again(done, tmp_path, array, new):
-    """In another folder, with an empty cache: every file of every stage, pictures and models included."""
+    """In another folder, with an empty cache: every file of every stage, plots and models included."""
     run_lab(tmp_path, array)
     run_stage("classify", tmp_path, array, argv=["--source", new])
     first, second = list_bytes(done), list_bytes(tmp_path)
