@@ -23,7 +23,7 @@ from mea.arrays.cleaning import measure_noise
 from mea.arrays.events import Events
 from mea.classification.feature_space import Space, find_space, foretell_distance, measure_held_out
 from mea.features import list_families
-from mea.features.descriptions import describe_windows
+from mea.features.cached import fetch_features
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 from mea.runtime.parallel import run_parallel
@@ -81,7 +81,7 @@ class Measured:
     values
         The number of each of :data:`CHECKS`; NaN where it is not known.
     features
-        (n_features,) float64 as :func:`mea.features.describe_piece` gives them; NaN where one is undefined.
+        (n_features,) float64 as :func:`mea.features.compute_features` gives them; NaN where one is undefined.
     """
 
     values: dict[str, float]
@@ -133,7 +133,7 @@ def measure_recording(events: Events, used_s: float, threshold: float) -> Measur
         dead = noise <= DEAD_SHARE * np.quantile(noise, 0.75)
         values |= {"gain_uv": np.median(events.volts_per_count) * 1e6, "dead_share": dead.mean()}
         values |= {"noise_uv": np.nan if dead.all() else np.median(noise[~dead])}
-    return Measured({name: float(values[name]) for name in CHECKS}, describe_windows(events, [(0.0, float(used_s))])[0])
+    return Measured({name: float(values[name]) for name in CHECKS}, fetch_features(events, [(0.0, float(used_s))])[0])
 
 
 def gain_experience(measured: list[Measured], groups: np.ndarray) -> Experience:

@@ -3,16 +3,16 @@
 import numba
 import numpy as np
 
-from mea.features.statistics import NAN, divide, take_log, take_mean, take_median, take_spread, take_variation
+from mea.features.nan_statistics import NAN, divide, group_cv, log10_offset, nanmean, nanmedian, nanstd
 from mea.features.trains import Trains
 
 LIMITS_MS = (20, 100)
-LEAST_SIZE = 5
-LEAST_INTERVALS = 3
+MIN_SIZE = 5
+MIN_INTERVALS = 3
 SMALL_RATE = 0.1  # bursts per minute
 
 
-def describe_bursts(trains: Trains) -> dict[str, float]:
+def compute_bursts(trains: Trains) -> dict[str, float]:
     """Bursts by maximum interval: runs of at least 5 spikes, each within 20 (and again 100) ms of the one before.
 
     Burst detection with a limit on the interval, as compared in Cotterill, Charlesworth, Thomas, Paulsen and Eglen,
@@ -30,7 +30,7 @@ def describe_bursts(trains: Trains) -> dict[str, float]:
     """
     features: dict[str, float] = {}
     for limit_ms in LIMITS_MS:
-        bursts = find_bursts(trains.train, trains.first, limit_ms * trains.rate_hz / 1000, LEAST_SIZE)
+        bursts = find_bursts(trains.train, trains.first, limit_ms * trains.rate_hz / 1000, MIN_SIZE)
         measures = _measure_occurrence(trains, *bursts) | _measure_shape(trains, *bursts[1:])
         measures |= _measure_regularity(trains, *bursts[:2])
         features |= {f"burst_{limit_ms}_ms_{name}": value for name, value in measures.items()}
@@ -42,11 +42,11 @@ def _measure_occurrence(trains: Trains, electrode: np.ndarray, first: np.ndarray
     per_minute = np.bincount(electrode, minlength=n) / (trains.duration_s / 60)
     inside = np.bincount(electrode, last - first + 1, n)
     return {
-        "log10_rate_per_min": take_mean(take_log(per_minute, SMALL_RATE)),
-        "log10_rate_per_min_spread": take_spread(take_log(per_minute, SMALL_RATE)),
+        "log10_rate_per_min": nanmean(log10_offset(per_minute, SMALL_RATE)),
+        "log10_rate_per_min_spread": nanstd(log10_offset(per_minute, SMALL_RATE)),
         "electrode_share": float((per_minute > 0).mean()),
         "spike_share": divide(inside.sum(), len(trains.sample)),
-        "spike_share_electrode": take_mean(divide(inside, trains.counts)),
+        "spike_share_electrode": nanmean(divide(inside, trains.counts)),
     }
 
 
@@ -57,17 +57,17 @@ def _measure_shape(trains: Trains, first: np.ndarray, last: np.ndarray) -> dict:
     shapes = {"size": size, "duration_s": duration_s, "rate_hz": (size - 1) / duration_s}
     features: dict[str, float] = {}
     for name, values in shapes.items():
-        features[f"log10_{name}"] = take_mean(np.log10(values))
-        features[f"log10_{name}_spread"] = take_spread(np.log10(values))
+        features[f"log10_{name}"] = nanmean(np.log10(values))
+        features[f"log10_{name}_spread"] = nanstd(np.log10(values))
     return features
 
 
 def _measure_regularity(trains: Trains, electrode: np.ndarray, first: np.ndarray) -> dict:
     same = electrode[1:] == electrode[:-1]
     interval_s = np.diff(trains.train[first])[same] / trains.rate_hz
-    cv = take_variation(interval_s, electrode[1:][same], trains.n_electrodes, LEAST_INTERVALS)
-    median = take_median(interval_s)
-    return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": take_median(cv)}
+    cv = group_cv(interval_s, electrode[1:][same], trains.n_electrodes, MIN_INTERVALS)
+    median = nanmedian(interval_s)
+    return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": nanmedian(cv)}
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mea.features.statistics import LEAST_SPIKES, NAN, divide, take_mean, take_quantiles, take_skew, take_spread
+from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, nanmean, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
 
 BINS_MS = (20, 200)
@@ -12,7 +12,7 @@ SHARES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
 DISTANCES = (1.0, 1.5, 2.5, 4.5, 7.5)  # edges, steps of the grid
 
 
-def describe_correlations(trains: Trains) -> dict[str, float]:
+def compute_correlations(trains: Trains) -> dict[str, float]:
     """Pearson correlations of the electrodes' counts in bins of 20 and 200 ms: ``correlation_<bin>_ms_...``.
 
     - ``mean_all``: mean over all pairs of electrodes; a silent one correlates 0 with every other.
@@ -30,11 +30,11 @@ def describe_correlations(trains: Trains) -> dict[str, float]:
     upper = np.triu_indices(trains.n_electrodes, 1)
     for bin_ms in BINS_MS:
         matrix = correlate_counts(trains.count_electrodes(bin_ms))
-        enough = trains.counts >= LEAST_SPIKES
+        enough = trains.counts >= MIN_SPIKES
         firing = (enough[:, None] & enough[None, :] & ~np.isnan(matrix))[upper]
         pairs = matrix[upper][firing]
-        measures = {"mean_all": take_mean(np.nan_to_num(matrix[upper]))} | _describe_pairs(pairs)
-        measures |= _describe_eigenvalues(matrix) | _describe_distance(pairs, distance[upper][firing])
+        measures = {"mean_all": nanmean(np.nan_to_num(matrix[upper]))} | _compute_pairs(pairs)
+        measures |= _compute_eigenvalues(matrix) | _compute_distance(pairs, distance[upper][firing])
         features |= {f"correlation_{bin_ms}_ms_{name}": value for name, value in measures.items()}
     return features
 
@@ -51,12 +51,12 @@ def correlate_counts(counts: np.ndarray) -> np.ndarray:
     return np.clip(covariance / np.outer(spread, spread), -1, 1)
 
 
-def _describe_pairs(pairs: np.ndarray) -> dict[str, float]:
-    quantiles = dict(zip(SHARES, take_quantiles(pairs, SHARES.values())))
-    return quantiles | {"spread": take_spread(pairs), "skew": take_skew(pairs)}
+def _compute_pairs(pairs: np.ndarray) -> dict[str, float]:
+    quantiles = dict(zip(SHARES, nanquantile(pairs, SHARES.values())))
+    return quantiles | {"spread": nanstd(pairs), "skew": nanskew(pairs)}
 
 
-def _describe_eigenvalues(matrix: np.ndarray) -> dict[str, float]:
+def _compute_eigenvalues(matrix: np.ndarray) -> dict[str, float]:
     n = len(matrix)
     names = [f"eigenvalue_{number}_share" for number in (1, 2, 3)]
     if n < len(names) or np.isnan(matrix).all():
@@ -69,11 +69,11 @@ def _describe_eigenvalues(matrix: np.ndarray) -> dict[str, float]:
     return dict(zip(names, shares[:3].tolist())) | measures
 
 
-def _describe_distance(pairs: np.ndarray, distance: np.ndarray) -> dict[str, float]:
+def _compute_distance(pairs: np.ndarray, distance: np.ndarray) -> dict[str, float]:
     features: dict[str, float] = {}
     for low, high in pairwise(DISTANCES):
         name = f"distance_{low:g}_to_{high:g}_steps".replace(".", "p")
-        features[name] = take_mean(pairs[(distance >= low) & (distance < high)])
+        features[name] = nanmean(pairs[(distance >= low) & (distance < high)])
     return features | {"distance_trend": correlate(pairs, distance)}
 
 

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from mea.features.statistics import NAN, count_crowd, divide, take_log, take_mean, take_median, take_spread
+from mea.features.nan_statistics import NAN, divide, log10_offset, min_active_electrodes, nanmean, nanmedian, nanstd
 from mea.features.trains import Trains
 
 BIN_MS = 50
-CROWDS = (0.1, 0.25)  # shares of all electrodes
+ACTIVE_FRACTIONS = (0.1, 0.25)  # shares of all electrodes
 SMALL_RATE = 0.1  # network bursts per minute
-LEAST_INTERVALS = 3
+MIN_INTERVALS = 3
 
 
-def describe_network_bursts(trains: Trains) -> dict[str, float]:
+def compute_network_bursts(trains: Trains) -> dict[str, float]:
     """Network bursts: runs of 50 ms bins in each of which at least a tenth (a quarter) of all electrodes fire.
 
     Two runs with one bin between them are one; at least two electrodes must fire. The crossing of a threshold by the
@@ -27,8 +27,8 @@ def describe_network_bursts(trains: Trains) -> dict[str, float]:
     """
     features: dict[str, float] = {}
     active, spikes = trains.count_active(BIN_MS), trains.count_population(BIN_MS)
-    for crowd in CROWDS:
-        first, last = find_network_bursts(active, count_crowd(crowd, trains.n_electrodes))
+    for crowd in ACTIVE_FRACTIONS:
+        first, last = find_network_bursts(active, min_active_electrodes(crowd, trains.n_electrodes))
         measures = _measure_occurrence(first, last, spikes) | _measure_shape(first, last, active, spikes, trains)
         features |= {f"network_burst_{round(crowd * 100)}_{name}": value for name, value in measures.items()}
     return features
@@ -47,10 +47,10 @@ def _measure_occurrence(first: np.ndarray, last: np.ndarray, spikes: np.ndarray)
     minutes = len(spikes) * BIN_MS / 60_000
     inside = np.concatenate([[0], np.cumsum(spikes)])
     interval_s = np.diff(first) * (BIN_MS / 1000)
-    median = take_median(interval_s)
-    enough = len(interval_s) >= LEAST_INTERVALS
+    median = nanmedian(interval_s)
+    enough = len(interval_s) >= MIN_INTERVALS
     return {
-        "log10_rate_per_min": float(take_log(divide(len(first), minutes), SMALL_RATE)),
+        "log10_rate_per_min": float(log10_offset(divide(len(first), minutes), SMALL_RATE)),
         "spike_share": float(divide((inside[last] - inside[first]).sum(), inside[-1])),
         "time_share": float(divide((last - first).sum(), len(spikes))),
         "log10_interval_s": float(np.log10(median)),
@@ -71,5 +71,5 @@ def _measure_shape(
     }
     features: dict[str, float] = {}
     for name, values in shapes.items():
-        features |= {name: take_mean(values), f"{name}_spread": take_spread(values)}
+        features |= {name: nanmean(values), f"{name}_spread": nanstd(values)}
     return features

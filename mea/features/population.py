@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mea.features.statistics import LEAST_SPIKES, NAN, divide, take_log, take_mean, take_spread
+from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, log10_offset, nanmean, nanstd
 from mea.features.trains import Trains
 
 BINS_MS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000)
@@ -15,10 +15,10 @@ SPECTRUM_BIN_MS = 10  # to 50 Hz
 SEGMENT_BINS = 1024
 BAND_EDGES_HZ = np.geomspace(0.2, 50, 11)
 SMALL = 1e-3
-SMALL_SHARE = 1e-6  # of the power: below it is rounding
+SMALL_FRACTION = 1e-6  # of the power: below it is rounding
 
 
-def describe_population(trains: Trains) -> dict[str, float]:
+def compute_population(trains: Trains) -> dict[str, float]:
     """Variability, autocorrelation and spectrum of the population's spike count.
 
     - ``population_log10_fano_<bin>_ms``: log10(variance over mean of the counts + 0.001), 0 for a Poisson process, in
@@ -37,25 +37,25 @@ def describe_population(trains: Trains) -> dict[str, float]:
     for bin_ms in BINS_MS:
         counts = trains.count_population(bin_ms)
         mean, variance = (counts.mean(), counts.var()) if counts.any() else (NAN, NAN)
-        features[f"population_log10_fano_{bin_ms}_ms"] = float(take_log(divide(variance, mean), SMALL))
-        features[f"population_log10_cv_{bin_ms}_ms"] = float(take_log(divide(np.sqrt(variance), mean), SMALL))
-    return features | _describe_electrodes(trains) | _describe_autocorrelation(trains) | _describe_spectrum(trains)
+        features[f"population_log10_fano_{bin_ms}_ms"] = float(log10_offset(divide(variance, mean), SMALL))
+        features[f"population_log10_cv_{bin_ms}_ms"] = float(log10_offset(divide(np.sqrt(variance), mean), SMALL))
+    return features | _compute_electrodes(trains) | _compute_autocorrelation(trains) | _compute_spectrum(trains)
 
 
-def _describe_electrodes(trains: Trains) -> dict[str, float]:
+def _compute_electrodes(trains: Trains) -> dict[str, float]:
     features = {}
-    enough = trains.counts >= LEAST_SPIKES
+    enough = trains.counts >= MIN_SPIKES
     for bin_ms in ELECTRODE_BINS_MS:
         counts = trains.count_electrodes(bin_ms)[enough]
         total, squares = counts.sum(axis=1), np.einsum("ij,ij->i", counts, counts)
         mean = divide(total, counts.shape[1])
-        factors = take_log(np.maximum(divide(squares, total) - mean, 0), SMALL)
-        features[f"electrode_log10_fano_{bin_ms}_ms"] = take_mean(factors)
-        features[f"electrode_log10_fano_{bin_ms}_ms_spread"] = take_spread(factors)
+        factors = log10_offset(np.maximum(divide(squares, total) - mean, 0), SMALL)
+        features[f"electrode_log10_fano_{bin_ms}_ms"] = nanmean(factors)
+        features[f"electrode_log10_fano_{bin_ms}_ms_spread"] = nanstd(factors)
     return features
 
 
-def _describe_autocorrelation(trains: Trains) -> dict[str, float]:
+def _compute_autocorrelation(trains: Trains) -> dict[str, float]:
     features = {}
     for bin_ms, lags_ms in LAGS_MS.items():
         counts = trains.count_population(bin_ms)
@@ -78,11 +78,11 @@ def autocorrelate(counts: np.ndarray, lag: int) -> float:
     return covariance / ((n - lag) * variance) if variance else NAN
 
 
-def _describe_spectrum(trains: Trains) -> dict[str, float]:
+def _compute_spectrum(trains: Trains) -> dict[str, float]:
     counts = trains.count_population(SPECTRUM_BIN_MS)
     power = estimate_spectrum(counts)
     bands = _sum_bands(power) if counts.any() and len(power) else np.full(len(BAND_EDGES_HZ) - 1, NAN)
-    shares = take_log(divide(bands, bands.sum()), SMALL_SHARE)
+    shares = log10_offset(divide(bands, bands.sum()), SMALL_FRACTION)
     names = [f"{_write(low)}_to_{_write(high)}_hz" for low, high in pairwise(BAND_EDGES_HZ)]
     return {f"population_log10_power_share_{name}": float(value) for name, value in zip(names, shares)}
 

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from mea.features.nan_statistics import NAN, log10_offset, min_active_electrodes
 from mea.features.network_bursts import BIN_MS, find_network_bursts
-from mea.features.statistics import NAN, count_crowd, take_log
 from mea.features.trains import BASE_MS, Trains
 
-CROWD = 0.1  # of all electrodes
-LEAST_BURSTS = 3
+ACTIVE_FRACTION = 0.1  # of all electrodes
+MIN_BURSTS = 3
 ONSET_EDGES_MS = np.array([-160, -80, -40, 0, 20, 40, 80, 160, 320, 640, 1280, 2560])
 RISE_EDGES_MS = np.array([-160, -80, -40, -20, -10, 0])
 FALL_EDGES_MS = np.array([5, 15, 25, 45, 85, 165, 325, 645, 1285])  # the peak itself is 0 to 5
@@ -19,7 +19,7 @@ SMALL_HEIGHT = 1e-3
 REST = ("log10_peak_delay_ms", "log10_peak_hz", "peak_spread_hz")
 
 
-def describe_profiles(trains: Trains) -> dict[str, float]:
+def compute_profiles(trains: Trains) -> dict[str, float]:
     """Mean time course of the network bursts (a tenth of all electrodes), from their onset and around their peak.
 
     In bins of 5 ms, over the bursts whose 160 ms before to 2560 ms after the onset lie within the stretch; undefined
@@ -38,7 +38,7 @@ def describe_profiles(trains: Trains) -> dict[str, float]:
     """
     counts = trains.count_population(BASE_MS)
     onset = find_onsets(trains)
-    if len(onset) < LEAST_BURSTS:
+    if len(onset) < MIN_BURSTS:
         return dict.fromkeys(_list_names(), NAN)
     peak = onset + np.array([counts[first : first + SEARCH_MS // BASE_MS].argmax() for first in onset])
     height = counts[peak]
@@ -50,11 +50,11 @@ def describe_profiles(trains: Trains) -> dict[str, float]:
     )
     rates_hz = height / trains.n_electrodes * (1000 / BASE_MS)
     values = [
-        *take_log(share.mean(axis=0) / np.diff(ONSET_EDGES_MS), SMALL_DENSITY),
+        *log10_offset(share.mean(axis=0) / np.diff(ONSET_EDGES_MS), SMALL_DENSITY),
         *share.std(axis=0),
-        *take_log(rise.mean(axis=0), SMALL_HEIGHT),
-        *take_log(fall.mean(axis=0), SMALL_HEIGHT),
-        take_log((peak - onset).mean() * BASE_MS, BASE_MS),
+        *log10_offset(rise.mean(axis=0), SMALL_HEIGHT),
+        *log10_offset(fall.mean(axis=0), SMALL_HEIGHT),
+        log10_offset((peak - onset).mean() * BASE_MS, BASE_MS),
         np.log10(rates_hz.mean()),
         rates_hz.std(),
     ]
@@ -63,7 +63,9 @@ def describe_profiles(trains: Trains) -> dict[str, float]:
 
 def find_onsets(trains: Trains) -> np.ndarray:
     """(bursts,) first base bins of the network bursts whose whole window lies within the stretch."""
-    first, _ = find_network_bursts(trains.count_active(BIN_MS), count_crowd(CROWD, trains.n_electrodes))
+    first, _ = find_network_bursts(
+        trains.count_active(BIN_MS), min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes)
+    )
     onset = first * (BIN_MS // BASE_MS)
     before, after = ONSET_EDGES_MS[0] // BASE_MS, ONSET_EDGES_MS[-1] // BASE_MS
     return onset[(onset + before >= 0) & (onset + after <= trains.count_bins(BASE_MS))]

@@ -3,22 +3,22 @@
 import numba
 import numpy as np
 
+from mea.features.firing_rates import measure_gini
+from mea.features.nan_statistics import NAN, log10_offset, min_active_electrodes, nanmean, nanquantile, nanstd
 from mea.features.network_bursts import BIN_MS, find_network_bursts
-from mea.features.rates import measure_inequality
-from mea.features.statistics import NAN, count_crowd, take_log, take_mean, take_quantiles, take_spread
 from mea.features.trains import Trains
 
-CROWD = 0.1  # of all electrodes
+ACTIVE_FRACTION = 0.1  # of all electrodes
 BEFORE_MS, AFTER_MS = 50, 400  # around the onset: where an electrode's first spike is looked for
-LEAST_ELECTRODES = 4
-LEAST_BURSTS = 3
-LEAST_REPEATS = 5  # bursts, to say what repeats
+MIN_ELECTRODES = 4
+MIN_BURSTS = 3
+MIN_REPEATS = 5  # bursts, to say what repeats
 SMALL_MS = 1.0
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 
 
-def describe_recruitment(trains: Trains) -> dict[str, float]:
+def compute_recruitment(trains: Trains) -> dict[str, float]:
     """Order of the electrodes' first spikes in network bursts (a tenth of all electrodes).
 
     Looked for from 50 ms before to 400 ms after the beginning of the first 50 ms in which enough electrodes fire;
@@ -45,38 +45,40 @@ def describe_recruitment(trains: Trains) -> dict[str, float]:
     """
     per_burst, rank, lead, middle = measure_bursts(find_latencies(trains), trains.row, trains.col, _count_least(trains))
     features: dict[str, float] = {}
-    logs = take_log(per_burst[:, 1:5] * (1000 / trains.rate_hz), SMALL_MS)
+    logs = log10_offset(per_burst[:, 1:5] * (1000 / trains.rate_hz), SMALL_MS)
     columns = [per_burst[:, 0] / trains.n_electrodes, *logs.T, per_burst[:, 5]]
     names = ["share", "log10_q10_ms", "log10_median_ms", "log10_q90_ms", "log10_quartiles_ms", "distance"]
-    enough = len(per_burst) >= LEAST_BURSTS
+    enough = len(per_burst) >= MIN_BURSTS
     for name, values in zip(names, columns):
-        features[f"recruitment_{name}"] = take_mean(values) if enough else NAN
-        features[f"recruitment_{name}_spread"] = take_spread(values) if enough else NAN
-    return features | _describe_joined(rank) | _describe_leaders(lead, middle) | _describe_ranks(rank)
+        features[f"recruitment_{name}"] = nanmean(values) if enough else NAN
+        features[f"recruitment_{name}_spread"] = nanstd(values) if enough else NAN
+    return features | _compute_joined(rank) | _compute_leaders(lead, middle) | _compute_ranks(rank)
 
 
 def _count_least(trains: Trains) -> int:
-    return max(LEAST_ELECTRODES, count_crowd(CROWD, trains.n_electrodes))
+    return max(MIN_ELECTRODES, min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes))
 
 
 def find_latencies(trains: Trains) -> np.ndarray:
     """(bursts, n) samples from the window's beginning to each electrode's first spike there; -1 where it has none."""
-    onset, _ = find_network_bursts(trains.count_active(BIN_MS), count_crowd(CROWD, trains.n_electrodes))
+    onset, _ = find_network_bursts(
+        trains.count_active(BIN_MS), min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes)
+    )
     low = np.ceil((onset * BIN_MS - BEFORE_MS) * trains.rate_hz / 1000).astype(np.int64)
     length = round((BEFORE_MS + AFTER_MS) * trains.rate_hz / 1000)
     return _find_latencies(trains.train, trains.first, low, length)
 
 
-def _describe_joined(rank: np.ndarray) -> dict[str, float]:
-    joined = np.isfinite(rank).mean(axis=0) if len(rank) >= LEAST_REPEATS else np.full(rank.shape[1], NAN)
-    quantiles = zip(SHARES, take_quantiles(joined, SHARES.values()))
+def _compute_joined(rank: np.ndarray) -> dict[str, float]:
+    joined = np.isfinite(rank).mean(axis=0) if len(rank) >= MIN_REPEATS else np.full(rank.shape[1], NAN)
+    quantiles = zip(SHARES, nanquantile(joined, SHARES.values()))
     features = {f"recruitment_joined_{name}_share": value for name, value in quantiles}
-    return features | {"recruitment_joined_gini": measure_inequality(joined)}
+    return features | {"recruitment_joined_gini": measure_gini(joined)}
 
 
-def _describe_leaders(lead: np.ndarray, middle: np.ndarray) -> dict[str, float]:
+def _compute_leaders(lead: np.ndarray, middle: np.ndarray) -> dict[str, float]:
     count = len(lead)
-    if count < LEAST_REPEATS:
+    if count < MIN_REPEATS:
         return {"recruitment_leader_repeat_share": NAN, "recruitment_leader_move_steps": NAN}
     total = lead.sum(axis=0)
     pairs = (total @ total - (lead**2).sum()) / (count * (count - 1))
@@ -86,9 +88,9 @@ def _describe_leaders(lead: np.ndarray, middle: np.ndarray) -> dict[str, float]:
     }
 
 
-def _describe_ranks(rank: np.ndarray) -> dict[str, float]:
+def _compute_ranks(rank: np.ndarray) -> dict[str, float]:
     count = np.isfinite(rank).sum(axis=0)
-    often = count >= LEAST_REPEATS
+    often = count >= MIN_REPEATS
     if often.sum() < 2:
         return {"recruitment_rank_spread": NAN, "recruitment_rank_within": NAN}
     ranks, count = rank[:, often], count[often]

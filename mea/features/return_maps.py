@@ -5,16 +5,16 @@ from itertools import pairwise
 import numba
 import numpy as np
 
-from mea.features.statistics import NAN, take_quantiles
+from mea.features.nan_statistics import NAN, nanquantile
 from mea.features.trains import Trains
 
 EDGES_MS = (0, 5, 12, 35, 110, 400, 1500)  # the last class is open
-LEAST_PAIRS = 20  # of successive intervals, for an electrode to count
+MIN_PAIRS = 20  # of successive intervals, for an electrode to count
 SMALL_MS = 0.5  # shorter intervals count as this long where logarithms are taken
 SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 
 
-def describe_return_maps(trains: Trains) -> dict[str, float]:
+def compute_return_maps(trains: Trains) -> dict[str, float]:
     """The return map of the intervals, coarse: electrodes with at least 20 pairs of successive intervals, each alike.
 
     An interval map tells repeated short intervals (bursts within an electrode) from short ones between long ones
@@ -29,7 +29,7 @@ def describe_return_maps(trains: Trains) -> dict[str, float]:
     """
     pairs = count_pairs(trains.train, trains.first, np.array(EDGES_MS) * (trains.rate_hz / 1000))
     total = pairs.sum(axis=(1, 2))
-    enough = total >= LEAST_PAIRS
+    enough = total >= MIN_PAIRS
     share = (pairs[enough] / total[enough, None, None]).mean(axis=0) if enough.any() else np.full(pairs.shape[1:], NAN)
     classes = [f"{low}_to_{high}" for low, high in pairwise(EDGES_MS)] + [f"over_{EDGES_MS[-1]}"]
     features = {
@@ -38,7 +38,7 @@ def describe_return_maps(trains: Trains) -> dict[str, float]:
         for col, other in enumerate(classes)
     }
     serial = correlate_successive(trains.train, trains.first, SMALL_MS * trains.rate_hz / 1000)[enough]
-    quantiles = take_quantiles(serial, SHARES.values())
+    quantiles = nanquantile(serial, SHARES.values())
     return features | {f"return_map_serial_{name}": value for name, value in zip(SHARES, quantiles)}
 
 

@@ -3,18 +3,18 @@
 import numba
 import numpy as np
 
-from mea.features.statistics import NAN, take_spread
+from mea.features.nan_statistics import NAN, nanstd
 from mea.features.trains import Trains
 
 LIMITS_MS = (5, 10, 30, 80)
 SIZES = (1, 2, 3, 4, 6, 10, 20, 50)  # least size of each class
-LEAST_COUNTED = 20  # spikes, for an electrode to count
+MIN_COUNTED = 20  # spikes, for an electrode to count
 LONG = 5  # spikes of a run whose halves are compared
-LEAST_LONG = 10  # such runs
+MIN_LONG = 10  # such runs
 SMALL_MS = 0.05  # spikes of one sample (two units of an electrode) must not divide by zero
 
 
-def describe_runs(trains: Trains) -> dict[str, float]:
+def compute_runs(trains: Trains) -> dict[str, float]:
     """Spikes by the size of the run they stand in; a run's intervals are at most 5 (10, 30, 80) ms.
 
     The shorter limits see doublets and the complex spikes of pyramidal cells, of 2 to 6 spikes within 10 ms or less:
@@ -26,7 +26,7 @@ def describe_runs(trains: Trains) -> dict[str, float]:
     - ``log10_slowing``: log10 of how much longer a run's later half lasts than its earlier half, each 0.05 ms longer
       than it was; mean over the runs of at least 5 spikes, undefined for fewer than 10 of them.
     """
-    enough = trains.counts >= LEAST_COUNTED
+    enough = trains.counts >= MIN_COUNTED
     features: dict[str, float] = {}
     for limit_ms in LIMITS_MS:
         per_ms = trains.rate_hz / 1000
@@ -36,8 +36,8 @@ def describe_runs(trains: Trains) -> dict[str, float]:
         share = spikes[enough] / trains.counts[enough, None]
         mean = share.mean(axis=0) if enough.any() else np.full(len(SIZES), NAN)
         measures = {f"root_share_size_{name}": float(np.sqrt(value)) for name, value in zip(_name_sizes(), mean)}
-        measures["lone_spread"] = take_spread(np.sqrt(share[:, 0]))
-        measures["log10_slowing"] = slowing / long if long >= LEAST_LONG else NAN
+        measures["lone_spread"] = nanstd(np.sqrt(share[:, 0]))
+        measures["log10_slowing"] = slowing / long if long >= MIN_LONG else NAN
         features |= {f"run_{limit_ms}_ms_{name}": value for name, value in measures.items()}
     return features
 

@@ -4,13 +4,13 @@ import numba
 import numpy as np
 
 from mea.arrays.events import Events
-from mea.features.statistics import divide, take_mean, take_median, take_quantiles, take_skew, take_spread
+from mea.features.nan_statistics import divide, nanmean, nanmedian, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
 
 SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 
 
-def describe_waveforms(trains: Trains, events: Events | None) -> dict[str, float]:
+def compute_waveforms(trains: Trains, events: Events | None) -> dict[str, float]:
     """Amplitude, sign and width of the spikes of a stretch; None for the events of a stretch without spikes.
 
     - ``amplitude_log10_<quantile>_uv``: log10 of the height of a spike's peak, in µV, whatever its sign; quantiles over
@@ -30,17 +30,17 @@ def describe_waveforms(trains: Trains, events: Events | None) -> dict[str, float
     height_uv, positive = np.abs(peak_uv[peak_uv != 0]), peak_uv[peak_uv != 0] > 0
     logs = np.log10(height_uv)
     means = _average_electrodes(logs, electrode, trains.n_electrodes)
-    quantiles = zip(SHARES, take_quantiles(logs, SHARES.values()))
+    quantiles = zip(SHARES, nanquantile(logs, SHARES.values()))
     features = {f"amplitude_log10_{name}_uv": value for name, value in quantiles}
-    features |= {"amplitude_log10_spread": take_spread(logs), "amplitude_skew": take_skew(height_uv)}
-    features |= {"amplitude_electrode_log10_uv": take_mean(means)}
-    features |= {"amplitude_electrode_log10_spread": take_spread(means)}
-    features["peak_positive_share"] = take_mean(positive.astype(np.float64))
-    features["peak_positive_share_electrode"] = take_mean(_average_electrodes(positive, electrode, trains.n_electrodes))
+    features |= {"amplitude_log10_spread": nanstd(logs), "amplitude_skew": nanskew(height_uv)}
+    features |= {"amplitude_electrode_log10_uv": nanmean(means)}
+    features |= {"amplitude_electrode_log10_spread": nanstd(means)}
+    features["peak_positive_share"] = nanmean(positive.astype(np.float64))
+    features["peak_positive_share_electrode"] = nanmean(_average_electrodes(positive, electrode, trains.n_electrodes))
     width_ms = width * (1000 / trains.rate_hz)
-    features |= {f"width_{name}_ms": value for name, value in zip(SHARES, take_quantiles(width_ms, SHARES.values()))}
-    features |= {"width_spread_ms": take_spread(width_ms), "rebound_median_ratio": take_median(ratio)}
-    return features | {"rebound_median_ms": take_median(delay * (1000 / trains.rate_hz))}
+    features |= {f"width_{name}_ms": value for name, value in zip(SHARES, nanquantile(width_ms, SHARES.values()))}
+    features |= {"width_spread_ms": nanstd(width_ms), "rebound_median_ratio": nanmedian(ratio)}
+    return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.rate_hz))}
 
 
 def _measure_all(trains: Trains, events: Events | None) -> tuple[np.ndarray, ...]:

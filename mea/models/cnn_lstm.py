@@ -1,12 +1,12 @@
 """The project's network: it learns to say what happens on the array, and a recording is judged by what it says.
 
-It sees :func:`mea.networks.channels.show_electrodes` of every electrode in its place: spikes, classes of intervals,
-silence and company in each bin, and where there are electrodes. Recordings are many and batches few, so that a network
-taught the class learns the batches by heart. This one is taught no class: it learns to name the summary features of
-each chunk (:mod:`mea.training.describers`). What it says of a recording's chunks, and the states of its last layer, are
-then judged as with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion from images of the array,
-with chunks of a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's network stands in
-its place (:mod:`mea.models.predecessor`), to the bit.
+It sees :func:`mea.networks.channels.compute_electrode_channels` of every electrode in its place: spikes, classes of
+intervals, silence and coactivity in each bin, and where there are electrodes. Recordings are many and batches few, so
+that a network taught the class learns the batches by heart. This one is taught no class: it learns to name the summary
+features of each chunk (:mod:`mea.training.describers`). What it says of a recording's chunks, and the states of its
+last layer, are then judged as with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion from images
+of the array, with chunks of a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's
+network stands in its place (:mod:`mea.models.predecessor`), to the bit.
 """
 
 from typing import Any

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import Events
-from mea.features import list_summary_families, summarise_stretch
-from mea.features.descriptions import describe_lasting, describe_windows
+from mea.features import list_summary_families, summarise_recording
+from mea.features.cached import fetch_features, fetch_long_window_features
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -61,14 +61,14 @@ def _summarise(chunks: pd.DataFrame, events: Events) -> np.ndarray:
     """(n_summaries,) of the stretch that a recording's chunks cover."""
     window = [(float(chunks["start_s"].min()), float(chunks["stop_s"].max()))]
     pieces = describe_chunks(chunks, {chunks["recording"].iloc[0]: events})
-    return summarise_stretch(describe_windows(events, window)[0], pieces, describe_lasting(events, window)[0])
+    return summarise_recording(fetch_features(events, window)[0], pieces, fetch_long_window_features(events, window)[0])
 
 
 def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:
     """(n, n_features) of all chunks of a recording, from its beginning."""
     chunk_s = round(float(chunk_s), 6)
     count = int(round(events.duration_s / chunk_s, 6))
-    return describe_windows(events, [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
+    return fetch_features(events, [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
 
 
 def build_estimator(seed: int) -> Pipeline:

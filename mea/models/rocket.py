@@ -1,11 +1,11 @@
 """Random convolutions over population channels: nothing is learned but how to weigh them; a minute or two to train.
 
-It sees what :mod:`mea.models.tcn` sees (:func:`mea.networks.channels.show_population`), and asks of each bin which of
-eight random kernels fits best. How often each wins says which shapes in time there are, from half a second to half a
-minute: Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time series
-classification", Data Mining and Knowledge Discovery 37, 2023, doi:10.1007/s10618-023-00939-3). Kernels do not see how
-large a channel is, so mean and standard deviation of each channel stand beside them. A recording is judged as with
-``features``, by :mod:`mea.models.machine`. Take it for a second opinion that owes nothing to chosen features.
+It sees what :mod:`mea.models.tcn` sees (:func:`mea.networks.channels.compute_population_channels`), and asks of each
+bin which of eight random kernels fits best. How often each wins says which shapes in time there are, from half a second
+to half a minute: Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time
+series classification", Data Mining and Knowledge Discovery 37, 2023, doi:10.1007/s10618-023-00939-3). Kernels do not
+see how large a channel is, so mean and standard deviation of each channel stand beside them. A recording is judged as
+with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion that owes nothing to chosen features.
 """
 
 import sys

@@ -1,10 +1,10 @@
 """Temporal convolution over population channels: minutes to train, whatever the grid.
 
-It sees :func:`mea.networks.channels.show_population`: how many electrodes are active in each bin, how alike, how long
-the intervals between their spikes are; nothing of single electrodes or places. Four convolutions over time look for
-what happens within some seconds; the mean, the spread and the largest value of what they find over the chunk decide.
-Take it for a second opinion that is taught nothing but the class, with chunks long enough to hold bursts (split.chunk_s
-of 10 s and more).
+It sees :func:`mea.networks.channels.compute_population_channels`: how many electrodes are active in each bin, how
+alike, how long the intervals between their spikes are; nothing of single electrodes or places. Four convolutions over
+time look for what happens within some seconds; the mean, the spread and the largest value of what they find over the
+chunk decide. Take it for a second opinion that is taught nothing but the class, with chunks long enough to hold bursts
+(split.chunk_s of 10 s and more).
 """
 
 from typing import Any

@@ -33,7 +33,7 @@ ELECTRODE = ["log_count", "company", "silence", *(f"intervals_{k}" for k in rang
 
 @dataclass(frozen=True)
 class PopulationView:
-    """The population as a whole: :func:`show_population`.
+    """The population as a whole: :func:`compute_population_channels`.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class PopulationView:
         MeaError
             If the chunk has too few bins.
         """
-        return show_population(self._take(events, start_s, stop_s), int(self.bin_ms))
+        return compute_population_channels(self._take(events, start_s, stop_s), int(self.bin_ms))
 
     def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
         trains = cut_trains(events, start_s, stop_s)
@@ -81,12 +81,12 @@ class PopulationView:
 
 
 class GridView(PopulationView):
-    """Each electrode in its place on the grid: :func:`show_electrodes`, and where there are electrodes."""
+    """Each electrode in its place on the grid: :func:`compute_electrode_channels`, and where there are electrodes."""
 
     def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
         """(12, rows, cols, bins) float32; the last channel is 1 where there is an electrode."""
         trains = self._take(events, start_s, stop_s)
-        values = show_electrodes(trains, int(self.bin_ms))
+        values = compute_electrode_channels(trains, int(self.bin_ms))
         return place_electrodes(values, trains.row, trains.col, events.rows, events.cols)
 
 
@@ -98,7 +98,7 @@ def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows:
     return grid
 
 
-def show_population(trains: Trains, bin_ms: int) -> np.ndarray:
+def compute_population_channels(trains: Trains, bin_ms: int) -> np.ndarray:
     """(22, bins) float32, the population as a whole; a rest shorter than a bin is dropped.
 
     In this order, each in every bin:
@@ -116,7 +116,7 @@ def show_population(trains: Trains, bin_ms: int) -> np.ndarray:
     n, n_bins = trains.n_electrodes, trains.count_bins(bin_ms)
     fine = bin_ms // FINE_MS
     edges = np.array(EDGES_MS) * trains.rate_hz // 1000
-    pairs = find_neighbours(trains.row, trains.col)
+    pairs = find_neighbour_pairs(trains.row, trains.col)
     bin_samples = bin_ms * trains.rate_hz / 1000
     counts = _count_population(trains.sample, trains.electrode, n, n_bins, fine, bin_samples, edges, pairs)
     spikes, active, spread, filled, together, neighbours, intervals, electrodes = counts
@@ -127,7 +127,7 @@ def show_population(trains: Trains, bin_ms: int) -> np.ndarray:
     return np.concatenate([np.stack(single), np.log1p(intervals * per_s), electrodes * share]).astype(np.float32)
 
 
-def show_electrodes(trains: Trains, bin_ms: int) -> np.ndarray:
+def compute_electrode_channels(trains: Trains, bin_ms: int) -> np.ndarray:
     """(11, n, bins) float32, each electrode for itself; a rest shorter than a bin is dropped.
 
     In this order, each in every bin:
@@ -151,7 +151,7 @@ def show_electrodes(trains: Trains, bin_ms: int) -> np.ndarray:
     return values
 
 
-def find_neighbours(row: np.ndarray, col: np.ndarray) -> np.ndarray:
+def find_neighbour_pairs(row: np.ndarray, col: np.ndarray) -> np.ndarray:
     """(pairs, 2) electrodes at most one row and one column apart."""
     first, second = np.triu_indices(len(row), 1)
     near = np.maximum(abs(row[first] - row[second]), abs(col[first] - col[second])) <= 1

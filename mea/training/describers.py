@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mea.features.descriptions
+import mea.features.cached
 from mea.arrays.events import Events
 from mea.features import list_features
-from mea.features.descriptions import describe_lasting, describe_windows
+from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.models import find_network
 from mea.networks.chunks import ChunkDataset, DescribedChunks
 from mea.networks.training import train_network
@@ -29,7 +29,7 @@ from mea.training.members import describe_job, plan_schedule
 from mea.training.networks import fetch_network, fold_file
 
 CLIP = 3.0  # standard deviations; what lies beyond is as odd as that
-CODE = (sys.modules[__name__], *members.CODE, *mea.features.descriptions.CODE)
+CODE = (sys.modules[__name__], *members.CODE, *mea.features.cached.CODE)
 
 
 def measure_targets(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -37,8 +37,8 @@ def measure_targets(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarr
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
         windows = list(zip(part["start_s"].tolist(), part["stop_s"].tolist()))
-        spikes = describe_windows(events[name], windows)[:, : len(list_features(has_waveforms=False))]
-        values = np.concatenate([spikes, describe_lasting(events[name], windows)], axis=1)
+        spikes = fetch_features(events[name], windows)[:, : len(list_features(has_waveforms=False))]
+        values = np.concatenate([spikes, fetch_long_window_features(events[name], windows)], axis=1)
         parts.append(pd.DataFrame(values, index=part.index))
     return pd.concat(parts).loc[chunks.index].to_numpy()
 

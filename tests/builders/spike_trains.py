@@ -6,7 +6,7 @@ import numpy as np
 
 from builders.arrays import make_events
 from mea.arrays.events import Events
-from mea.features import describe_piece, describe_stretches, list_features, list_lasting_features
+from mea.features import compute_features, compute_long_window_features, list_features, list_long_window_features
 from mea.features.trains import Trains, cut_trains
 
 RATE_HZ = 10_000
@@ -41,8 +41,8 @@ def order_spikes(events: Events) -> Trains:
 def name_features(events: Events, start_s=0.0, stop_s=None) -> dict[str, float]:
     """All features of a stretch, those that take minutes to show too."""
     window = (start_s, events.duration_s if stop_s is None else stop_s)
-    values = np.concatenate([describe_piece(events, *window), describe_stretches(events, [window])[0]])
-    return dict(zip(list_features(events.has_waveforms) + list_lasting_features(), values, strict=True))
+    values = np.concatenate([compute_features(events, [window])[0], compute_long_window_features(events, [window])[0]])
+    return dict(zip(list_features(events.has_waveforms) + list_long_window_features(), values, strict=True))
 
 
 def compare(one, other, **tolerance):

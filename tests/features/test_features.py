@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 
 from mea.arrays.events import load_events, save_events
 from mea.features import (
-    LASTING_FAMILIES,
-    describe_piece,
-    describe_pieces,
-    describe_stretches,
+    LONG_WINDOW_FAMILIES,
+    compute_features,
+    compute_long_window_features,
     list_families,
     list_features,
-    list_lasting_features,
+    list_long_window_features,
     list_summaries,
     list_summary_families,
-    summarise_stretch,
+    summarise_recording,
 )
 from mea.runtime.errors import MeaError
 
@@ -38,16 +37,16 @@ def test_every_feature_of_a_lively_recording_is_defined():
 def test_names_families_and_values_agree():
     assert len(set(list_features(True))) == len(list_features(True)) == len(list_families(True))
     assert list_features(True)[: len(list_features(False))] == list_features(False)
-    assert len(describe_piece(make_events(), 0, 4)) == len(list_features(True))
+    assert len(compute_features(make_events(), [(0, 4)])[0]) == len(list_features(True))
     assert all(name == name.lower() and name.isidentifier() for name in list_features(True))
-    lasting = list_lasting_features()
-    assert describe_stretches(make_events(), [(0, 4), (1, 2)]).shape == (2, len(lasting))
+    lasting = list_long_window_features()
+    assert compute_long_window_features(make_events(), [(0, 4), (1, 2)]).shape == (2, len(lasting))
     assert all(name == name.lower() and name.isidentifier() for name in lasting)
     names = list_summaries(False)
     assert len(set(names)) == len(names) == 3 * len(list_features(False)) + len(lasting)
     assert len(names) == len(list_summary_families(False))
-    assert {*list_families(False), *LASTING_FAMILIES} == set(list_summary_families(False))
-    assert names[0].startswith("whole_") and names[-1] == f"lasting_{lasting[-1]}"
+    assert {*list_families(False), *LONG_WINDOW_FAMILIES} == set(list_summary_families(False))
+    assert names[0].startswith("whole_") and names[-1] == f"long_window_{lasting[-1]}"
 
 
 def test_shifting_by_whole_bins_changes_nothing():
@@ -90,7 +89,7 @@ def test_identity_and_length_do_not_matter():
         longer, recording="z", label="b", culture="c", batch="d", start="2020-01-01T00:00:00", samples_sha256="e"
     )
     windows = [(0, 40), (0, 10), (10, 20)]
-    for describe in (describe_pieces, describe_stretches):
+    for describe in (compute_features, compute_long_window_features):
         np.testing.assert_array_equal(describe(events, windows), describe(other, windows))
 
 
@@ -104,7 +103,7 @@ def test_twice_as_long_a_recording_is_described_alike():
     halves, whole = np.swapaxes(found, 0, 1)
     change = (whole - halves).mean(axis=0)
     chance = 3 * (whole - halves).std(axis=0, ddof=1) / np.sqrt(len(found))
-    names = np.array(list_features(False) + list_lasting_features())
+    names = np.array(list_features(False) + list_long_window_features())
     creeping = np.abs(change) > 0.02 + 0.05 * np.abs(whole.mean(axis=0)) + chance
     few = [name.endswith("interval_cv") for name in names]  # of a handful of intervals: the long ones are missing
     assert names[creeping & ~np.array(few)].tolist() == []
@@ -144,16 +143,16 @@ def test_events_whose_peaks_come_out_of_order():
 def test_recording_is_its_whole_and_the_mean_and_spread_of_its_pieces():
     events = make_lively(duration_s=47)
     windows = [(0, 10), (10, 20), (20, 30), (30, 40)]
-    pieces = np.stack([describe_piece(events, *window) for window in windows])
-    np.testing.assert_array_equal(describe_pieces(events, windows), pieces)
+    pieces = np.stack([compute_features(events, [window])[0] for window in windows])
+    np.testing.assert_array_equal(compute_features(events, windows), pieces)
     pieces[0, :9] = np.nan
     pieces[:, 5] = np.nan
-    whole = describe_piece(events, 0, 45)
-    found = dict(zip(list_summaries(False), summarise_stretch(whole, pieces, np.zeros(0))))
+    whole = compute_features(events, [(0, 45)])[0]
+    found = dict(zip(list_summaries(False), summarise_recording(whole, pieces, np.zeros(0))))
     for number, name in enumerate(list_features(False)):
         defined = pieces[:, number][~np.isnan(pieces[:, number])]
         expected = (defined.mean(), defined.std()) if len(defined) else (np.nan, np.nan)
-        np.testing.assert_allclose((found[f"mean_{name}"], found[f"spread_{name}"]), expected)
+        np.testing.assert_allclose((found[f"mean_{name}"], found[f"std_{name}"]), expected)
         np.testing.assert_equal(found[f"whole_{name}"], whole[number])
 
 
@@ -161,13 +160,13 @@ def test_features_survive_the_file(tmp_path):
     events = make_events(spikes_per_s=10)
     save_events(tmp_path / "r.npz", events)
     again = load_events(tmp_path / "r.npz")
-    np.testing.assert_array_equal(describe_piece(events, 0, 4), describe_piece(again, 0, 4))
+    np.testing.assert_array_equal(compute_features(events, [(0, 4)])[0], compute_features(again, [(0, 4)])[0])
 
 
 @pytest.mark.parametrize(("start_s", "stop_s"), [(-1, 2), (3, 5), (2, 2), (3, 1)])
 def test_window_outside_the_recording_is_refused(start_s, stop_s):
     with pytest.raises(MeaError, match=r"r1: .* asked for; the window must not be empty and must lie within 0 s to 4"):
-        describe_piece(make_events(), start_s, stop_s)
+        compute_features(make_events(), [(start_s, stop_s)])[0]
 
 
 # --- nothing, or nearly nothing, to describe --------------------------------------------------------------------------
@@ -205,7 +204,9 @@ def test_silence_is_described_without_a_warning(waveforms):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         features = name_features(silent)
-        summarise_stretch(describe_piece(silent, 0, 60), describe_pieces(silent, [(0, 20), (20, 40)]), np.zeros(0))
+        summarise_recording(
+            compute_features(silent, [(0, 60)])[0], compute_features(silent, [(0, 20), (20, 40)]), np.zeros(0)
+        )
     assert {name: features[name] for name in DEFINED_IN_SILENCE} == pytest.approx(DEFINED_IN_SILENCE)
     assert [name for name in UNDEFINED_IN_SILENCE if not np.isnan(features[name])] == []
     shown = {name for name, value in features.items() if not np.isnan(value)}
@@ -223,8 +224,8 @@ def test_any_recording_is_described_without_warning_or_infinity(trains, duration
     events = make_trains(times, duration_s, 1, len(trains))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        values = describe_piece(events, 0, duration_s)
-        whole = summarise_stretch(values, values[None], values)
+        values = compute_features(events, [(0, duration_s)])[0]
+        whole = summarise_recording(values, values[None], values)
     assert values.shape == (len(list_features(False)),) and values.dtype == np.float64
     assert not np.isinf(values).any() and not np.isinf(whole).any()
     named = name_features(events)
@@ -241,4 +242,4 @@ def test_any_waveform_is_described_without_infinity(spikes, seed, length):
     events = with_waveform(events, random.integers(-2, 3, length), int(random.integers(0, length)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not np.isinf(describe_piece(events, 0, 4)).any()
+        assert not np.isinf(compute_features(events, [(0, 4)])[0]).any()

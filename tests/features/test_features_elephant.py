@@ -12,7 +12,7 @@ from elephant.spike_train_correlation import correlation_coefficient
 from elephant.statistics import cv, fanofactor, isi, lv
 
 from mea.features.correlations import correlate_counts
-from mea.features.intervals import EDGES_MS, count_intervals, measure_irregularity
+from mea.features.isi import EDGES_MS, count_isi, measure_irregularity
 
 DURATION_S = 40
 
@@ -43,7 +43,7 @@ def test_cv_and_lv(trains, spike_trains):
 
 
 def test_interval_histogram(trains, spike_trains):
-    found = count_intervals(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
+    found = count_isi(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
     clipped = [np.clip(isi(train).rescale("ms").magnitude, EDGES_MS[0], EDGES_MS[-1] - 1) for train in spike_trains]
     # Whole samples cannot lie on an edge but for the first, which is clipped to.
     expected = [np.histogram(values, EDGES_MS)[0] for values in clipped]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from builders.spike_trains import make_trains, name_features
 
+from mea.features.nan_statistics import min_active_electrodes
 from mea.features.network_bursts import find_network_bursts
-from mea.features.statistics import count_crowd
 
 
 def test_electrodes_active_together():
@@ -47,4 +47,4 @@ def test_one_bin_between_two_runs_is_bridged_and_two_are_not():
 
 @pytest.mark.parametrize(("share", "electrodes", "least"), [(0.1, 70, 7), (0.1, 61, 7), (0.25, 60, 15), (0.1, 1, 2)])
 def test_crowd_is_a_share_of_the_electrodes_and_at_least_two(share, electrodes, least):
-    assert count_crowd(share, electrodes) == least
+    assert min_active_electrodes(share, electrodes) == least

@@ -7,10 +7,10 @@ from builders.spike_trains import make_lively, make_poisson, make_trains, name_f
 from elephant.statistics import lv
 from scipy.stats import skew
 
+from mea.features.nan_statistics import min_active_electrodes
 from mea.features.network_bursts import find_network_bursts
 from mea.features.return_maps import EDGES_MS, correlate_successive, count_pairs
 from mea.features.runs import SIZES, count_runs
-from mea.features.statistics import count_crowd
 
 # --- return maps -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ def test_runs_agree_with_a_plain_search():
 def test_sequences_agree_with_numpy_scipy_and_elephant():
     events = make_lively(duration_s=80)
     trains, features = order_spikes(events), name_features(events)
-    first, last = find_network_bursts(trains.count_active(50), count_crowd(0.1, trains.n_electrodes))
+    first, last = find_network_bursts(trains.count_active(50), min_active_electrodes(0.1, trains.n_electrodes))
     start_s, stop_s = first * 0.05, last * 0.05
     interval, pause = np.diff(start_s), start_s[1:] - stop_s[:-1]
     times = np.sort(events.spike_times_s)

@@ -7,7 +7,7 @@ import pytest
 from builders.spike_trains import make_poisson, make_trains, name_features
 
 from mea.features.correlations import correlate_counts
-from mea.features.rates import measure_clustering, measure_inequality
+from mea.features.firing_rates import measure_gini, measure_morans_i
 
 
 def test_correlation_falls_with_distance():
@@ -51,19 +51,19 @@ def test_correlations_agree_with_numpy():
 
 
 def test_gini_of_equal_and_of_single_rates():
-    assert measure_inequality(np.full(8, 3.0)) == pytest.approx(0)
-    assert measure_inequality(np.array([0, 0, 0, 5.0])) == pytest.approx(3 / 4)
+    assert measure_gini(np.full(8, 3.0)) == pytest.approx(0)
+    assert measure_gini(np.array([0, 0, 0, 5.0])) == pytest.approx(3 / 4)
     values = np.random.default_rng(0).exponential(size=40)
     expected = np.abs(np.subtract.outer(values, values)).mean() / (2 * values.mean())
-    assert measure_inequality(values) == pytest.approx(expected)
-    assert np.isnan(measure_inequality(np.zeros(3)))
+    assert measure_gini(values) == pytest.approx(expected)
+    assert np.isnan(measure_gini(np.zeros(3)))
 
 
 def test_morans_i_tells_clusters_from_checkerboards():
     row, col = np.divmod(np.arange(64), 8)
-    assert measure_clustering(((row + col) % 2).astype(float), row, col) == pytest.approx(-1)
-    assert measure_clustering((row < 4).astype(float), row, col) == pytest.approx(1 - 2 * 16 / 224)
-    random = [measure_clustering(np.random.default_rng(seed).normal(size=64), row, col) for seed in range(400)]
+    assert measure_morans_i(((row + col) % 2).astype(float), row, col) == pytest.approx(-1)
+    assert measure_morans_i((row < 4).astype(float), row, col) == pytest.approx(1 - 2 * 16 / 224)
+    random = [measure_morans_i(np.random.default_rng(seed).normal(size=64), row, col) for seed in range(400)]
     assert np.mean(random) == pytest.approx(-1 / 63, abs=0.02)
 
 

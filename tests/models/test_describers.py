@@ -10,7 +10,7 @@ from builders.arrays import describe_events, make_events, plan_recordings, write
 from test_training import assert_same
 
 from mea.classification.explain import Question, explain_recording
-from mea.features import describe_piece, describe_stretches, list_features, list_targets
+from mea.features import compute_features, compute_long_window_features, list_features, list_targets
 from mea.models import chooses_epoch, is_describer
 from mea.models.cnn_lstm import RECIPE, STATES, build_network, make_view, pool_chunk
 from mea.networks.chunks import ChunkDataset, DescribedChunks, load_recordings
@@ -75,8 +75,8 @@ def test_it_learns_to_name_the_features_of_each_chunk(waveforms):
     targets = measure_targets(chunks, events)
     assert targets.shape == (3, len(list_targets()))
     for row, (name, start, stop) in zip(targets, chunks.itertuples(index=False)):
-        spikes = describe_piece(events[name], start, stop)[: len(list_features(False))]
-        expected = np.concatenate([spikes, describe_stretches(events[name], [(start, stop)])[0]])
+        spikes = compute_features(events[name], [(start, stop)])[0][: len(list_features(False))]
+        expected = np.concatenate([spikes, compute_long_window_features(events[name], [(start, stop)])[0]])
         np.testing.assert_array_equal(row, expected)
 
 

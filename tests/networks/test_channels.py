@@ -13,9 +13,9 @@ from mea.networks.channels import (
     POPULATION,
     GridView,
     PopulationView,
-    find_neighbours,
-    show_electrodes,
-    show_population,
+    compute_electrode_channels,
+    compute_population_channels,
+    find_neighbour_pairs,
 )
 from mea.runtime.errors import MeaError
 
@@ -47,7 +47,7 @@ def by_name(values, names):
 
 def test_known_population():
     """Electrode 0 at 0.101, 0.103 and 0.123 s, electrode 1 at 0.105 s; four electrodes, bins of 100 ms."""
-    shown = show_population(make_trains([(0.101, 0), (0.103, 0), (0.123, 0), (0.105, 1)]), 100)
+    shown = compute_population_channels(make_trains([(0.101, 0), (0.103, 0), (0.123, 0), (0.105, 1)]), 100)
     assert shown.shape == (22, 10) and shown.dtype == np.float32
     assert not np.delete(shown, 1, axis=1).any()
     one = by_name(shown[:, 1], POPULATION)
@@ -64,14 +64,14 @@ def test_known_population():
 
 
 def test_an_interval_belongs_to_the_bin_of_its_second_spike():
-    shown = by_name(show_population(make_trains([(0.05, 0), (0.75, 0)]), 100), POPULATION)
+    shown = by_name(compute_population_channels(make_trains([(0.05, 0), (0.75, 0)]), 100), POPULATION)
     (place,) = np.flatnonzero(shown["intervals_5"])
     assert place == 7 and EDGES_MS[4] < 700 <= EDGES_MS[5]
 
 
 def test_population_against_a_slow_reference():
     trains = make_random()
-    shown = by_name(show_population(trains, 100), POPULATION)
+    shown = by_name(compute_population_channels(trains, 100), POPULATION)
     times = trains.sample / RATE * 1000
     for place in range(40):
         inside = (times >= 100 * place) & (times < 100 * (place + 1))
@@ -82,13 +82,13 @@ def test_population_against_a_slow_reference():
         fine = [set(trains.electrode[(trains.sample // 100) == 10 * place + k]) for k in range(10)]
         assert shown["filled"][place] == pytest.approx(np.mean([bool(units) for units in fine]))
         assert shown["together"][place] == pytest.approx(max(len(units) for units in fine) / 16)
-        pairs = find_neighbours(trains.row, trains.col)
+        pairs = find_neighbour_pairs(trains.row, trains.col)
         assert shown["neighbours"][place] == pytest.approx((counts[pairs] > 0).all(1).mean())
 
 
 def test_every_interval_is_counted_once():
     trains = make_random(seed=1)
-    shown = show_population(trains, 100)[6:14].astype(float)
+    shown = compute_population_channels(trains, 100)[6:14].astype(float)
     per_class = np.expm1(shown).sum(1) * 16 * 0.1
     intervals = np.concatenate([np.diff(trains.sample[trains.electrode == unit]) for unit in range(16)]) / RATE * 1000
     expected, _ = np.histogram(intervals, [-1, *(edge + 1e-6 for edge in EDGES_MS), np.inf])
@@ -96,7 +96,7 @@ def test_every_interval_is_counted_once():
 
 
 def test_neighbours_touch():
-    pairs = find_neighbours(np.array([0, 0, 1, 3]), np.array([0, 1, 1, 1]))
+    pairs = find_neighbour_pairs(np.array([0, 0, 1, 3]), np.array([0, 1, 1, 1]))
     assert pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
@@ -104,7 +104,7 @@ def test_neighbours_touch():
 
 
 def test_known_electrodes():
-    shown = show_electrodes(make_trains([(0.101, 0), (0.103, 0), (0.123, 0), (0.105, 1)]), 100)
+    shown = compute_electrode_channels(make_trains([(0.101, 0), (0.103, 0), (0.123, 0), (0.105, 1)]), 100)
     assert shown.shape == (11, 4, 10) and shown.dtype == np.float32
     one = by_name(shown[:, 0, 1], ELECTRODE)
     assert one["log_count"] == pytest.approx(np.log1p(3))
@@ -117,13 +117,16 @@ def test_known_electrodes():
 
 
 def test_silence_ends_at_ten_seconds():
-    shown = show_electrodes(make_trains([(0.5, 0)], duration_s=20.0), 1000)[2, 0]
+    shown = compute_electrode_channels(make_trains([(0.5, 0)], duration_s=20.0), 1000)[2, 0]
     assert shown.max() == pytest.approx(1) and (np.diff(shown[1:]) >= 0).all()
 
 
 def test_electrodes_and_population_agree():
     trains = make_random(seed=2)
-    whole, single = by_name(show_population(trains, 100), POPULATION), by_name(show_electrodes(trains, 100), ELECTRODE)
+    whole, single = (
+        by_name(compute_population_channels(trains, 100), POPULATION),
+        by_name(compute_electrode_channels(trains, 100), ELECTRODE),
+    )
     counts = np.expm1(single["log_count"])
     np.testing.assert_allclose(whole["log_rate"], np.log1p(counts.mean(0) / 0.1), atol=1e-5)
     np.testing.assert_allclose(whole["active"], (counts > 0).mean(0), atol=1e-6)
@@ -170,19 +173,21 @@ def test_the_size_of_the_layout_is_not_seen():
         electrode=np.stack([trains.electrode, trains.electrode + 16], 1).ravel(), event=np.repeat(trains.event, 2),
     )  # fmt: skip
     kept = [k for k, name in enumerate(POPULATION) if name != "neighbours"]
-    np.testing.assert_allclose(show_population(twice, 100)[kept], show_population(trains, 100)[kept], atol=1e-5)
+    np.testing.assert_allclose(
+        compute_population_channels(twice, 100)[kept], compute_population_channels(trains, 100)[kept], atol=1e-5
+    )
 
 
 def test_the_population_does_not_see_how_the_grid_lies():
     trains = make_random(seed=5)
     turned = replace(trains, row=trains.col, col=3 - trains.row)
-    np.testing.assert_array_equal(show_population(trains, 100), show_population(turned, 100))
+    np.testing.assert_array_equal(compute_population_channels(trains, 100), compute_population_channels(turned, 100))
 
 
 def test_silence_is_shown():
     trains = make_trains([], duration_s=2.0)
-    assert not show_population(trains, 100).any()
-    shown = show_electrodes(trains, 100)
+    assert not compute_population_channels(trains, 100).any()
+    shown = compute_electrode_channels(trains, 100)
     assert np.isfinite(shown).all() and not np.delete(shown, 2, axis=0).any()
 
 
@@ -192,7 +197,7 @@ def test_silence_is_shown():
 def test_every_electrode_stands_in_its_place():
     events = make_events("r1", spikes_per_s=8, duration_s=4.0)
     shown = GridView(100).show(events, 0.0, 2.0)
-    values = show_electrodes(cut_trains(events, 0.0, 2.0), 100)
+    values = compute_electrode_channels(cut_trains(events, 0.0, 2.0), 100)
     assert shown.shape == (12, 12, 12, 20)
     for unit in range(events.n_electrodes):
         np.testing.assert_array_equal(shown[:-1, events.row[unit], events.col[unit]], values[:, unit])

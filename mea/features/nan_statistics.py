@@ -6,27 +6,27 @@ from collections.abc import Iterable
 import numpy as np
 
 NAN = float("nan")
-LEAST_SPIKES = 5  # of an electrode, for measures of its own
+MIN_SPIKES = 5  # of an electrode, for measures of its own
 
 
-def take_log(value, small: float):
+def log10_offset(value, small: float):
     """Decimal logarithm of ``value + small``: the small number, in the value's unit, is where zero ends up."""
     return np.log10(value + small)
 
 
-def take_mean(values: np.ndarray) -> float:
+def nanmean(values: np.ndarray) -> float:
     """Mean of the defined values; NaN where there are none."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else NAN
 
 
-def take_spread(values: np.ndarray) -> float:
+def nanstd(values: np.ndarray) -> float:
     """Standard deviation (of the population, not of a sample) of the defined values; NaN below two of them."""
     values = values[~np.isnan(values)]
     return float(values.std()) if len(values) > 1 else NAN
 
 
-def take_quantiles(values: np.ndarray, shares: Iterable[float]) -> list[float]:
+def nanquantile(values: np.ndarray, shares: Iterable[float]) -> list[float]:
     """Quantiles of the defined values, interpolated linearly; NaN where there are none."""
     ordered = np.sort(values[~np.isnan(values)])
     if not len(ordered):
@@ -40,21 +40,21 @@ def take_quantiles(values: np.ndarray, shares: Iterable[float]) -> list[float]:
     ]
 
 
-def take_median(values: np.ndarray) -> float:
+def nanmedian(values: np.ndarray) -> float:
     """Median of the defined values; NaN where there are none."""
-    return take_quantiles(values, [0.5])[0]
+    return nanquantile(values, [0.5])[0]
 
 
-def take_skew(values: np.ndarray) -> float:
+def nanskew(values: np.ndarray) -> float:
     """Third standardised moment of the defined values; NaN where they do not vary."""
     values = values[~np.isnan(values)]
-    spread = take_spread(values)
+    spread = nanstd(values)
     if not spread > 0:
         return NAN
     return float((((values - values.mean()) / spread) ** 3).mean())
 
 
-def count_crowd(share: float, n_electrodes: int) -> int:
+def min_active_electrodes(share: float, n_electrodes: int) -> int:
     """Least number of electrodes that make up the share, and at least two: one electrode is no crowd."""
     return max(2, math.ceil(round(share * n_electrodes, 6)))  # 0.1 * 70 is a little more than 7
 
@@ -66,7 +66,7 @@ def divide(numerator, denominator):
     return np.divide(numerator, denominator, out=np.full(shape, NAN), where=denominator != 0)[()]
 
 
-def take_variation(values: np.ndarray, group: np.ndarray, n_groups: int, least: int) -> np.ndarray:
+def group_cv(values: np.ndarray, group: np.ndarray, n_groups: int, least: int) -> np.ndarray:
     """(n_groups,) standard deviation over mean of each group's values; NaN for fewer than ``least`` of them."""
     count = np.bincount(group, minlength=n_groups)
     mean = divide(np.bincount(group, values, n_groups), count)

@@ -10,8 +10,8 @@ from builders.arrays import make_events
 from builders.closure import ROOT, find_closure
 
 from mea.classification.novelty import measure_recording
-from mea.features import describe_piece, list_features
-from mea.features.descriptions import CODE, describe_windows
+from mea.features import compute_features, list_features
+from mea.features.cached import CODE, fetch_features
 from mea.models.features import describe_recordings
 
 
@@ -27,9 +27,9 @@ def count_kept(folder: Path) -> int:
 
 def test_windows_are_described_once(own_cache):
     events, windows = make_events(), [(0.0, 1.0), (1.0, 4.0)]
-    expected = np.stack([describe_piece(events, *window) for window in windows])
+    expected = np.stack([compute_features(events, [window])[0] for window in windows])
     for _ in range(2):
-        np.testing.assert_array_equal(describe_windows(events, windows), expected)
+        np.testing.assert_array_equal(fetch_features(events, windows), expected)
     assert count_kept(own_cache) == 1
 
 
@@ -38,7 +38,7 @@ def test_the_same_counts_at_another_gain_are_described_anew():
     events = make_events()
     louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 2)
     assert events.content_sha256 == louder.content_sha256
-    one, other = (describe_windows(both, [(0.0, 4.0)])[0] for both in (events, louder))
+    one, other = (fetch_features(both, [(0.0, 4.0)])[0] for both in (events, louder))
     place = list_features(True).index("amplitude_log10_median_uv")
     assert other[place] - one[place] == pytest.approx(np.log10(2))
 
@@ -55,7 +55,7 @@ def test_novelty_finds_what_the_model_has_measured(own_cache):
 
 def test_the_key_holds_all_code_that_decides_features():
     harmless = {"__init__", "cache", "errors", "events", "files", "recording", "views"}  # the key holds the events
-    closure = find_closure(ROOT / "mea/features/__init__.py") - {"mea/features/descriptions.py"}
+    closure = find_closure(ROOT / "mea/features/__init__.py") - {"mea/features/cached.py"}
     imported = {path.removesuffix(".py").rpartition("/")[2] for path in closure}
     keyed = {Path(module.__file__).stem for module in CODE}
     assert imported == keyed | (imported & harmless)

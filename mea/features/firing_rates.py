@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mea.features.statistics import NAN, divide, take_log, take_quantiles, take_spread
+from mea.features.nan_statistics import NAN, divide, log10_offset, nanquantile, nanstd
 from mea.features.trains import Trains
 
 SMALL_HZ = 0.01
@@ -10,7 +10,7 @@ ACTIVE_HZ = (0.01, 0.1, 1)
 SHARES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
 
 
-def describe_rates(trains: Trains) -> dict[str, float]:
+def compute_firing_rates(trains: Trains) -> dict[str, float]:
     """Rates of all electrodes, silent ones included, in Hz.
 
     - ``rate_log10_mean_hz``: log10(mean over the electrodes + 0.01).
@@ -23,26 +23,26 @@ def describe_rates(trains: Trains) -> dict[str, float]:
       -1 / (n - 1) on average for random places. Moran, Biometrika 37:17 (1950), doi:10.2307/2332142.
     """
     rates_hz = trains.counts / trains.duration_s
-    logs = take_log(rates_hz, SMALL_HZ)
-    features = {"rate_log10_mean_hz": float(take_log(rates_hz.mean(), SMALL_HZ))}
-    features |= {f"rate_log10_{name}_hz": value for name, value in zip(SHARES, take_quantiles(logs, SHARES.values()))}
-    features["rate_log10_spread"] = take_spread(logs)
+    logs = log10_offset(rates_hz, SMALL_HZ)
+    features = {"rate_log10_mean_hz": float(log10_offset(rates_hz.mean(), SMALL_HZ))}
+    features |= {f"rate_log10_{name}_hz": value for name, value in zip(SHARES, nanquantile(logs, SHARES.values()))}
+    features["rate_log10_spread"] = nanstd(logs)
     for limit_hz in ACTIVE_HZ:
         name = f"rate_active_share_{limit_hz:g}_hz".replace(".", "p")
         features[name] = float((rates_hz >= limit_hz).mean())
-    features["rate_gini"] = measure_inequality(rates_hz)
-    features["rate_morans_i"] = measure_clustering(rates_hz, trains.row, trains.col)
-    features["rate_log10_morans_i"] = measure_clustering(logs, trains.row, trains.col)
+    features["rate_gini"] = measure_gini(rates_hz)
+    features["rate_morans_i"] = measure_morans_i(rates_hz, trains.row, trains.col)
+    features["rate_log10_morans_i"] = measure_morans_i(logs, trains.row, trains.col)
     return features
 
 
-def measure_inequality(values: np.ndarray) -> float:
+def measure_gini(values: np.ndarray) -> float:
     """Gini coefficient of (n,) values from 0: mean difference of two over twice the mean; NaN for zeros only."""
     ordered, n = np.sort(values), len(values)
     return float(divide(np.sum((2 * np.arange(1, n + 1) - n - 1) * ordered), n * ordered.sum()))
 
 
-def measure_clustering(values: np.ndarray, row: np.ndarray, col: np.ndarray) -> float:
+def measure_morans_i(values: np.ndarray, row: np.ndarray, col: np.ndarray) -> float:
     """Moran's I of (n,) values at places of the grid; NaN where no two are neighbours or all values are equal."""
     steps = np.abs(np.subtract.outer(row, row)) + np.abs(np.subtract.outer(col, col))
     weights = (steps == 1).astype(np.float64)

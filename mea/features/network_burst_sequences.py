@@ -5,17 +5,17 @@ from itertools import pairwise
 import numpy as np
 
 from mea.features.correlations import correlate
-from mea.features.network_bursts import BIN_MS, CROWDS, find_network_bursts
-from mea.features.statistics import NAN, count_crowd, take_skew, take_spread
+from mea.features.nan_statistics import NAN, min_active_electrodes, nanskew, nanstd
+from mea.features.network_bursts import ACTIVE_FRACTIONS, BIN_MS, find_network_bursts
 from mea.features.trains import Trains
 
 INTERVAL_EDGES_S = (0.0, 0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 40.0)  # the last class is open
 DURATION_EDGES_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-LEAST = 3  # intervals, or bursts, for a histogram
-LEAST_PAIRS = 5  # for a correlation
+MIN_BURSTS = 3  # intervals, or bursts, for a histogram
+MIN_PAIRS = 5  # for a correlation
 
 
-def describe_network_intervals(trains: Trains) -> dict[str, float]:
+def compute_network_burst_sequences(trains: Trains) -> dict[str, float]:
     """The bursts of :mod:`mea.features.network_bursts` one after the other: ``network_sequence_<percent>_...``.
 
     - ``root_share_interval_<from>_to_<to>_s``: square root of the share of the intervals, from one's beginning to the
@@ -32,8 +32,8 @@ def describe_network_intervals(trains: Trains) -> dict[str, float]:
     features: dict[str, float] = {}
     active, spikes = trains.count_active(BIN_MS), trains.count_population(BIN_MS)
     inside = np.concatenate([[0], np.cumsum(spikes)])
-    for crowd in CROWDS:
-        first, last = find_network_bursts(active, count_crowd(crowd, trains.n_electrodes))
+    for crowd in ACTIVE_FRACTIONS:
+        first, last = find_network_bursts(active, min_active_electrodes(crowd, trains.n_electrodes))
         measures = _count_classes("interval", np.diff(first), INTERVAL_EDGES_S)
         measures |= _count_classes("duration", last - first, DURATION_EDGES_S)
         measures |= _measure_sequence(first, last, np.log10(inside[last] - inside[first]))
@@ -45,7 +45,7 @@ def _count_classes(what: str, bins: np.ndarray, edges_s: tuple[float, ...]) -> d
     """Root of the share of (k,) lengths, in bins, in each class."""
     edges = np.array([round(edge * 1000 / BIN_MS) for edge in edges_s])
     counts = np.bincount(np.searchsorted(edges, bins, side="right") - 1, minlength=len(edges))
-    shares = np.sqrt(counts / len(bins)) if len(bins) >= LEAST else np.full(len(edges), NAN)
+    shares = np.sqrt(counts / len(bins)) if len(bins) >= MIN_BURSTS else np.full(len(edges), NAN)
     names = [f"{low:g}_to_{high:g}_s" for low, high in pairwise(edges_s)] + [f"over_{edges_s[-1]:g}_s"]
     return {f"root_share_{what}_{name.replace('.', 'p')}": float(share) for name, share in zip(names, shares)}
 
@@ -55,11 +55,11 @@ def _measure_sequence(first: np.ndarray, last: np.ndarray, size: np.ndarray) -> 
     logs, pause = np.log10(interval), np.log10(first[1:] - last[:-1])
     change = (interval[1:] - interval[:-1]) / (interval[1:] + interval[:-1])
     return {
-        "interval_log10_spread": take_spread(logs) if len(logs) >= LEAST else NAN,
-        "interval_lv": float(3 * (change**2).mean()) if len(interval) > LEAST else NAN,
+        "interval_log10_spread": nanstd(logs) if len(logs) >= MIN_BURSTS else NAN,
+        "interval_lv": float(3 * (change**2).mean()) if len(interval) > MIN_BURSTS else NAN,
         "interval_serial": _correlate(logs[1:], logs[:-1]),
-        "size_log10_spread": take_spread(size) if len(size) >= LEAST else NAN,
-        "size_log10_skew": take_skew(size) if len(size) >= LEAST_PAIRS else NAN,
+        "size_log10_spread": nanstd(size) if len(size) >= MIN_BURSTS else NAN,
+        "size_log10_skew": nanskew(size) if len(size) >= MIN_PAIRS else NAN,
         "size_serial": _correlate(size[1:], size[:-1]),
         "size_after_pause": _correlate(pause, size[1:]),
         "size_before_pause": _correlate(pause, size[:-1]),
@@ -67,4 +67,4 @@ def _measure_sequence(first: np.ndarray, last: np.ndarray, size: np.ndarray) -> 
 
 
 def _correlate(one: np.ndarray, other: np.ndarray) -> float:
-    return correlate(one, other) if len(one) >= LEAST_PAIRS else NAN
+    return correlate(one, other) if len(one) >= MIN_PAIRS else NAN

@@ -5,14 +5,14 @@ from itertools import pairwise
 import numba
 import numpy as np
 
-from mea.features.statistics import LEAST_SPIKES, NAN, divide, take_quantiles
+from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, nanquantile
 from mea.features.trains import Trains
 
 EDGES_MS = np.geomspace(1, 30_000, 13)
 SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 
 
-def describe_intervals(trains: Trains) -> dict[str, float]:
+def compute_isi(trains: Trains) -> dict[str, float]:
     """Histogram of the intervals, and their irregularity.
 
     - ``interval_pooled_share_<from>_to_<to>_ms``: share of all electrodes' intervals in each of 12 bins, evenly wide in
@@ -25,7 +25,7 @@ def describe_intervals(trains: Trains) -> dict[str, float]:
       again), which slow changes of the rate do not raise. Shinomoto, Shima and Tanji, Neural Computation 15:2823
       (2003), doi:10.1162/089976603322518759.
     """
-    histogram = count_intervals(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
+    histogram = count_isi(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
     per_electrode = divide(histogram, histogram.sum(axis=1, keepdims=True))
     defined = per_electrode[~np.isnan(per_electrode[:, 0])]
     bins = [f"{_write(low)}_to_{_write(high)}_ms" for low, high in pairwise(EDGES_MS)]
@@ -34,7 +34,7 @@ def describe_intervals(trains: Trains) -> dict[str, float]:
     features = {f"interval_pooled_share_{name}": value for name, value in zip(bins, pooled)}
     features |= {f"interval_electrode_share_{name}": value for name, value in zip(bins, alike)}
     for measure, values in zip(("cv", "lv"), measure_irregularity(trains.train, trains.first)):
-        quantiles = take_quantiles(values, SHARES.values())
+        quantiles = nanquantile(values, SHARES.values())
         features |= {f"interval_{measure}_{name}": value for name, value in zip(SHARES, quantiles)}
     return features
 
@@ -44,7 +44,7 @@ def _write(milliseconds: float) -> str:
 
 
 @numba.njit(cache=True, nogil=True)
-def count_intervals(train, first, edges):
+def count_isi(train, first, edges):
     """(n, bins) int64 intervals of each electrode between the edges (in samples); those outside in the end bins."""
     counts = np.zeros((len(first) - 1, len(edges) - 1), np.int64)
     for electrode in range(len(first) - 1):
@@ -63,7 +63,7 @@ def measure_irregularity(train, first):
     cv, lv = np.full(len(first) - 1, np.nan), np.full(len(first) - 1, np.nan)
     for electrode in range(len(first) - 1):
         low, high = first[electrode], first[electrode + 1]
-        if high - low < LEAST_SPIKES or train[high - 1] == train[low]:
+        if high - low < MIN_SPIKES or train[high - 1] == train[low]:
             continue
         intervals = np.diff(train[low:high])
         cv[electrode] = intervals.std() / intervals.mean()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from builders.spike_trains import make_poisson, make_trains, name_features
 
-from mea.features.intervals import count_intervals
+from mea.features.isi import count_isi
 
 
 def test_regular_train_has_cv_and_lv_zero():
@@ -49,6 +49,6 @@ def test_intervals_count_once_pooled_and_once_per_electrode():
 
 
 def test_intervals_beyond_the_edges_count_in_the_end_bins():
-    counts = count_intervals(np.array([0, 0, 1, 1000]), np.array([0, 4]), np.array([5.0, 50.0, 500.0]))
+    counts = count_isi(np.array([0, 0, 1, 1000]), np.array([0, 4]), np.array([5.0, 50.0, 500.0]))
     assert counts.tolist() == [[2, 1]]
-    assert count_intervals(np.array([0, 50]), np.array([0, 2]), np.array([5.0, 50.0, 500.0])).tolist() == [[0, 1]]
+    assert count_isi(np.array([0, 50]), np.array([0, 2]), np.array([5.0, 50.0, 500.0])).tolist() == [[0, 1]]

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from mea.features.statistics import NAN, count_crowd, divide, take_log, take_quantiles
+from mea.features.nan_statistics import NAN, divide, log10_offset, min_active_electrodes, nanquantile
 from mea.features.trains import Trains
 
 BINS_MS = (10, 50, 200)
-CROWDS = (0.1, 0.25, 0.5)  # shares of all electrodes
-SMALL_SHARE = 1e-4
+ACTIVE_FRACTIONS = (0.1, 0.25, 0.5)  # shares of all electrodes
+SMALL_FRACTION = 1e-4
 
 
-def describe_together(trains: Trains) -> dict[str, float]:
+def compute_synchrony(trains: Trains) -> dict[str, float]:
     """Share of the electrodes active in one bin of 10, 50 and 200 ms: ``together_<bin>_ms_...``.
 
     - ``mean``: of the other electrodes, the share that is active in a spike's bin; mean over the spikes, and their
@@ -26,13 +26,13 @@ def describe_together(trains: Trains) -> dict[str, float]:
     """
     features: dict[str, float] = {}
     for bin_ms in BINS_MS:
-        measures = measure_crowds(trains.count_active(bin_ms), trains.count_population(bin_ms), trains.n_electrodes)
+        measures = measure_synchrony(trains.count_active(bin_ms), trains.count_population(bin_ms), trains.n_electrodes)
         features |= {f"together_{bin_ms}_ms_{name}": value for name, value in measures.items()}
     return features
 
 
-def measure_crowds(active: np.ndarray, spikes: np.ndarray, n_electrodes: int) -> dict[str, float]:
-    """What :func:`describe_together` says of one bin width.
+def measure_synchrony(active: np.ndarray, spikes: np.ndarray, n_electrodes: int) -> dict[str, float]:
+    """What :func:`compute_synchrony` says of one bin width.
 
     Parameters
     ----------
@@ -48,8 +48,10 @@ def measure_crowds(active: np.ndarray, spikes: np.ndarray, n_electrodes: int) ->
     variance = divide(((others - mean) ** 2 * weights).sum(), weights.sum())
     names = {"q50": 0.5, "q90": 0.9, "q99": 0.99, "max": 1.0}
     features = {"mean": float(mean), "spread": float(np.sqrt(variance))}
-    features |= dict(zip(names, take_quantiles(others, names.values())))
-    for crowd in CROWDS:
-        above = (active >= count_crowd(crowd, n_electrodes)).mean() if len(active) and n_electrodes > 1 else NAN
-        features[f"log10_share_above_{round(crowd * 100)}"] = float(take_log(above, SMALL_SHARE))
+    features |= dict(zip(names, nanquantile(others, names.values())))
+    for crowd in ACTIVE_FRACTIONS:
+        above = (
+            (active >= min_active_electrodes(crowd, n_electrodes)).mean() if len(active) and n_electrodes > 1 else NAN
+        )
+        features[f"log10_share_above_{round(crowd * 100)}"] = float(log10_offset(above, SMALL_FRACTION))
     return features
