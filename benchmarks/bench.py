@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from mea.runtime.command import report
+from mea.runtime.command import print_line
 from mea.runtime.files import fresh_file, write_json
 from mea.simulation.simulate import plan_training, write_simulated
 
@@ -55,7 +55,7 @@ def run_benchmarks(effort: Effort, names: Iterable[str], place: Path | None) -> 
     """Measure what is named; ``place`` is where a folder for some 10 GB is made."""
     folder = Path(tempfile.mkdtemp(prefix="mea-bench-", dir=place))
     try:
-        report(f"simulating {effort.recording_s:g} s")
+        print_line(f"simulating {effort.recording_s:g} s")
         plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, fingerprint=1.0)[0]
         write_simulated(folder / "recording.h5", plan, effort.recording_s)
         prepare_files(folder)

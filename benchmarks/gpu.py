@@ -26,7 +26,7 @@ from mea.networks.chunks import ChunkDataset, View
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse
 from mea.recordings.formats import read_counts, read_sources
 from mea.recordings.recording import Source
-from mea.runtime.command import report
+from mea.runtime.command import print_line
 from mea.runtime.tables import draw_markdown
 from mea.simulation.simulate import plan_training, write_simulated
 
@@ -108,7 +108,7 @@ def main() -> None:
         there = next(load(chunks, device))
         lines.append([name, f"{rate:.3g}", f"{rate / measure_rate(repeat(there), device, precision, steps):.0%}"])
     name = torch.cuda.get_device_name() if device == "cuda" else device
-    report("\n".join([f"{name}:", *draw_markdown(["way", "chunks per second", "busy"], lines)]))
+    print_line("\n".join([f"{name}:", *draw_markdown(["way", "chunks per second", "busy"], lines)]))
 
 
 if __name__ == "__main__":

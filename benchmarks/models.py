@@ -24,7 +24,7 @@ import stages.train
 from benchmarks.controls import run_stage
 from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_level
 from mea.networks.chunks import load_recordings
-from mea.runtime.command import report
+from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
 from mea.splitting.aggregation import aggregate_recordings
@@ -85,7 +85,7 @@ def run_models(array: Path, model: str, by: str, seeds: list[int], settings: lis
         with tempfile.TemporaryDirectory(prefix="mea-models-") as folder:
             scores, recordings = score_model(array, [*given, f"split.seed={seed}", *settings], Path(folder))
         lines.append({"seed": seed, **scores})
-        report(format_table(pd.DataFrame(lines[-1:])))
+        print_line(format_table(pd.DataFrame(lines[-1:])))
         if out:
             write_table(out / f"{model}_{by}_{seed}.csv", recordings)
     table = pd.DataFrame(lines)

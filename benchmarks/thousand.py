@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 from matplotlib.figure import Figure
 
-from mea.runtime.command import report
+from mea.runtime.command import print_line
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 from mea.runtime.tables import draw_markdown
@@ -131,7 +131,7 @@ def main() -> None:
         for count in sorted(arguments.counts):
             lines += run_stages(folder / str(count), archives[:count])
             shutil.rmtree(folder / str(count))
-            report("\n".join(draw_markdown(lines[-1], [format_line(line) for line in lines[-len(STAGES) :]])))
+            print_line("\n".join(draw_markdown(lines[-1], [format_line(line) for line in lines[-len(STAGES) :]])))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     table = pd.DataFrame(lines)

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from statistics import median
 from typing import TypeVar
 
-from mea.runtime.command import report
+from mea.runtime.command import print_line
 
 Answer = TypeVar("Answer")
 TOLD_OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -100,12 +100,12 @@ def time_apart(
 def compare(target: Target, reference: float, ours: float) -> dict:
     """One line of the table; a ratio above 1 is in our favour."""
     ratio = reference / ours
-    report(f"  {target.name}: {reference:.4g} / {ours:.4g} {target.unit} = {ratio:.4g}, wanted {target.least:g}")
+    print_line(f"  {target.name}: {reference:.4g} / {ours:.4g} {target.unit} = {ratio:.4g}, wanted {target.least:g}")
     line = {"name": target.name, "ratio": ratio, "target": target.least, "unit": target.unit}
     return line | {"reference": reference, "ours": ours, "what": target.what}
 
 
 def skip(target: Target, reason: str) -> dict:
     """A line that could not be measured here, and why."""
-    report(f"  {target.name}: not measured: {reason}")
+    print_line(f"  {target.name}: not measured: {reason}")
     return {"name": target.name, "ratio": None, "target": target.least, "what": target.what, "reason": reason}

@@ -25,7 +25,7 @@ from mea.arrays.events import load_events
 from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
 from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
 from mea.recordings.recording import read_recording
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
@@ -68,7 +68,7 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, cleaning=cleaning)
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots")
     write_json(metrics, summarise(catalogue))
-    report(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
+    print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, cleaning: Cleaning) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mea.classification.decisions import classify_source
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.params import StageParams
 from mea.runtime.tables import write_table
 from mea.training.classifier import load_classifier
@@ -29,7 +29,7 @@ def classify(params: Params, model: Path, out: Path) -> None:
     refused = table["decision"] == "refused"
     flagged = (~refused & (table["flags"].fillna("") != "")).sum()
     strange = f" ({flagged} of them flagged: look before you trust it)" if flagged else ""
-    report(f"{(~refused).sum()} recordings called{strange}, {refused.sum()} refused: {out}")
+    print_line(f"{(~refused).sum()} recordings called{strange}, {refused.sum()} refused: {out}")
 
 
 if __name__ == "__main__":

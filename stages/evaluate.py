@@ -29,7 +29,7 @@ from mea.evaluation.plots_evaluation import draw_honesty, draw_level, draw_recor
 from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
 from mea.evaluation.rules import learn_rules, save_rules
 from mea.networks.chunks import load_recordings
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
@@ -108,7 +108,7 @@ def evaluate(
         save_experience(folder, gain_experience(measured, groups))
         write_card(folder, trained, figures, chunks, rules, params.model_dump())
     write_json(metrics, figures)
-    report(f"{len(by_recording)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
+    print_line(f"{len(by_recording)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from mea.recordings.catalogue import (
 )
 from mea.recordings.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
 from mea.recordings.recording import Recording, write_recording
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import write_table
@@ -56,7 +56,7 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
         write_table(work / "catalogue.csv", build_catalogue(results))
         write_json(work / "params.json", {"h5": params.model_dump()})
     write_json(metrics, count_recordings(results))
-    report(f"h5: {len(recordings)} recordings in {out}, {len(results) - len(recordings)} set aside")
+    print_line(f"h5: {len(recordings)} recordings in {out}, {len(results) - len(recordings)} set aside")
 
 
 def write_into(folder: Path, recording: Recording) -> None:

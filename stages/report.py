@@ -12,7 +12,7 @@ from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, describe_recor
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_cleaning, read_results
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import show_progress
 from mea.runtime.params import StageParams
@@ -59,7 +59,7 @@ def write_report(
         page = render_report(results, details, drivers, most, comparison)
         (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
         (folder / "new.html").write_text(render_new(results), encoding="utf-8", newline="\n")
-    report(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")
+    print_line(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")
 
 
 if __name__ == "__main__":

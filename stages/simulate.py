@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
@@ -55,7 +55,7 @@ def work(params: Params, out: Path) -> None:
         _archive_batches(new_folder, [new["plain"], new["exposed"]])
         _cut_short(_locate(new_folder, new["truncated"]))
         _list_recordings(train_folder / "recordings.csv", training)
-    report(f"simulate: {len(training)} recordings in {out / 'train'}, {len(new)} in {out / 'new'}")
+    print_line(f"simulate: {len(training)} recordings in {out / 'train'}, {len(new)} in {out / 'new'}")
 
 
 def _locate(folder: Path, plan: Plan) -> Path:

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from mea.arrays.events import load_events
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import PATIENCE_S, show_progress
@@ -81,7 +81,7 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         sections = read_json(array / "params.json") | {"split": params.model_dump()}
         write_json(folder / "split.json", {**verdict, "params": sections})
     write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in refused.items()}})
-    report(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {level}: {out}")
+    print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {level}: {out}")
 
 
 def _count(chunks: pd.DataFrame) -> dict:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
@@ -75,7 +75,7 @@ def train(params: Params, array: Path, split: Path, out: Path, metrics: Path, pl
         save_plot(plot_curves(table), plots / "curves.png")
     made = {"processes": classifier.facts["processes"]} if best else {}
     write_json(metrics, {"model": params.model, **made, **best})
-    report(f"{len(jobs)} models trained, one per fold: {out}")
+    print_line(f"{len(jobs)} models trained, one per fold: {out}")
 
 
 if __name__ == "__main__":

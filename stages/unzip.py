@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mea.recordings.archives import unpack
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.params import StageParams
 
 
@@ -21,9 +21,9 @@ def unzip(params: Params, out: Path) -> None:
     """Unpack ``params.source`` into ``out``."""
     manifest = unpack(Path(params.source), out)
     broken = manifest[manifest.error != ""]
-    report(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
+    print_line(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
     for error in broken.error:
-        report(f"unzip: cannot be used: {error}")
+        print_line(f"unzip: cannot be used: {error}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ from builders.lab import ROOT, Lab, share_cache
 from ruamel.yaml import YAML
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-COMMANDS = ["compare", "explain", "headline", "lock", "plots_page", "presets", "processes"]
+COMMANDS = [
+    "classification.explain", "networks.processes", "report.headline", "versions.compare", "versions.lock",
+    "versions.plots_page", "versions.presets",
+]  # fmt: skip
 REMEDY = re.compile(r"dvc (repro|pull)")
 PATIENCE_S = 240
 

@@ -22,7 +22,7 @@ from mea.classification.decisions import cut_recording, open_source, read_new
 from mea.classification.plots import plot_explanation
 from mea.evaluation.evaluation import check_split
 from mea.networks.chunks import load_recordings
-from mea.runtime.command import end_plainly, report
+from mea.runtime.command import end_plainly, print_line
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
@@ -151,11 +151,11 @@ def find_new_questions(classifier: Classifier, names: list[str], source: Path) -
             try:
                 events, _ = read_new(classifier, folder, there[name])
             except BadRecording as error:
-                report(f"{name}: not explained: {error}")
+                print_line(f"{name}: not explained: {error}")
                 continue
             chunks, obstacle = cut_recording(classifier, events)
             if obstacle:
-                report(f"{name}: not explained: {obstacle}")
+                print_line(f"{name}: not explained: {obstacle}")
             else:
                 questions.append(Question(classifier, classifier.folds, chunks, events))
     return questions
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
             name = question.events.recording
             plot = plot_explanation(evidence, label, (question.events.rows, question.events.cols), name)
             save_plot(plot, arguments.out / f"{name}.png")
-            report(f"{name}: {label}, log odds {evidence['log_odds'].iloc[0]:.2f}: {arguments.out / name}.png")
+            print_line(f"{name}: {label}, log odds {evidence['log_odds'].iloc[0]:.2f}: {arguments.out / name}.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The figures to look at first: ``python -m mea.report.headline METRICS CLASSIFIED [FOLDER ...]``."""
+"""The metrics to look at first: ``python -m mea.report.headline METRICS CLASSIFIED [PLACE ...]``."""
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +123,25 @@ def show_scores(scores: dict[str, Any]) -> str:
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
 
 
-def main(argv: list[str]) -> None:
-    """The command line: the two files, and what else is to be named as a place with results."""
-    if len(argv) < 2:
-        sys.exit(
-            "headline: name the metrics and the table of new recordings, for instance "
-            "python -m mea.report.headline metrics/evaluate.json metrics/classify.csv"
-        )
+def main(argv: list[str] | None = None, prog: str = "python -m mea.report.headline") -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Print the results of the last run in a few lines.",
+        epilog=f"For instance: {prog} metrics/evaluate.json metrics/classify.csv",
+    )
+    parser.add_argument("metrics", metavar="METRICS", help="the metrics that the stage evaluate wrote")
+    parser.add_argument(
+        "classified", metavar="CLASSIFIED", help="the table of new recordings that the stage classify wrote"
+    )
+    parser.add_argument(
+        "places", metavar="PLACE", nargs="*", help="further places with results, named in the last line"
+    )
+    arguments = parser.parse_args(argv)
     with end_plainly("headline", "interrupted."):
-        print(describe_results(Path(argv[0]), Path(argv[1])))
-    print("Results:", ", ".join(argv))
+        print(describe_results(Path(arguments.metrics), Path(arguments.classified)))
+    print("Results:", ", ".join([arguments.metrics, arguments.classified, *arguments.places]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -68,8 +68,8 @@ def end_plainly(name: str, interrupted: str) -> Iterator[None]:
         sys.exit(f"{name}: {interrupted}")
 
 
-def report(text: str) -> None:
-    """Say one thing to the user, without disturbing a progress bar; silent with ``MEA_QUIET=1``."""
+def print_line(text: str) -> None:
+    """Print a line for the user; nothing with ``MEA_QUIET=1``."""
     if not os.environ.get("MEA_QUIET"):
         print(text, flush=True)
 
@@ -107,7 +107,7 @@ def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser
     for name, default in paths.items():
         shown = f"instead of the parameter {section}.{name}" if name in params_model.model_fields else default
         default = None if name in params_model.model_fields else default
-        parser.add_argument(f"--{name}", metavar="PATH", default=default, help=shown)
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATH", default=default, help=shown)
     parser.add_argument("--params", metavar="FILE", default="params.yaml", help="params.yaml")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override a parameter")
     return parser

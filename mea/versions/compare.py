@@ -15,6 +15,10 @@ from mea.splitting.groups import IDENTITY, explain_unknown, group_recordings
 from mea.statistics.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
 from mea.versions.versions import WORKSPACE, Version, load_version
 
+DESCRIPTION = (
+    "Compare two versions of the classifier, recording by recording: each metric of A and B, their difference with an "
+    "interval, and a verdict. Nothing is checked out or run."
+)
 FEW_GROUPS = 10  # below, intervals were not shown to cover what they should
 CAVEAT = (
     "The intervals say what other recordings, cultures and batches could have changed, not what training again with "
@@ -200,9 +204,9 @@ def _show(value: Any, sign: bool = False) -> str:
     return "none" if value is None else str(value)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.compare") -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m mea.versions.compare", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     known = "a commit, branch, tag or DVC experiment, or workspace"
     parser.add_argument("a", metavar="A", help=known)
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=f"{known}; by default workspace")

@@ -1,4 +1,9 @@
-"""Whether ``dvc.lock`` belongs to dvc.yaml, code and parameters, told without data: ``python -m mea.versions.lock``."""
+"""Whether ``dvc.lock`` is up to date, checked without data: ``python -m mea.versions.lock``.
+
+It uses DVC's private API (``repo.index``, ``Stage.changed``, ``Stage.status``), because neither ``dvc repro --dry`` nor
+``dvc status`` gives both a reason and an exit status (https://github.com/treeverse/dvc/issues/5369). DVC's version is
+pinned, and ``tests/versions/test_sharing.py`` fails where a newer DVC behaves differently.
+"""
 
 import argparse
 import os
@@ -13,7 +18,12 @@ from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.versions.versions import open_project
 
+DESCRIPTION = (
+    "Check that dvc.lock is up to date with dvc.yaml, the code and params.yaml. Needs no data and runs nothing; "
+    "ends with status 1 and a list where `dvc repro` would run a stage."
+)
 MISSING = ("deleted", "not in cache")  # data that a clone has not pulled: taken to be what the lock says
+OUT_OF_DATE = "dvc.lock is out of date with dvc.yaml, the code or params.yaml. `dvc repro` would rerun:"
 OTHER_RUN = "what it read is not what the stage before it wrote: dvc.lock holds parts of two runs"
 
 
@@ -82,18 +92,18 @@ def _list_changes(status: list[Any]) -> list[str]:
     return changes or [OTHER_RUN]
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.lock") -> None:
     """The command line: status 1 where a stage would run."""
-    argparse.ArgumentParser(prog="python -m mea.versions.lock", description=__doc__).parse_args(argv)
+    argparse.ArgumentParser(prog=prog, description=DESCRIPTION).parse_args(argv)
     with end_plainly("lock", "interrupted; nothing was changed."):
         stale = find_stale()
         if stale:
             lines = [f"  {name}: {'; '.join(changes)}" for name, changes in stale.items()]
             raise MeaError(
-                "\n".join(["dvc.lock is not of this dvc.yaml, code and parameters. These stages would run:", *lines])
+                "\n".join([OUT_OF_DATE, *lines])
                 + "\nRun dvc repro, then commit dvc.lock with the metrics and plots, and dvc push."
             )
-    print("dvc.lock belongs to this dvc.yaml, code and parameters.")
+    print("dvc.lock is up to date with dvc.yaml, the code and params.yaml.")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 
+DESCRIPTION = (
+    "Make the page of `dvc plots` open without internet: writes .dvc/plots.html and names it in .dvc/config.local."
+)
 VEGA_LITE = "5.21"  # DVC's templates are written for version 5
 PAGE = """<!DOCTYPE html>
 <html>
@@ -51,9 +54,9 @@ def write_page(path: Path) -> None:
         work.write_text(PAGE % scripts, encoding="utf-8", newline="\n")
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.plots_page") -> None:
     """The command line."""
-    argparse.ArgumentParser(prog="python -m mea.versions.plots_page", description=__doc__).parse_args(argv)
+    argparse.ArgumentParser(prog=prog, description=DESCRIPTION).parse_args(argv)
     with end_plainly("plots_page", "interrupted; the same command does it again."):
         settings = Path(".dvc")
         if not settings.is_dir():

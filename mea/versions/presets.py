@@ -200,11 +200,9 @@ def _run_dvc(*arguments: str) -> bool:
     return not subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.presets") -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mea.versions.presets", description="Run a preset as a DVC experiment."
-    )
+    parser = argparse.ArgumentParser(prog=prog, description="Run a preset as a DVC experiment.")
     parser.add_argument("name", metavar="NAME", help=", ".join(PRESETS))
     parser.add_argument("--source", help="folder of the recordings, for charlesworth2015")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one more")

@@ -62,6 +62,15 @@ def test_a_missing_file_is_named(tmp_path, missing):
         main([str(path) for path in paths])
 
 
-def test_too_few_arguments_are_explained():
-    with pytest.raises(SystemExit, match="name the metrics and the table of new recordings"):
+def test_too_few_arguments_are_explained(capsys):
+    with pytest.raises(SystemExit) as end:
         main([])
+    assert end.value.code == 2 and "arguments are required: METRICS, CLASSIFIED" in capsys.readouterr().err
+
+
+def test_help_explains_the_arguments(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"], prog="mea headline")
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and said.startswith("usage: mea headline [-h] METRICS CLASSIFIED [PLACE ...]")
+    assert "metrics that the stage evaluate wrote" in said and "table of new recordings" in " ".join(said.split())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from mea.runtime.command import report, run_command
+from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file, fresh_folder, hash_file, read_json, write_json
 from mea.runtime.params import StageParams, load_params, read_section
@@ -281,11 +281,11 @@ def test_warnings_are_shown_in_plain_words(file, monkeypatch, capsys):
     assert capsys.readouterr().err == "warning: batch unknown for 3 recordings\n"
 
 
-def test_reports_can_be_silenced(monkeypatch, capsys):
+def test_lines_can_be_silenced(monkeypatch, capsys):
     monkeypatch.delenv("MEA_QUIET", raising=False)
-    report("done")
+    print_line("done")
     monkeypatch.setenv("MEA_QUIET", "1")
-    report("hidden")
+    print_line("hidden")
     assert capsys.readouterr().out == "done\n"
 
 

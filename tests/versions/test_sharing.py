@@ -192,7 +192,7 @@ def without_data(bare):
 
 def test_a_lock_in_sync_is_told_without_data(without_data):
     said = without_data.run("python", "-m", "mea.versions.lock")
-    assert "dvc.lock belongs to this dvc.yaml" in said
+    assert "dvc.lock is up to date with dvc.yaml" in said
     assert without_data.run("git", "status", "--porcelain") == ""
 
 
@@ -250,7 +250,7 @@ def test_what_git_should_have_brought_is_noticed(without_data):
 def test_a_stale_lock_ends_with_status_1_and_the_remedy(without_data, monkeypatch):
     edit(without_data, "params.yaml", "bins: 10", "bins: 11")
     monkeypatch.chdir(without_data.folder)
-    with pytest.raises(SystemExit, match=r"lock: dvc\.lock is not of this dvc\.yaml(.|\n)*Run dvc repro, then commit"):
+    with pytest.raises(SystemExit, match=r"lock: dvc\.lock is out of date with dvc\.yaml(.|\n)*Run dvc repro, then commit"):
         main([])
 
 
