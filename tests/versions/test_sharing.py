@@ -250,7 +250,9 @@ def test_what_git_should_have_brought_is_noticed(without_data):
 def test_a_stale_lock_ends_with_status_1_and_the_remedy(without_data, monkeypatch):
     edit(without_data, "params.yaml", "bins: 10", "bins: 11")
     monkeypatch.chdir(without_data.folder)
-    with pytest.raises(SystemExit, match=r"lock: dvc\.lock is out of date with dvc\.yaml(.|\n)*Run dvc repro, then commit"):
+    with pytest.raises(
+        SystemExit, match=r"lock: dvc\.lock is out of date with dvc\.yaml(.|\n)*Run dvc repro, then commit"
+    ):
         main([])
 
 
