@@ -214,7 +214,7 @@ def _check_module(name: str, arguments: list[str], root: Path) -> str:
     if not path.is_file():
         return f"python -m {name}: no such module"
     flags = [word.partition("=")[0] for word in arguments if re.match(r"--[a-z]", word)]
-    source = path.read_text(encoding="utf-8") + (root / "mea" / "command.py").read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8") + (root / "mea" / "runtime" / "command.py").read_text(encoding="utf-8")
     # the flags of a stage are the keywords of its run_command, those of mea.classification.explain stand in a list
     known = [flag for flag in flags if any(text in source for text in (flag, f"{flag[2:]}=", f'"{flag[2:]}"'))]
     missing = [flag for flag in flags if flag not in [*known, "--help"]]

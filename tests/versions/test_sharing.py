@@ -239,7 +239,7 @@ def test_parts_of_two_runs_in_one_lock_are_noticed(without_data):
 
 
 def test_what_git_should_have_brought_is_noticed(without_data):
-    (without_data.folder / "mea" / "votes.py").unlink()
+    (without_data.folder / "mea" / "splitting" / "aggregation.py").unlink()
     (without_data.folder / "metrics" / "h5.json").unlink()
     stale = find_stale(without_data.folder)
     assert "mea/splitting/aggregation.py is missing" in "; ".join(stale["train"]) and "metrics/h5.json" in "; ".join(
