@@ -1,7 +1,6 @@
 """One recording from its rig's file to its stored events."""
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,18 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import mea.arrays.events
-import mea.arrays.resampling
-import mea.arrays.spikes
-import mea.arrays.streaming
-import mea.recordings.formats
-import mea.recordings.formats.hdf5
-import mea.recordings.formats.inflate
-import mea.recordings.formats.mcs
-import mea.recordings.formats.mcs_streams
-import mea.recordings.formats.spike_times
-import mea.recordings.recording
-from mea.arrays.events import Events, events_from_spike_times, load_events, save_events
+from mea.arrays.events import FORMAT_VERSION, Events, events_from_spike_times, load_events, save_events
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
@@ -32,20 +20,6 @@ from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.files import hash_file
 from mea.runtime.memory import keep_freed_memory
 
-CODE = (
-    sys.modules[__name__],
-    mea.arrays.events,
-    mea.recordings.formats,
-    mea.recordings.formats.hdf5,
-    mea.recordings.formats.inflate,
-    mea.recordings.formats.mcs,
-    mea.recordings.formats.mcs_streams,
-    mea.recordings.formats.spike_times,
-    mea.recordings.recording,
-    mea.arrays.resampling,
-    mea.arrays.spikes,
-    mea.arrays.streaming,
-)
 SHOWN_S = 0.25
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
@@ -151,9 +125,9 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
         return line | {"status": "set aside", "reason": reason}
     target = out / f"{recording.recording}.npz"
     # The small file holds the checksum of the rig's file and everything else that is known of the recording.
-    values = {"recording": hash_file(path), "cleaning": vars(cleaning), "version": mea.arrays.events.FORMAT_VERSION}
+    values = {"recording": hash_file(path), "cleaning": vars(cleaning), "version": FORMAT_VERSION}
     fetch_file(
-        make_key(values, CODE),
+        make_key(values, __name__),
         target,
         lambda made: save_events(made, read_events(unzip / recording.file, recording, cleaning)),
     )

@@ -8,8 +8,6 @@ see how large a channel is, so mean and standard deviation of each channel stand
 with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion that owes nothing to chosen features.
 """
 
-import sys
-
 import numpy as np
 import pandas as pd
 import torch
@@ -19,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, one_hot
 
-import mea.networks.channels
 from mea.arrays.events import Events
 from mea.networks.channels import POPULATION, PopulationView
 from mea.runtime.cache import fetch_array, make_key
@@ -28,7 +25,6 @@ BIN_MS = 100
 GROUPS, KERNELS, LENGTH = 8, 8, 9  # kernels of a group compete; each group has a channel or two of its own
 DILATIONS = (1, 2, 4, 8, 16, 32)  # bins between a kernel's weights: kernels of 0.9 to 26 s
 SEED = 0  # of the kernels, the same for every training, so that features can be kept
-CODE = (sys.modules[__name__], mea.networks.channels)
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -59,7 +55,7 @@ def _describe_windows(events: Events, windows: list[tuple[float, float]]) -> np.
         view = PopulationView(BIN_MS)
         return describe_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows])))
 
-    return fetch_array(make_key({"events": events.content_sha256, "windows": windows}, CODE), describe)
+    return fetch_array(make_key({"events": events.content_sha256, "windows": windows}, __name__), describe)
 
 
 def describe_channels(values: Tensor) -> np.ndarray:

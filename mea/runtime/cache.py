@@ -5,15 +5,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from mea.runtime.files import fresh_file, hash_file
+from mea.runtime.imports import hash_code
 
 
 def find_cache() -> Path | None:
@@ -38,12 +38,13 @@ def _find_dvc_cache(folder: Path) -> Path | None:
         return None
 
 
-def make_key(values: dict[str, Any], modules: Iterable[ModuleType]) -> str:
-    """SHA-256 of the values (as sorted JSON) and of the source code of the modules that turn them into the result."""
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for module in modules:
-        digest.update(Path(module.__file__ or "").read_bytes())
-    return digest.hexdigest()
+def make_key(values: dict[str, Any], code: str) -> str:
+    """The key of a result: SHA-256 of the values (as sorted JSON) and of the code that turns them into the result.
+
+    ``code`` is the ``__name__`` of the module that computes the result. Its code counts, and all code of this package
+    that it imports, without comments and docstrings (:func:`mea.runtime.imports.hash_code`).
+    """
+    return hashlib.sha256(f"{json.dumps(values, sort_keys=True)} {hash_code(code)}".encode()).hexdigest()
 
 
 def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from uuid import uuid4
 import cloudpickle
 
 from mea.runtime.errors import MeaError
+from mea.runtime.imports import PACKAGE, hash_files
 
-PACKAGE = Path(__file__).parents[1]
 DECIDING = ("h5py", "matplotlib", "numba", "numpy", "pandas", "pillow", "scikit-learn", "scipy", "torch")
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
@@ -40,7 +39,7 @@ def run_on_cluster(work: Callable[[Any], Any], items: Sequence[Any], address: st
     """
     distributed = _import_distributed()
     with _connect(distributed, address) as client, _mark_folder() as mark:
-        errand = _make_errand(str(mark), _list_environment(), describe_code())
+        errand = _make_errand(str(mark), _list_environment(), list_versions())
         prefix = f"mea-{uuid4().hex}-"
         numbers = {f"{prefix}{number}": number for number in range(len(items))}
         futures = [
@@ -90,13 +89,10 @@ def do_errand(parcel: bytes, environment: dict[str, str], expected: dict[str, st
 
 
 @lru_cache
-def describe_code() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Versions of what decides the bits, and a digest of this package as it was when the process first asked."""
-    digest = sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
     libraries = {name: version(name) for name in DECIDING}
-    return {"python": platform.python_version(), **libraries, "the code of mea": digest.hexdigest()[:12]}
+    return {"python": platform.python_version(), **libraries, "the code of mea": hash_files(PACKAGE.rglob("*.py"))[:12]}
 
 
 def _import_distributed() -> Any:
@@ -158,7 +154,7 @@ def _make_errand(mark: str, environment: dict[str, str], expected: dict[str, str
 def _check_worker(expected: dict[str, str]) -> None:
     from distributed import get_worker
 
-    worker, found = get_worker(), describe_code()
+    worker, found = get_worker(), list_versions()
     if worker.state.nthreads != 1 or not worker.nanny:
         raise MeaError(
             f"{worker.address}: this worker has {worker.state.nthreads} threads and {'a' if worker.nanny else 'no'} "

@@ -7,7 +7,6 @@ self-supervision with pretext tasks (Doersch and Zisserman, "Multi-task self-sup
 doi:10.1109/ICCV.2017.226).
 """
 
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -16,20 +15,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mea.features.cached
 from mea.arrays.events import Events
 from mea.features import list_features
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.models import find_network
 from mea.networks.chunks import ChunkDataset, DescribedChunks
 from mea.networks.training import train_network
-from mea.training import members
 from mea.training.folds import FoldJob
 from mea.training.members import describe_job, plan_schedule
 from mea.training.networks import fetch_network, fold_file
 
 CLIP = 3.0  # standard deviations; what lies beyond is as odd as that
-CODE = (sys.modules[__name__], *members.CODE, *mea.features.cached.CODE)
 
 
 def measure_targets(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
@@ -54,7 +50,7 @@ def scale_targets(values: np.ndarray) -> np.ndarray:
 def fit_describer(job: FoldJob, training: pd.DataFrame, events: dict[str, Events]) -> None:
     """Train a fold's network on its training side, or take it from the cache."""
     train = partial(_train_describer, job, training, events)
-    fetch_network(job.folder / fold_file(job.fold), describe_job(job), CODE, train)
+    fetch_network(job.folder / fold_file(job.fold), describe_job(job), __name__, train)
 
 
 def _train_describer(

@@ -1,6 +1,5 @@
 """The networks of one fold: one, or one per inner fold and some more, with the recordings that chose their epochs."""
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,23 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mea.arrays.events
-import mea.arrays.views
-import mea.features.trains
-import mea.models.cnn_lstm
-import mea.models.predecessor
-import mea.models.tcn
-import mea.networks.channels
-import mea.networks.chunks
-import mea.networks.curves
-import mea.networks.processes
-import mea.networks.recipes
-import mea.networks.silence
-import mea.networks.sparse_chunks
-import mea.networks.training
-import mea.splitting.folds
-import mea.splitting.groups
-import mea.training.networks
 from mea.arrays.events import Events
 from mea.models import find_network
 from mea.networks.chunks import ChunkDataset
@@ -38,27 +20,6 @@ from mea.splitting.audit import hash_split
 from mea.splitting.folds import assign_inner_folds
 from mea.training.folds import FoldJob
 from mea.training.networks import fetch_network, fold_file, load_fold, load_network, member_file, run_network
-
-CODE = (
-    sys.modules[__name__],
-    mea.networks.channels,
-    mea.networks.chunks,
-    mea.networks.curves,
-    mea.arrays.events,
-    mea.features.trains,
-    mea.models.cnn_lstm,
-    mea.models.predecessor,
-    mea.models.tcn,
-    mea.training.networks,
-    mea.networks.processes,
-    mea.networks.recipes,
-    mea.networks.silence,
-    mea.networks.sparse_chunks,
-    mea.splitting.folds,
-    mea.splitting.groups,
-    mea.networks.training,
-    mea.arrays.views,
-)
 
 
 @dataclass(frozen=True)
@@ -114,7 +75,7 @@ def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) 
     for member in members:
         path = job.folder / member.file
         fetch_network(
-            path, describe_job(job) | {"member": member.number}, CODE, partial(_fit_member, job, member, events)
+            path, describe_job(job) | {"member": member.number}, __name__, partial(_fit_member, job, member, events)
         )
         curves.append(pd.DataFrame(load_fold(path)[1]))
     return pd.concat(curves).groupby(level=0).mean().to_numpy().tolist()

@@ -1,9 +1,8 @@
 """A fold's networks: their files, and what they say of chunks."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def save_fold(path: Path, weights: dict[str, Tensor], curves: pd.DataFrame) -> N
 def fetch_network(
     path: Path,
     values: dict[str, Any],
-    code: Iterable[ModuleType],
+    code: str,
     train: Callable[[Path | None], tuple[dict[str, Tensor], pd.DataFrame]],
 ) -> None:
     """Put a trained network at ``path``: from the cache, else made by ``train(checkpoint_folder)``.
@@ -82,7 +81,6 @@ def fetch_network(
     train
         Gives weights and curves; goes on from a checkpoint in its folder, where there is one.
     """
-    code = tuple(code)
     key = make_key(values | {"processes": count_processes()}, code)
     # The checkpoints' key leaves the processes out: others may go on with them. What they make is kept for nobody.
     cache = find_cache()

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders.arrays import make_events
-from builders.closure import ROOT, find_closure
 
 from mea.classification.novelty import measure_recording
 from mea.features import compute_features, list_features
-from mea.features.cached import CODE, fetch_features
+from mea.features.cached import fetch_features
 from mea.models.features import describe_recordings
 
 
@@ -51,11 +50,3 @@ def test_novelty_finds_what_the_model_has_measured(own_cache):
     assert kept > 0
     measure_recording(events, np.inf, 5.0)
     assert count_kept(own_cache) == kept
-
-
-def test_the_key_holds_all_code_that_decides_features():
-    harmless = {"__init__", "cache", "errors", "events", "files", "recording", "views"}  # the key holds the events
-    closure = find_closure(ROOT / "mea/features/__init__.py") - {"mea/features/cached.py"}
-    imported = {path.removesuffix(".py").rpartition("/")[2] for path in closure}
-    keyed = {Path(module.__file__).stem for module in CODE}
-    assert imported == keyed | (imported & harmless)

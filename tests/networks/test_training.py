@@ -2,14 +2,12 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from builders.arrays import describe_events, make_events, plan_recordings, write_array
-from builders.closure import ROOT, find_closure
 from torch.nn.functional import cross_entropy
 
 from mea.arrays.events import save_events
@@ -20,10 +18,8 @@ from mea.networks.training import Schedule, choose_device, train_network
 from mea.runtime.errors import MeaError
 from mea.splitting.chunks import cut_chunks
 from mea.splitting.folds import assign_folds, assign_inner_folds
-from mea.training import describers
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds, summarise_curves
-from mea.training.members import CODE
 from mea.training.networks import fold_file, load_fold
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -416,27 +412,6 @@ def test_summary_tells_the_best_epoch():
     assert best["fold_0"]["best_epoch"] == 2 and best["fold_0"]["epochs"] == 3
     assert best["fold_0"]["validation_accuracy"] == 0.8 and best["fold_4"]["best_epoch"] == 1
     assert best["mean"] == pytest.approx({"validation_loss": 0.5, "validation_accuracy": 0.65, "best_epoch": 1.5})
-
-
-def name_module(path):
-    """Without its room, but for rooms whose names other rooms have, too."""
-    name = path.relative_to(ROOT / "mea").with_suffix("").as_posix()
-    return name if name.startswith(("features/", "models/", "splitting/")) else name.rpartition("/")[2]
-
-
-def test_the_key_of_a_fold_holds_all_code_that_decides_it():
-    """A module that the fold's code imports stands in the key, or here among those that change no number."""
-    harmless = {"__init__", "cache", "errors", "files", "parallel", "cluster", "recording", "models/__init__"}
-    # What is done with a model, and what the key says of a job.
-    harmless |= {"tables", "splitting/__init__", "splitting/aggregation", "splitting/audit", "folds", "fold_models"}
-    harmless |= {"classifier", "fitting", "memory"}  # which files are written, and what is done with freed memory
-    baseline = {"models/rate", "models/ensemble", "models/estimators", "calibration", "intervals"}  # always fitted
-    imported = {name_module(ROOT / path) for path in find_closure(ROOT / "mea" / "training" / "fitting.py")}
-    keyed = {name_module(Path(module.__file__)) for module in describers.CODE}
-    so_are_these = ("features/", "models/features", "models/rocket", "models/machine", "models/support")
-    estimators = {name for name in imported if name.startswith(so_are_these)} - keyed
-    assert imported - harmless - baseline - estimators == keyed
-    assert set(CODE) < set(describers.CODE)  # what any network's key holds
 
 
 def test_device_is_named_and_checked(monkeypatch):

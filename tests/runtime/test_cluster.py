@@ -16,7 +16,7 @@ from builders.recordings import write_small_mcs
 from test_stage_array import PARAMS, add_recording, list_bytes
 
 from mea.recordings.layouts import RIG_ROW_ORDER
-from mea.runtime.cluster import describe_code
+from mea.runtime.cluster import list_versions
 from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
 from mea.runtime.parallel import run_parallel
@@ -232,8 +232,8 @@ def test_a_worker_that_does_not_share_the_folder(at_cluster, tmp_path, monkeypat
 
 
 def test_a_worker_with_other_libraries(at_cluster, monkeypatch):
-    other = describe_code() | {"numpy": "1.0.0"}
-    monkeypatch.setattr("mea.runtime.cluster.describe_code", lambda: other)
+    other = list_versions() | {"numpy": "1.0.0"}
+    monkeypatch.setattr("mea.runtime.cluster.list_versions", lambda: other)
     with pytest.raises(MeaError, match=r"tcp://.*: this worker has .* of numpy, not 1\.0\.0: the results would not be"):
         run_parallel(note_and_square, [1], "test")
 
