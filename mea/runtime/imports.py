@@ -17,13 +17,13 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def hash_code(module: str) -> str:
-    """SHA-256 of the code of an imported module and of all code of this package that it imports.
+    """SHA-256 of the code of a module, which must be imported already, and of all code of this package it imports.
 
     It is computed once per process, so that it stands for the code that the process runs.
 
-    >>> from mea.runtime.imports import hash_code
-    >>> len(hash_code("mea.runtime.cache"))
-    64
+    >>> from mea.runtime import files, imports
+    >>> imports.hash_code("mea.runtime.files") == imports.hash_code(files.__name__)
+    True
     """
     return hash_files(find_closure(Path(sys.modules[module].__file__ or "")))
 
