@@ -22,7 +22,7 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
-from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_level
+from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_table
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
@@ -32,7 +32,7 @@ from mea.training.classifier import load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
 SUREST = 0.8
-BINS, LEVEL, TARGET_ERROR = 10, 0.95, 0.05
+BINS, CONFIDENCE_LEVEL, TARGET_ERROR = 10, 0.95, 0.05
 SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "roc_auc": "auc", "ece": "ece"}
 
 
@@ -63,8 +63,8 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
     stated = aggregate_recordings(predict_held_out(trained, chunks, events, trained.predict_whole), trained.labels)
-    recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, LEVEL, 0)
-    scores = score_level(recordings, trained.labels, BINS, LEVEL)
+    recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, CONFIDENCE_LEVEL, 0)
+    scores = score_table(recordings, trained.labels, BINS, CONFIDENCE_LEVEL)
     return {column: scores[name] for name, column in SCORES.items()} | {
         "surest": score_surest(recordings),
         "train_s": seconds,

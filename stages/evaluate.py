@@ -20,12 +20,12 @@ from mea.evaluation.evaluation import (
     judge_held_out,
     list_fold_scores,
     predict_held_out,
-    score_level,
     score_majority,
     score_selection,
     score_sets,
+    score_table,
 )
-from mea.evaluation.plots_evaluation import draw_honesty, draw_level, draw_recordings
+from mea.evaluation.plots_evaluation import draw_honesty, draw_recordings, draw_unit
 from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
 from mea.evaluation.rules import learn_rules, save_rules
 from mea.networks.chunks import load_recordings
@@ -74,15 +74,15 @@ def evaluate(
     groups = group_recordings(by_recording, "batch")
     doubts = "; ".join([trained.warning] * bool(trained.warning) + explain_confounds(audit, by_recording))
     figures: dict[str, Any] = {
-        "recording": score_level(by_recording, *settings),
-        "chunk": score_level(by_chunk, *settings),
-        "uncalibrated": score_level(stated, *settings),
+        "recording": score_table(by_recording, *settings),
+        "chunk": score_table(by_chunk, *settings),
+        "uncalibrated": score_table(stated, *settings),
         "baseline": {
             "majority": {"accuracy": score_majority(chunks, by_recording)},
-            "rate": score_level(by_rate, *settings),
+            "rate": score_table(by_rate, *settings),
             "metadata": describe_audit(audit),
         },
-        "permutation": {"p_value": test.p_value, "smallest_p": test.smallest_p},
+        "permutation": {"p_value": test.p_value, "min_attainable_p": test.min_attainable_p},
         "optimism": describe_optimism(probes),
         "identity": describe_identity(probes),
         "selective": score_selection(by_recording, rules, params.confidence_level),
@@ -98,8 +98,8 @@ def evaluate(
         write_table(folder / "chunks.csv", by_chunk)
         write_table(folder / "folds.csv", list_fold_scores(by_recording, by_chunk))
     with fresh_folder(plots) as folder:
-        draw_level(folder, "recording", by_recording, *settings, doubts)
-        draw_level(folder, "chunk", by_chunk, *settings, doubts)
+        draw_unit(folder, "recording", by_recording, *settings, doubts)
+        draw_unit(folder, "chunk", by_chunk, *settings, doubts)
         draw_recordings(folder, by_recording, doubts)
         draw_honesty(folder, by_recording, test, audit, probes, rules, figures["selective"])
     with fresh_folder(classifier) as folder:

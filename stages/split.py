@@ -19,11 +19,11 @@ from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.runtime.params import StageParams
 from mea.runtime.tables import list_used, write_table
 from mea.splitting.audit import audit_split
-from mea.splitting.chunks import cut_chunks, explain_refused
+from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import check_duplicates, explain_same_start
 from mea.splitting.fingerprints import compute_fingerprints
 from mea.splitting.folds import assign_folds, explain_validation
-from mea.splitting.groups import choose_level, explain_unknown
+from mea.splitting.groups import choose_split_level, explain_unknown
 from mea.statistics.permutation import permute_labels
 
 
@@ -59,29 +59,29 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     seed = params.permute_labels
     if seed is not None:
         recordings["label"] = permute_labels(recordings, np.random.default_rng(seed))
-    level = choose_level(recordings, params.by)
+    split_level = choose_split_level(recordings, params.by)
     chunks, refused = cut_chunks(recordings, params.chunk_s, params.first_s)
     if refused and params.on_bad_recording == "error":
-        raise MeaError(explain_refused(refused))
+        raise MeaError(explain_too_short(refused))
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
-    chunks["fold"] = assign_folds(chunks, level, params.folds, params.seed)
+    chunks["fold"] = assign_folds(chunks, split_level, params.folds, params.seed)
     audited = show_progress(chunks["recording"].unique(), desc="split: audit", delay=PATIENCE_S)
     check_duplicates(compute_fingerprints(load_events(array / f"{name}.npz") for name in audited))
-    leak = audit_split(chunks, level)
+    leak = audit_split(chunks, split_level)
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
     used = recordings[recordings["recording"].isin(chunks["recording"])]
-    warned = list(filter(None, [control, leak, explain_unknown(chunks, level), explain_same_start(used)]))
+    warned = list(filter(None, [control, leak, explain_unknown(chunks, split_level), explain_same_start(used)]))
     score = list(range(params.folds)) if params.score == "all" else sorted(set(params.score))
-    for text in filter(None, [*warned, explain_validation(chunks, level, score)]):
+    for text in filter(None, [*warned, explain_validation(chunks, split_level, score)]):
         warnings.warn(text, stacklevel=1)
-    verdict = {"level": level, "score": score, "leaky": int(bool(leak)), "warning": "; ".join(warned)}
+    verdict = {"split_level": split_level, "score": score, "leaky": int(bool(leak)), "warning": "; ".join(warned)}
     with fresh_folder(out) as folder:
         write_table(folder / "chunks.csv", chunks)
         sections = read_json(array / "params.json") | {"split": params.model_dump()}
         write_json(folder / "split.json", {**verdict, "params": sections})
     write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in refused.items()}})
-    print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {level}: {out}")
+    print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {split_level}: {out}")
 
 
 def _count(chunks: pd.DataFrame) -> dict:

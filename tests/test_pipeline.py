@@ -77,7 +77,7 @@ def test_headline_names_figures_and_places(lab):
 def chunky(built_lab) -> str:
     built_lab.run("dvc", "exp", "run", "--name", "chunky", "-S", "split.by=chunk", "-S", "train.model=cnn_lstm")
     assert built_lab.read_json("metrics/evaluate.json")["leaky"] == 1
-    assert built_lab.read_json("metrics/split.json")["level"] == "chunk"
+    assert built_lab.read_json("metrics/split.json")["split_level"] == "chunk"
     built_lab.restore()
     return "chunky"
 

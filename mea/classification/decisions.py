@@ -26,7 +26,7 @@ from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import Classifier
 
 COLUMNS = ("recording", "predicted", "confidence")
-LAST_COLUMNS = ("decision", "reason", "flags", "labels_possible")
+LAST_COLUMNS = ("decision", "reason", "flags", "prediction_set")
 NOT_EVALUATED = "not evaluated: confidence not calibrated, likeness to the training data not checked"
 
 
@@ -69,7 +69,7 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
     pd.DataFrame
         One row a recording, sorted: recording, predicted, confidence, ``p_<label>``, decision (``called`` or
         ``refused``), reason, flags (in which ways a recording that was called is unlike those learned from),
-        labels_possible (those that cannot be ruled out). ``predicted`` and ``confidence`` stay empty for a refused
+        prediction_set (those that cannot be ruled out). ``predicted`` and ``confidence`` stay empty for a refused
         recording; its probabilities are there whenever they can be computed.
     """
     caller = load_caller(classifier)
@@ -148,7 +148,7 @@ def call_recording(caller: Caller, events: Events, odd_rate: str = "") -> dict[s
     Returns
     -------
     dict
-        predicted, confidence, ``p_<label>``, decision, reason, flags, labels_possible.
+        predicted, confidence, ``p_<label>``, decision, reason, flags, prediction_set.
     """
     classifier, rules = caller.classifier, caller.rules
     reasons = [f"rate: {odd_rate}"] if odd_rate else []
@@ -164,7 +164,7 @@ def call_recording(caller: Caller, events: Events, odd_rate: str = "") -> dict[s
         row |= {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
         best = int(probabilities.argmax())
         if rules:
-            row["labels_possible"] = rules.name_sets(probabilities[None])[0]
+            row["prediction_set"] = rules.name_sets(probabilities[None])[0]
             unsure = rules.explain_refusal(probabilities[best])
             reasons += [unsure] if unsure else []
     if reasons or probabilities is None:

@@ -25,10 +25,10 @@ from mea.recordings.labels import explain_odd_groups
 from mea.recordings.recording import Recording
 from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
-from mea.splitting.chunks import cut_chunks, explain_refused
+from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import explain_same_start
 from mea.splitting.folds import assign_folds, explain_validation
-from mea.splitting.groups import LEVELS, choose_level, explain_unknown, group_recordings
+from mea.splitting.groups import SPLIT_LEVELS, choose_split_level, explain_unknown, group_recordings
 from mea.statistics.permutation import run_permutation_test
 
 WHERE = "data set"
@@ -84,12 +84,12 @@ def judge_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
     except MeaError as error:
         return [Finding(WRONG, WHERE, str(error))]
     recordings = list_recordings(examined, settings)
-    level = choose_level(recordings, settings.split.by)
+    split_level = choose_split_level(recordings, settings.split.by)
     return [
         *(Finding(DOUBTFUL, WHERE, sentence) for sentence in explain_odd_groups(used)),
         *_judge_likeness(recordings),
-        *_judge_split(recordings, level, settings),
-        *_judge_power(recordings, level, settings),
+        *_judge_split(recordings, split_level, settings),
+        *_judge_power(recordings, split_level, settings),
     ]
 
 
@@ -109,22 +109,22 @@ def _judge_likeness(recordings: pd.DataFrame) -> list[Finding]:
     return findings + ([Finding(DOUBTFUL, WHERE, same)] if same else [])
 
 
-def _judge_split(recordings: pd.DataFrame, level: str, settings: Settings) -> list[Finding]:
+def _judge_split(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
     """What the split stage would say, and the train stage of its inner validation."""
     try:
         chunks, refused = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
     except MeaError as error:
         return [Finding(WRONG, WHERE, str(error))]
-    findings = [Finding(WRONG, WHERE, explain_refused(refused))] if refused else []
+    findings = [Finding(WRONG, WHERE, explain_too_short(refused))] if refused else []
     if chunks.empty:
         return findings
-    obstacle, chunks = _try_folds(chunks, level, settings.split.folds, settings)
+    obstacle, chunks = _try_folds(chunks, split_level, settings.split.folds, settings)
     if obstacle:
         return [*findings, Finding(WRONG, WHERE, obstacle, _advise(chunks, settings))]
-    groups = group_recordings(recordings, level).max() + 1 if level != "chunk" else len(chunks)
-    what = f"can be split by {level}: {settings.split.folds} folds, {groups} groups, every class on both sides"
+    groups = group_recordings(recordings, split_level).max() + 1 if split_level != "chunk" else len(chunks)
+    what = f"can be split by {split_level}: {settings.split.folds} folds, {groups} groups, every class on both sides"
     findings.append(Finding(FINE, WHERE, what))
-    leak, unknown = audit_split(chunks, level), explain_unknown(chunks, level)
+    leak, unknown = audit_split(chunks, split_level), explain_unknown(chunks, split_level)
     if leak:
         findings.append(Finding(DOUBTFUL, WHERE, leak, "Set split.by: auto; every figure is marked leaky otherwise."))
     return (
@@ -132,31 +132,33 @@ def _judge_split(recordings: pd.DataFrame, level: str, settings: Settings) -> li
     )
 
 
-def _try_folds(chunks: pd.DataFrame, level: str, folds: int, settings: Settings) -> tuple[str, pd.DataFrame]:
+def _try_folds(chunks: pd.DataFrame, split_level: str, folds: int, settings: Settings) -> tuple[str, pd.DataFrame]:
     """Why so many folds are not possible, or an empty string; and the chunks with their fold."""
     asked = settings.split.score
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, of classes with fewer groups than folds: the table shows them
         try:
-            chunks = chunks.assign(fold=assign_folds(chunks, level, folds, settings.split.seed))
+            chunks = chunks.assign(fold=assign_folds(chunks, split_level, folds, settings.split.seed))
         except MeaError as error:
             return str(error), chunks
         if settings.train.validation != "inner":
             return "", chunks
-        return explain_validation(chunks, level, list(range(folds)) if asked == "all" else sorted(set(asked))), chunks
+        return explain_validation(
+            chunks, split_level, list(range(folds)) if asked == "all" else sorted(set(asked))
+        ), chunks
 
 
 def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
     """The most folds that are possible at each level."""
     possible: dict[str, int] = {}
     everything = settings.model_copy(update={"split": settings.split.model_copy(update={"score": "all"})})
-    for level, folds in product(LEVELS[:-1], range(settings.split.folds, 1, -1)):
-        known = level == "recording" or (chunks[level] != "").any()
-        if known and level not in possible and not _try_folds(chunks, level, folds, everything)[0]:
-            possible[level] = folds
+    for split_level, folds in product(SPLIT_LEVELS[:-1], range(settings.split.folds, 1, -1)):
+        known = split_level == "recording" or (chunks[split_level] != "").any()
+        if known and split_level not in possible and not _try_folds(chunks, split_level, folds, everything)[0]:
+            possible[split_level] = folds
     if not possible:
         return "No honest split is possible at any level: record every class in more cultures and batches."
-    shown = " or ".join(f"split.by: {level} with split.folds: {folds}" for level, folds in possible.items())
+    shown = " or ".join(f"split.by: {split_level} with split.folds: {folds}" for split_level, folds in possible.items())
     return f"Possible: {shown}. The coarser the level, the less of what is alike stands on both sides."
 
 
@@ -173,15 +175,15 @@ def _judge_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: S
     return [Finding(DOUBTFUL, WHERE, text, remedy if "can be told by" in text else "") for text in sentences]
 
 
-def _judge_power(recordings: pd.DataFrame, level: str, settings: Settings) -> list[Finding]:
+def _judge_power(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
     """How small an effect would be found."""
-    groups = group_recordings(recordings, "recording" if level == "chunk" else level)
+    groups = group_recordings(recordings, "recording" if split_level == "chunk" else split_level)
     sizes = np.bincount(groups)
     chance = float(recordings["label"].value_counts(normalize=True).max())
     powers = measure_power(sizes, chance)
     if (sizes == 1).all():  # then the correlation plays no part
         powers = powers[:1]
-    name = "recording" if level == "chunk" else level
+    name = "recording" if split_level == "chunk" else split_level
     what = (
         f"{len(recordings)} recordings in {len(sizes)} groups by {name}; the largest class is {100 * chance:.0f} %. A "
         f"classifier is found to be better than that (p < {LEVEL:g}, with a probability of {100 * POWER:.0f} %)\n"
@@ -211,7 +213,7 @@ def _describe_power(power: Power) -> str:
 def _judge_permutations(recordings: pd.DataFrame, settings: Settings, remedy: str) -> Finding:
     faultless = recordings["label"].to_numpy(str)
     test = run_permutation_test(recordings, faultless, settings.evaluate.permutations, settings.evaluate.seed)
-    what = f"labels permuted between groups: a classifier without a fault would reach p = {test.smallest_p:.2g}"
-    if test.smallest_p < LEVEL:
+    what = f"labels permuted between groups: a classifier without a fault would reach p = {test.min_attainable_p:.2g}"
+    if test.min_attainable_p < LEVEL:
         return Finding(FINE, WHERE, what)
     return Finding(DOUBTFUL, WHERE, f"{what}, which is not significant", remedy)

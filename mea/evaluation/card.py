@@ -88,8 +88,8 @@ def write_card(
         "parameters": _spell_null(parameters),
     }
     write_json(folder / "card.json", card)
-    level = evaluate["confidence_level"]
-    parts = [_open(card, level), _tell_data(card["data"]), _tell_figures(card["figures"], level)]
+    confidence_level = evaluate["confidence_level"]
+    parts = [_open(card, confidence_level), _tell_data(card["data"]), _tell_figures(card["figures"], confidence_level)]
     parts += [_tell_worth(card["figures"]), _tell_confidence(card["confidence"]), _tell_making(card)]
     text = "\n".join(line for part in parts for line in part)
     (folder / "card.md").write_text(text, encoding="utf-8", newline="\n")
@@ -115,9 +115,9 @@ def _describe_data(classifier: Classifier, chunks: pd.DataFrame) -> dict[str, An
 
 
 def _describe_calls(rules: Rules) -> str:
-    if np.isnan(rules.least_confidence):
+    if np.isnan(rules.confidence_threshold):
         return f"none: {rules.too_few}"
-    if rules.least_confidence == 0:
+    if rules.confidence_threshold == 0:
         return f"all: {rules.too_few or 'no more of the recordings held out were wrong than is acceptable'}"
     percent = f"{100 * rules.target_error:.3g} %"
     return f"those with a confidence of {_show(rules.threshold)} or more, for at most {percent} wrong calls"
@@ -130,7 +130,7 @@ def _spell_null(value: Any) -> Any:
     return "null" if value is None else value
 
 
-def _open(card: dict[str, Any], level: float) -> list[str]:
+def _open(card: dict[str, Any], confidence_level: float) -> list[str]:
     scores, doubts = card["figures"]["recording"], card["doubts"]
     lines = [f"# Model card: {' or '.join(escape_markdown(label) for label in card['classes'])}", ""]
     if card["leaky"]:
@@ -144,7 +144,7 @@ def _open(card: dict[str, Any], level: float) -> list[str]:
     low, high = (_show_percent(scores[f"accuracy_{side}"]) for side in ("low", "high"))
     lines += [
         f"Model `{card['model']}`. Of {scores['count']} recordings, {held}, it named the class of "
-        f"**{_show_percent(scores['accuracy'])}** rightly ({100 * level:.4g} % interval: {low} to {high}).",
+        f"**{_show_percent(scores['accuracy'])}** rightly ({100 * confidence_level:.4g} % interval: {low} to {high}).",
         "",
     ]
     limits = [f"- {limit}" for limit in card["limits"]]
@@ -169,7 +169,7 @@ def _tell_data(data: dict[str, Any]) -> list[str]:
     ]
 
 
-def _tell_figures(figures: dict[str, Any], level: float) -> list[str]:
+def _tell_figures(figures: dict[str, Any], confidence_level: float) -> list[str]:
     rows = []
     for name, words in SCORES.items():
         cells = [words]
@@ -177,7 +177,7 @@ def _tell_figures(figures: dict[str, Any], level: float) -> list[str]:
             bounds = [figures[part].get(f"{name}_{side}", "") for side in ("low", "high")]
             cells += [_show(figures[part][name]), " to ".join(_show(bound) for bound in bounds if bound != "")]
         rows.append(cells)
-    interval = f"{100 * level:.4g} % interval"
+    interval = f"{100 * confidence_level:.4g} % interval"
     return ["## Figures", "", *draw_markdown(["figure", "by recording", interval, "by chunk", interval], rows), ""]
 
 
@@ -191,7 +191,7 @@ def _tell_worth(figures: dict[str, Any]) -> list[str]:
         ("labels permuted between groups: p-value", figures["permutation"]["p_value"]),
         (
             "about the smallest p-value there can be here",
-            figures["permutation"]["smallest_p"],
+            figures["permutation"]["min_attainable_p"],
         ),
         ("what a split by chunk would add to the accuracy", figures["optimism"]["gap"]),
         ("chunks whose recording the features name", identity["recording_accuracy"]),

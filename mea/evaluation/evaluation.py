@@ -76,7 +76,7 @@ def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
 
 
 def apply_inner_rules(
-    classifier: Classifier, recordings: pd.DataFrame, target_error: float, level: float, seed: int
+    classifier: Classifier, recordings: pd.DataFrame, target_error: float, confidence_level: float, seed: int
 ) -> tuple[pd.DataFrame, list[Rules]]:
     """Calibrate each fold's recordings, and decide which to call, by rules learned inside that fold's training side.
 
@@ -86,14 +86,14 @@ def apply_inner_rules(
         Holds each fold's inner predictions.
     recordings
         As :func:`mea.splitting.aggregation.aggregate_recordings` gives them, probabilities as stated.
-    target_error, level, seed
+    target_error, confidence_level, seed
         As for :func:`mea.evaluation.rules.learn_rules`.
 
     Returns
     -------
     recordings
         With calibrated probabilities, and the columns threshold (least confidence of a call; NaN where none is called)
-        and labels_possible (those that cannot be ruled out, joined by ``|``).
+        and prediction_set (those that cannot be ruled out, joined by ``|``).
     rules
         Of each fold, in the order of their first recordings.
     """
@@ -101,21 +101,21 @@ def apply_inner_rules(
     for fold, part in recordings.groupby("fold", sort=False):
         # Chunks of one recording in several folds have no training side that has not seen it: nothing is learned.
         inner = classifier.load_inner(fold) if fold != "mixed" else recordings[:0]
-        rules = learn_rules(inner, classifier.labels, target_error, level, seed)
+        rules = learn_rules(inner, classifier.labels, target_error, confidence_level, seed)
         probabilities = rules.calibrator.calibrate(get_probabilities(part, classifier.labels))
         part = add_predictions(part, probabilities, classifier.labels)
-        part["threshold"] = rules.least_confidence
-        part["labels_possible"] = rules.name_sets(probabilities)
+        part["threshold"] = rules.confidence_threshold
+        part["prediction_set"] = rules.name_sets(probabilities)
         parts.append(part)
         learned.append(rules)
     return pd.concat(parts).sort_index(), learned
 
 
-def score_selection(recordings: pd.DataFrame, shipped: Rules, level: float) -> dict[str, Any]:
+def score_selection(recordings: pd.DataFrame, shipped: Rules, confidence_level: float) -> dict[str, Any]:
     """Risk against coverage on held-out recordings: area under the curve, and what the inner thresholds were worth."""
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
     groups = group_recordings(recordings, "batch")
-    scores = score_selective(recordings, recordings["threshold"].to_numpy(float), groups, level)
+    scores = score_selective(recordings, recordings["threshold"].to_numpy(float), groups, confidence_level)
     aurc = measure_aurc(recordings["confidence"].to_numpy(), correct)
     return {"aurc": aurc, "threshold": shipped.threshold} | {
         name: scores[name] for name in ("coverage", "error", "error_low", "error_high")
@@ -126,12 +126,12 @@ def score_sets(recordings: pd.DataFrame, inner: list[Rules]) -> dict[str, Any]:
     """How often the inner rules' prediction sets held the actual label, and the fewest recordings behind one."""
     labels = list(inner[0].conformal.labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
-    measured = measure_coverage(read_sets(recordings["labels_possible"], labels), targets)
+    measured = measure_coverage(read_sets(recordings["prediction_set"], labels), targets)
     fewest = {"calibration_recordings": min(rules.recordings for rules in inner)}
     return {name: measured[name] for name in ("coverage", "mean_size")} | fewest
 
 
-def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float) -> dict[str, Any]:
+def score_table(table: pd.DataFrame, labels: list[str], bins: int, confidence_level: float) -> dict[str, Any]:
     """Metrics of a table of recordings or chunks, each headline with the interval that reckons with groups."""
     actual, correct = table["label"].to_numpy(), (table["label"] == table["predicted"]).to_numpy()
     probabilities = get_probabilities(table, labels)
@@ -140,9 +140,9 @@ def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float)
     groups = table["recording"].map(dict(zip(recordings["recording"], group_recordings(recordings, "batch"))))
     group = groups.to_numpy()
     intervals = {
-        "accuracy": bound_accuracy(correct, group, level),
-        "balanced_accuracy": bound_balanced_accuracy(actual, correct, group, level),
-        "roc_auc": bound_auc(labels, actual, probabilities, group, level),
+        "accuracy": bound_accuracy(correct, group, confidence_level),
+        "balanced_accuracy": bound_balanced_accuracy(actual, correct, group, confidence_level),
+        "roc_auc": bound_auc(labels, actual, probabilities, group, confidence_level),
     }
     found: dict[str, Any] = {}
     for name, value in scores.items():
@@ -150,7 +150,7 @@ def score_level(table: pd.DataFrame, labels: list[str], bins: int, level: float)
         if name in intervals:
             found |= dict(zip((f"{name}_low", f"{name}_high"), intervals[name]))
         if name == "accuracy":
-            naive = bound_accuracy(correct, np.arange(len(correct)), level)
+            naive = bound_accuracy(correct, np.arange(len(correct)), confidence_level)
             found |= dict(zip(("accuracy_low_naive", "accuracy_high_naive"), naive))
     return found | {"count": len(table)}
 

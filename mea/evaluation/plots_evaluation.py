@@ -26,8 +26,8 @@ from mea.statistics.scores import count_confusion, measure_calibration, report_c
 from mea.statistics.selective import trace_risk_coverage
 
 
-def draw_level(
-    folder: Path, name: str, table: pd.DataFrame, labels: list[str], bins: int, level: float, doubts: str
+def draw_unit(
+    folder: Path, name: str, table: pd.DataFrame, labels: list[str], bins: int, confidence_level: float, doubts: str
 ) -> None:
     """Confusion matrix, report, reliability and ROC curve of recordings or chunks, with what is doubtful on top."""
     actual, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
@@ -39,7 +39,7 @@ def draw_level(
     save_plot(confusion, folder / f"confusion_{name}.png", pairs)
     report = plot_report(report_classes(labels, actual, predicted), f"how well each label is called: held-out {name}s")
     save_plot(report, folder / f"report_{name}.png")
-    calibration, _ = measure_calibration(labels, actual, probabilities, bins, level)
+    calibration, _ = measure_calibration(labels, actual, probabilities, bins, confidence_level)
     save_plot(
         plot_reliability(calibration, f"how often it is right, and how sure: held-out {name}s"),
         folder / f"reliability_{name}.png",
@@ -81,11 +81,11 @@ def draw_honesty(
     threshold = (rules.threshold, rules.target_error)
     title = "errors when only the surest are called: held-out recordings"
     plots["risk_coverage"] = plot_risk_coverage(curve, *threshold, selective["aurc"], scored, title)
-    sets = read_sets(recordings["labels_possible"], labels)
+    sets = read_sets(recordings["prediction_set"], labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
-    level = rules.conformal.level
+    confidence_level = rules.conformal.confidence_level
     title = "prediction sets, the labels that cannot be ruled out: held-out recordings"
-    plots["conformal"] = plot_conformal(list_coverage(sets, targets, labels, level), level, title)
+    plots["conformal"] = plot_conformal(list_coverage(sets, targets, labels, confidence_level), confidence_level, title)
     for name, plot in plots.items():
         save_plot(plot, folder / f"{name}.png")
 

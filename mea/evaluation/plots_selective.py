@@ -91,7 +91,7 @@ def plot_risk_coverage(
 
 
 @styled
-def plot_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> Plot:
+def plot_conformal(coverage: pd.DataFrame, confidence_level: float, title: str = "") -> Plot:
     """How often the prediction sets of each class hold it, with the interval, and how many labels they name.
 
     Parameters
@@ -99,7 +99,7 @@ def plot_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> Plo
     coverage
         Columns ``label``, ``count``, ``coverage``, ``coverage_low``, ``coverage_high``, ``empty_share``,
         ``single_share`` (0 to 1), as :func:`mea.statistics.conformal.list_coverage` gives.
-    level
+    confidence_level
         The share asked for, 0 to 1.
     title
         Above both panels.
@@ -110,7 +110,13 @@ def plot_conformal(coverage: pd.DataFrame, level: float, title: str = "") -> Plo
     ends = 100 * coverage["coverage_low"], 100 * coverage["coverage_high"]
     held.hlines(rows, *ends, color=COLOURS[0], linewidth=1.0, label=INTERVAL)
     held.plot(100 * coverage["coverage"], rows, color=COLOURS[0], marker="o", linestyle="none", clip_on=False, zorder=3)
-    held.axvline(100 * level, color=NEUTRAL, linestyle=":", linewidth=1.0, label=f"asked for: {100 * level:.4g} %")
+    held.axvline(
+        100 * confidence_level,
+        color=NEUTRAL,
+        linestyle=":",
+        linewidth=1.0,
+        label=f"asked for: {100 * confidence_level:.4g} %",
+    )
     held.set(xlim=(0, 101), ylim=(len(coverage) - 0.5, -0.5))
     held.set_yticks(rows, [f"{label} ({count})" for label, count in zip(coverage["label"], coverage["count"])])
     held.grid(visible=True, axis="x")

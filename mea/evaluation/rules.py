@@ -50,7 +50,7 @@ class Rules:
     conformal: ConformalSets
 
     @property
-    def least_confidence(self) -> float:
+    def confidence_threshold(self) -> float:
         """Least confidence of a call: the threshold, and NaN (none is called) where none reaches the target.
 
         0 (all are called) where too few recordings were held out to find a threshold at all.
@@ -59,7 +59,7 @@ class Rules:
 
     def explain_refusal(self, confidence: float) -> str:
         """Why a new recording is not called, in words; empty for one that is."""
-        if confidence >= self.least_confidence:
+        if confidence >= self.confidence_threshold:
             return ""
         if np.isnan(self.threshold):
             return f"unsure: {self.too_few}"
@@ -79,7 +79,9 @@ def read_sets(names: pd.Series, labels: list[str]) -> np.ndarray:
     return np.array([[label in row.split("|") for label in labels] for row in names], bool).reshape(-1, len(labels))
 
 
-def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, level: float, seed: int) -> Rules:
+def learn_rules(
+    held_out: pd.DataFrame, labels: list[str], target_error: float, confidence_level: float, seed: int
+) -> Rules:
     """Learn from recordings that were predicted by models which had not seen their group.
 
     Parameters
@@ -91,7 +93,7 @@ def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, 
         The classes, sorted.
     target_error
         Share of wrong calls that is acceptable.
-    level
+    confidence_level
         Share of prediction sets that shall hold the actual label.
     seed
         Of the groups' assignment to parts, where kinds of calibration are compared.
@@ -111,7 +113,7 @@ def learn_rules(held_out: pd.DataFrame, labels: list[str], target_error: float, 
         target_error=target_error,
         threshold=choose_threshold(confidence, correct, target_error),
         too_few=explain_threshold(confidence, correct, target_error),
-        conformal=fit_conformal(probabilities, targets, labels, level, groups),
+        conformal=fit_conformal(probabilities, targets, labels, confidence_level, groups),
     )
 
 

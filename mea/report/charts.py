@@ -20,7 +20,7 @@ LINES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot", "5px,2px"
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 GREY = "#767676"
 MOST_MARKED = 60  # points of a line that have a marker each
-LEVELS = ("recording", "chunk")
+UNITS = ("recording", "chunk")
 VALIDATION = {
     "inner": "recordings held out inside the training side",
     "scored": "the scored recordings themselves, as the predecessor did",
@@ -52,37 +52,37 @@ class Chart:
 
 def draw_scores(results: Results) -> list[Chart]:
     """ROC, calibration and risk against coverage."""
-    charts = [draw_roc(results, level) for level in LEVELS if f"roc_{level}" in results.curves]
-    return [*charts, *(draw_calibration(results, level) for level in LEVELS), draw_risk(results)]
+    charts = [draw_roc(results, unit) for unit in UNITS if f"roc_{unit}" in results.curves]
+    return [*charts, *(draw_calibration(results, unit) for unit in UNITS), draw_risk(results)]
 
 
-def draw_roc(results: Results, level: str) -> Chart:
-    """How well the classes are told apart at every threshold; ``level`` is ``recording`` or ``chunk``."""
-    table, area = results.curves[f"roc_{level}"], show_number(results.figures[level]["roc_auc"])
+def draw_roc(results: Results, unit: str) -> Chart:
+    """How well the classes are told apart at every threshold; ``unit`` is ``recording`` or ``chunk``."""
+    table, area = results.curves[f"roc_{unit}"], show_number(results.figures[unit]["roc_auc"])
     data = [_draw_line([0, 100], [0, 100], "chance", 0, color=GREY, dash="dot", mode="lines")]
     for series, (label, rows) in enumerate(table.groupby("label", sort=False)):
         sides = 100 * rows["false_positive_rate"], 100 * rows["true_positive_rate"]
         data.append(_draw_line(*sides, html.escape(str(label), quote=False), series, mode="lines"))  # Plotly reads tags
-    words = f"Area under the curve of {level}s: {area}; 0.5 is chance, 1 is perfect."
+    words = f"Area under the curve of {unit}s: {area}; 0.5 is chance, 1 is perfect."
     layout = _make_layout("false positive rate (%)", "true positive rate (%)", [-2, 102], [-2, 102])
-    return Chart(f"roc-{level}", f"ROC, {level}s", words, data, layout)
+    return Chart(f"roc-{unit}", f"ROC, {unit}s", words, data, layout)
 
 
-def draw_calibration(results: Results, level: str) -> Chart:
+def draw_calibration(results: Results, unit: str) -> Chart:
     """How often it is right, and how sure it said it was."""
-    table = results.curves[f"reliability_{level}"]
+    table = results.curves[f"reliability_{unit}"]
     right, sure = 100 * table["accuracy"], 100 * table["confidence"]
     line = _draw_line(sure, right, "this classifier", 0)
     ends: dict[str, Any] = {"array": to_list(100 * table["accuracy_high"] - right)}
     ends |= {"arrayminus": to_list(right - 100 * table["accuracy_low"]), "symmetric": False, "thickness": 1}
-    line |= {"error_y": ends, "text": [f"{count} {level}s" for count in table["count"]]}
+    line |= {"error_y": ends, "text": [f"{count} {unit}s" for count in table["count"]]}
     line["hovertemplate"] = "%{x:.1f} % sure, %{y:.1f} % right<br>%{text}<extra></extra>"
     lowest = 0 if table["confidence"].min() < 0.5 else 50
     ideal = _draw_line([lowest, 100], [lowest, 100], "perfectly calibrated", 0, color=GREY, dash="dot", mode="lines")
-    error = show_number(results.figures[level]["ece"])
-    words = f"Expected calibration error of {level}s: {error}. Bars: intervals as if all were independent."
+    error = show_number(results.figures[unit]["ece"])
+    words = f"Expected calibration error of {unit}s: {error}. Bars: intervals as if all were independent."
     layout = _make_layout("confidence (%)", "right (%)", [lowest - 2, 102], [-4, 104])
-    return Chart(f"calibration-{level}", f"Calibration, {level}s", words, [ideal, line], layout)
+    return Chart(f"calibration-{unit}", f"Calibration, {unit}s", words, [ideal, line], layout)
 
 
 def draw_risk(results: Results) -> Chart:

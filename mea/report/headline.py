@@ -69,7 +69,7 @@ def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "chance",
             f"p = {show_number(permutation['p_value'])}, labels permuted between groups "
-            f"(at least about {show_number(permutation['smallest_p'])})",
+            f"(at least about {show_number(permutation['min_attainable_p'])})",
         ),
         (
             "split by chunk",
@@ -79,14 +79,14 @@ def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def describe_accuracy(figures: dict[str, Any], level: str, confidence_level: float) -> str:
+def describe_accuracy(figures: dict[str, Any], split_level: str, confidence_level: float) -> str:
     """The accuracy and its interval in one sentence of plain words.
 
     Parameters
     ----------
     figures
         What the evaluate stage measured.
-    level
+    split_level
         What was held out whole: ``batch``, ``culture``, ``recording`` or ``chunk``.
     confidence_level
         Of the interval, 0 to 1.
@@ -95,7 +95,7 @@ def describe_accuracy(figures: dict[str, Any], level: str, confidence_level: flo
     of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were given their right class"
     if figures["leaky"]:
         return f"{of}, but this is not an honest figure: {figures['warning']}."
-    seen = "it" if level == "recording" else f"its {level}"
+    seen = "it" if split_level == "recording" else f"its {split_level}"
     told = f"{of}, each by a model that had never seen {seen}"
     if scores["accuracy_low"] == "undefined":
         return f"{told}; there is a single group, so nobody can say how far this would hold for others."

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mea.evaluation.rules import read_sets
-from mea.report.charts import LEVELS, Chart, draw_learning, draw_scores
+from mea.report.charts import UNITS, Chart, draw_learning, draw_scores
 from mea.report.drivers import Driver
 from mea.report.headline import describe_accuracy, list_figures, show_number, show_share
 from mea.report.provenance import describe_data, list_set_aside, list_warnings, render_markdown
@@ -48,9 +48,9 @@ def render_report(
         "index.html",
         results,
         plotly=Markup(get_plotlyjs()),
-        headline=describe_accuracy(results.figures, results.split["level"], results.confidence_level),
+        headline=describe_accuracy(results.figures, results.split["split_level"], results.confidence_level),
         figures=list_figures(results.figures),
-        confusions=[count_calls(results, level) for level in LEVELS],
+        confusions=[count_calls(results, unit) for unit in UNITS],
         charts=[_tell_chart(chart) for chart in draw_scores(results)],
         learning=[_tell_chart(chart) for chart in draw_learning(results)],
         groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
@@ -79,7 +79,7 @@ def list_calls(classified: pd.DataFrame, labels: list[str]) -> list[dict[str, An
     for line in classified.to_dict("records"):
         shares = {label: _read_number(line[f"p_{label}"]) for label in labels}
         known = {name: str(line[name]) for name in ("recording", "predicted", "decision", "reason", "flags")}
-        possible = read_sets(pd.Series([str(line["labels_possible"])]), labels)[0]
+        possible = read_sets(pd.Series([str(line["prediction_set"])]), labels)[0]
         calls.append(
             known
             | {
@@ -91,16 +91,16 @@ def list_calls(classified: pd.DataFrame, labels: list[str]) -> list[dict[str, An
     return calls
 
 
-def count_calls(results: Results, level: str) -> dict[str, Any]:
+def count_calls(results: Results, unit: str) -> dict[str, Any]:
     """The confusion matrix of recordings or chunks: rows are actual labels, columns what they were called."""
-    pairs = results.curves[f"confusion_{level}"]
+    pairs = results.curves[f"confusion_{unit}"]
     matrix = count_confusion(results.labels, pairs["actual"].to_numpy(), pairs["predicted"].to_numpy())
     totals = matrix.sum(1)
     cells = [
         [{"count": int(count), "share": count / total if total else 0.0} for count in line]
         for line, total in zip(matrix, totals)
     ]
-    return {"level": level, "cells": cells, "totals": [int(total) for total in totals]}
+    return {"unit": unit, "cells": cells, "totals": [int(total) for total in totals]}
 
 
 def _tell_chart(chart: Chart) -> dict[str, Any]:

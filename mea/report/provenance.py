@@ -48,7 +48,7 @@ def describe_data(results: Results) -> list[tuple[str, str]]:
         "samples per second": _join_counts(h5["rates_hz"]),
         "recorded": f"{starts.min()[:10]} to {starts.max()[:10]}" if len(starts) else "unknown",
         "spikes found": f"{results.array['events']}",
-        "held out together": results.split["level"],
+        "held out together": results.split["split_level"],
         "archives": ", ".join(_list_archives(results.manifest)),
         "SHA-256 of all events": results.card["data"]["events_sha256"],
         "SHA-256 of the split": results.card["data"]["split_sha256"],

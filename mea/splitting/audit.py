@@ -5,20 +5,20 @@ import hashlib
 import pandas as pd
 
 from mea.runtime.errors import MeaError
-from mea.splitting.groups import LEVELS
+from mea.splitting.groups import SPLIT_LEVELS
 
 
-def audit_split(chunks: pd.DataFrame, level: str) -> str:
-    """Check that no group and no second of a recording stands on two sides.
+def audit_split(chunks: pd.DataFrame, split_level: str) -> str:
+    """Check that no group and no second of a recording is in two folds.
 
-    Whether two recordings hold the same is for :func:`mea.splitting.duplicates.check_duplicates`.
+    :func:`mea.splitting.duplicates.check_duplicates` checks whether two recordings hold the same measurement.
 
     Parameters
     ----------
     chunks
         The chunks with their fold.
-    level
-        The level split by.
+    split_level
+        The level that was split by.
 
     Returns
     -------
@@ -28,23 +28,35 @@ def audit_split(chunks: pd.DataFrame, level: str) -> str:
     Raises
     ------
     MeaError
-        If a group of the chosen level stands in two folds, or chunks overlap.
+        If a group of the split level is in two folds, or chunks overlap.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> chunks = pd.DataFrame({"chunk": ["r1@0000", "r2@0000"], "recording": ["r1", "r2"], "culture": ["c1", "c2"],
+    ...                        "batch": ["b1", "b1"], "start_s": 0.0, "stop_s": 2.0, "fold": [0, 1]})
+    >>> audit_split(chunks, "culture")
+    'leaky: split by culture, so recordings of the same batch are in the training and the test set'
     """
     _check_overlaps(chunks)
-    if level == "chunk":
-        return "leaky: split by chunk; pieces of one recording stand on both sides"
-    finer = [name for name in LEVELS[:-1] if LEVELS.index(name) >= LEVELS.index(level)]
-    for name in finer:
-        spread = _find_spread(chunks, name)
-        if spread:
-            raise MeaError(f"{name} {spread[0]!r} stands in two folds although the split is by {level}. Report this.")
-    coarser = [name for name in LEVELS[: LEVELS.index(level)] if _find_spread(chunks, name)]
+    if split_level == "chunk":
+        return "leaky: split by chunk, so chunks of the same recording are in the training and the test set"
+    place = SPLIT_LEVELS.index(split_level)
+    for name in SPLIT_LEVELS[place:-1]:
+        divided = _find_divided(chunks, name)
+        if divided:
+            raise MeaError(
+                f"{name} {divided[0]!r} is in two folds although the split is by {split_level}. Report this."
+            )
+    coarser = [name for name in SPLIT_LEVELS[:place] if _find_divided(chunks, name)]
     if coarser:
-        return f"leaky: split by {level}, and recordings of one {' or '.join(coarser)} stand on both sides"
+        same = " or ".join(coarser)
+        return f"leaky: split by {split_level}, so recordings of the same {same} are in the training and the test set"
     return ""
 
 
-def _find_spread(chunks: pd.DataFrame, name: str) -> list[str]:
+def _find_divided(chunks: pd.DataFrame, name: str) -> list[str]:
+    """The groups of one kind whose chunks are in more than one fold."""
     known = chunks[chunks[name] != ""]
     counts = known.groupby(name)["fold"].nunique()
     return list(counts[counts > 1].index)

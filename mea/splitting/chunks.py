@@ -1,6 +1,7 @@
 """Recordings cut into chunks of one length."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,18 +9,20 @@ import pandas as pd
 from mea.runtime.errors import BadRecording, MeaError
 from mea.splitting.groups import IDENTITY
 
+COLUMNS = ["chunk", *IDENTITY, "start_s", "stop_s"]
+
 
 def cut_chunks(
     recordings: pd.DataFrame, chunk_s: float, first_s: float | None
 ) -> tuple[pd.DataFrame, dict[str, BadRecording]]:
-    """Cut every recording into pieces of ``chunk_s`` from its beginning; a remainder is dropped.
+    """Cut every recording into chunks of ``chunk_s`` from its beginning; a remainder is dropped.
 
     Parameters
     ----------
     recordings
         Columns recording, label, culture, batch, rate_hz, duration_s.
     chunk_s
-        Length of a chunk in seconds; a whole number of samples at every recording's rate.
+        Length of a chunk in seconds; a whole number of samples at every recording's sampling rate.
     first_s
         Use only this much of each recording, so that its length cannot tell its class; None for all.
 
@@ -27,26 +30,30 @@ def cut_chunks(
     -------
     chunks
         Columns chunk, recording, label, culture, batch, start_s, stop_s.
-    refused
+    too_short
         The recordings shorter than one chunk, with the reason.
 
     Raises
     ------
     MeaError
-        If a chunk is no whole number of samples.
+        If a chunk is not a whole number of samples.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> recordings = pd.DataFrame({"recording": ["r1"], "label": ["wt"], "culture": [""], "batch": ["b1"],
+    ...                            "rate_hz": [20_000], "duration_s": [5.0]})
+    >>> chunks, too_short = cut_chunks(recordings, chunk_s=2.0, first_s=None)
+    >>> chunks[["chunk", "start_s", "stop_s"]].to_numpy().tolist()
+    [['r1@0000', 0.0, 2.0], ['r1@0001', 2.0, 4.0]]
     """
-    tables, refused = [], {}
+    tables, too_short = [], {}
     for recording in recordings.itertuples():
         usable_s = min(recording.duration_s, first_s or np.inf)
-        chunk_samples = round(chunk_s * recording.rate_hz)
-        if chunk_samples < 1 or abs(chunk_s * recording.rate_hz - chunk_samples) > 1e-6 * chunk_samples:
-            raise MeaError(
-                f"split.chunk_s = {chunk_s:g} s: {chunk_s * recording.rate_hz:g} samples of {recording.recording} at "
-                f"{recording.rate_hz:g} Hz; a chunk must be a whole number of samples, at least one. Choose another."
-            )
+        chunk_samples = _count_samples(recording, chunk_s)
         count = round(usable_s * recording.rate_hz) // chunk_samples
         if count == 0:
-            refused[recording.recording] = BadRecording(
+            too_short[recording.recording] = BadRecording(
                 f"{recording.recording}: {usable_s:g} s are shorter than one chunk (split.chunk_s = {chunk_s:g} s). "
                 "Choose a shorter chunk, remove the recording, or set split.on_bad_recording: skip."
             )
@@ -58,13 +65,22 @@ def cut_chunks(
         table["start_s"] = (index * chunk_samples / recording.rate_hz).round(6)
         table["stop_s"] = ((index + 1) * chunk_samples / recording.rate_hz).round(6)
         tables.append(table)
-    columns = ["chunk", *IDENTITY, "start_s", "stop_s"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns), refused
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS), too_short
 
 
-def explain_refused(refused: Mapping[str, BadRecording]) -> str:
-    """What :func:`cut_chunks` refused, in one line: the first one's reason, and how many there are more."""
-    (_, reason), *others = refused.items()
+def _count_samples(recording: Any, chunk_s: float) -> int:
+    samples = chunk_s * recording.rate_hz
+    if round(samples) < 1 or abs(samples - round(samples)) > 1e-6 * round(samples):
+        raise MeaError(
+            f"split.chunk_s = {chunk_s:g} s: {samples:g} samples of {recording.recording} at "
+            f"{recording.rate_hz:g} Hz; a chunk must be a whole number of samples, at least one. Choose another."
+        )
+    return round(samples)
+
+
+def explain_too_short(too_short: Mapping[str, BadRecording]) -> str:
+    """What :func:`cut_chunks` could not cut, in one line: the first recording's reason, and the names of others."""
+    (_, reason), *others = too_short.items()
     if not others:
         return str(reason)
     names = ", ".join(name for name, _ in others[:3]) + ("…" if len(others) > 3 else "")

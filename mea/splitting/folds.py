@@ -1,4 +1,7 @@
-"""Folds: which chunks are held out together, outside for scoring and inside a training set for validation."""
+"""Folds: which chunks are held out together, for testing and, inside a training set, for validation."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,15 +10,27 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from mea.runtime.errors import MeaError
 from mea.splitting.groups import group_recordings, list_recordings
 
-DRAWINGS = 20
+MAX_DRAWS = 20
 CHANGE_SEED = "Lower split.folds, or change split.seed."
+BOTH_SETS = "similar recordings may then be in both the training and the test set"
 
 
-def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
-    """Give every chunk the fold in which it is held out, stratified by label.
+def assign_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) -> np.ndarray:
+    """Assign every chunk to the fold in which it is held out, stratified by label.
 
-    Whole groups of recordings are held out together; at ``chunk`` single chunks are, as the predecessor's second
-    version did (stratified, shuffled).
+    Whole groups of recordings are held out together (scikit-learn's ``StratifiedGroupKFold``). At ``chunk``, single
+    chunks are (``StratifiedKFold``), as in the predecessor's second version.
+
+    Parameters
+    ----------
+    chunks
+        Columns recording, label, culture, batch; an empty string where unknown.
+    split_level
+        One of ``mea.splitting.groups.SPLIT_LEVELS``.
+    folds
+        Number of folds.
+    seed
+        Decides which groups share a fold.
 
     Returns
     -------
@@ -26,25 +41,41 @@ def assign_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.
     ------
     MeaError
         If there is one class only, fewer groups than folds, or a fold that would leave a class out of training.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> chunks = pd.DataFrame({"recording": ["r1", "r1", "r2", "r3", "r4"], "label": ["a", "a", "b", "a", "b"],
+    ...                        "culture": "", "batch": ["b1", "b1", "b1", "b2", "b2"]})
+    >>> fold = assign_folds(chunks, "batch", folds=2, seed=0)
+    >>> bool(fold[0] == fold[1] == fold[2] != fold[3])
+    True
     """
-    reason, remedy = _find_obstacle(chunks, level, folds)
+    reason, remedy = _find_obstacle(chunks, split_level, folds)
     if reason:
         raise MeaError(f"{reason} {remedy}")
-    if level == "chunk":
+    if split_level == "chunk":
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed).split(chunks, chunks["label"])
         return _number_folds(splitter, len(chunks))
     recordings = list_recordings(chunks)
-    groups = group_recordings(recordings, level)
+    groups = group_recordings(recordings, split_level)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = _number_folds(splitter.split(recordings, recordings["label"], groups), len(recordings))
-    _check_sides(recordings["label"].to_numpy(), fold, level)
+    _check_training_sets(recordings["label"].to_numpy(), fold, split_level)
     return chunks["recording"].map(dict(zip(recordings["recording"], fold))).to_numpy()
 
 
-def assign_inner_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) -> np.ndarray:
-    """Folds inside a training set, of whole groups again: at most ``folds``, fewer where there are fewer groups.
+def assign_inner_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) -> np.ndarray:
+    """Folds inside a training set, again of whole groups: at most ``folds``, fewer if there are fewer groups.
 
-    A drawing in which a fold holds every group of a class is drawn again with the next seed.
+    A draw in which one fold holds every group of a class is repeated with the next seed.
+
+    Parameters
+    ----------
+    chunks, split_level, seed
+        As for :func:`assign_folds`.
+    folds
+        The most folds to make.
 
     Returns
     -------
@@ -54,92 +85,91 @@ def assign_inner_folds(chunks: pd.DataFrame, level: str, folds: int, seed: int) 
     Raises
     ------
     MeaError
-        If a class stands in one group only, or no drawing leaves every class on both sides.
+        If a class occurs in one group only, or no draw leaves every class in every training set.
     """
-    reason = _find_obstacle(chunks, level, 2)[0]
-    if level == "chunk":
+    reason = _find_obstacle(chunks, split_level, 2)[0]
+    if split_level == "chunk":
         count = chunks["label"].value_counts().min()
     else:
         recordings = list_recordings(chunks)
-        count = min(len(set(group_recordings(recordings, level))), recordings["label"].value_counts().max())
-    for drawing in range(0 if reason else DRAWINGS):
+        count = min(len(set(group_recordings(recordings, split_level))), recordings["label"].value_counts().max())
+    for draw in range(0 if reason else MAX_DRAWS):
         try:
-            return assign_folds(chunks, level, max(2, min(folds, count)), seed + drawing)
+            return assign_folds(chunks, split_level, max(2, min(folds, count)), seed + draw)
         except MeaError as error:
             reason = str(error).removesuffix(f" {CHANGE_SEED}")
-    raise MeaError(f"no inner validation is possible on the training side: {reason} {_advise(level)}")
+    raise MeaError(f"no inner validation is possible in the training set: {reason} {_advise(split_level)}")
 
 
-def explain_validation(chunks: pd.DataFrame, level: str, score: list[int]) -> str:
-    """A warning where groups inside the training side of a fold are too few to choose anything; else an empty string.
+def explain_validation(chunks: pd.DataFrame, split_level: str, score: list[int]) -> str:
+    """A warning if the training set of a fold has too few groups for inner folds; else an empty string.
 
     Parameters
     ----------
     chunks
         The chunks with their fold.
-    level
-        The level split by.
+    split_level
+        The level that was split by.
     score
         The folds to be scored.
     """
     for fold in score:
-        reason = _find_obstacle(chunks[chunks["fold"] != fold], level, 2)[0]
+        reason = _find_obstacle(chunks[chunks["fold"] != fold], split_level, 2)[0]
         if reason:
-            return f"train.validation: inner will stop at fold {fold}; on its training side, {reason} {_advise(level)}"
+            advice = _advise(split_level)
+            return f"train.validation: inner will stop at fold {fold}; in its training set, {reason} {advice}"
     return ""
 
 
-def _number_folds(splits, n: int) -> np.ndarray:
+def _number_folds(splits: Iterable[tuple[Any, np.ndarray]], n: int) -> np.ndarray:
     fold = np.full(n, -1)
     for number, (_, held_out) in enumerate(splits):
         fold[held_out] = number
     return fold
 
 
-def _find_obstacle(chunks: pd.DataFrame, level: str, folds: int) -> tuple[str, str]:
-    """Why these chunks cannot be held out in so many folds, whatever the seed, and what helps; else empty strings."""
+def _find_obstacle(chunks: pd.DataFrame, split_level: str, folds: int) -> tuple[str, str]:
+    """Why these chunks cannot be split into that many folds, whatever the seed, and the remedy; else empty strings."""
     labels = sorted(set(chunks["label"]))
     if len(labels) < 2:
         return f"only one class, {labels}: a classifier needs recordings of two or more.", "Check the labels."
-    if level == "chunk":
+    if split_level == "chunk":
         smallest = chunks["label"].value_counts().min()
         few = f"{smallest} chunks of one class are fewer than {folds} folds." if smallest < folds else ""
         return few, "Lower split.folds."
     recordings = list_recordings(chunks)
-    groups = group_recordings(recordings, level)
+    groups = group_recordings(recordings, split_level)
     count = len(set(groups))
     if count < folds:
-        return f"{count} groups by {level} are fewer than {folds} folds.", (
-            "Lower split.folds, record more, or choose a finer split.by (culture, recording), knowing that alike "
-            "recordings may then stand on both sides."
-        )
+        remedy = f"Lower split.folds, record more, or choose a finer split.by (culture, recording); {BOTH_SETS}."
+        return f"{count} groups by {split_level} are fewer than {folds} folds.", remedy
     largest = recordings["label"].value_counts().max()
     if largest < folds:
         return f"{largest} recordings of the largest class are fewer than {folds} folds.", "Lower split.folds."
     for label in labels:
         if len(set(groups[recordings["label"] == label])) < 2:
             return (
-                f"label {label!r} stands in one group by {level} only: held out, nothing is left to learn it from.",
-                "Record it in another, or choose a finer split.by.",
+                f"class {label!r} occurs in one group by {split_level} only; when that group is the test fold, no "
+                "training example of the class is left.",
+                "Record the class in another group, or choose a finer split.by.",
             )
     return "", ""
 
 
-def _advise(level: str) -> str:
-    """What makes an inner validation possible; fewer outer folds do not."""
-    finer = {"batch": " (culture, recording)", "culture": " (recording)"}.get(level)
-    choose = (
-        f", choose a finer split.by{finer}, knowing that alike recordings may then stand on both sides" if finer else ""
-    )
-    record = "Record longer" if level == "chunk" else f"Record every class in three groups by {level} at least"
-    return f"{record}{choose}, or set train.validation: scored, which marks every figure as leaky."
+def _advise(split_level: str) -> str:
+    """What makes inner validation possible; fewer outer folds do not."""
+    finer = {"batch": "(culture, recording)", "culture": "(recording)"}.get(split_level)
+    choose = f", choose a finer split.by {finer} ({BOTH_SETS})" if finer else ""
+    more_groups = f"Record every class in at least three groups by {split_level}"
+    record = "Record longer" if split_level == "chunk" else more_groups
+    return f"{record}{choose}, or set train.validation: scored, which marks all metrics as leaky."
 
 
-def _check_sides(labels: np.ndarray, fold: np.ndarray, level: str) -> None:
+def _check_training_sets(labels: np.ndarray, fold: np.ndarray, split_level: str) -> None:
     for number in sorted(set(fold)):
         missing = set(labels) - set(labels[fold != number])
         if missing:
             raise MeaError(
-                f"fold {number} holds every group of {sorted(missing)} by {level}: nothing is left to learn it from. "
-                f"{CHANGE_SEED}"
+                f"fold {number} holds every group of {sorted(missing)} by {split_level}; when it is the test fold, no "
+                f"training example is left. {CHANGE_SEED}"
             )

@@ -24,13 +24,13 @@ ALWAYS = 1.0  # the threshold of a class that has too few recordings to be ruled
 class ConformalSets:
     """Which labels cannot be ruled out.
 
-    The share of sets that hold the actual label is at least ``level`` for every class, as long as a new recording is
-    exchangeable with those calibrated on. Recordings of one culture or batch are alike and a new one comes from
-    another, so what really counts is the number of groups; it is kept, and :meth:`explain` says where it is small.
+    The fraction of sets that hold the actual label is at least ``confidence_level`` for every class, as long as a new
+    recording is exchangeable with those used for calibration. Recordings of one culture or batch are similar and a new
+    one comes from another, so the number of groups limits the guarantee; :meth:`explain` says where it is small.
 
     Attributes
     ----------
-    level
+    confidence_level
         Share of sets that shall hold the actual label, for instance 0.95.
     labels
         The classes.
@@ -43,7 +43,7 @@ class ConformalSets:
         For each class of how many groups these are.
     """
 
-    level: float
+    confidence_level: float
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
     recordings: tuple[int, ...]
@@ -54,8 +54,8 @@ class ConformalSets:
         return 1 - np.asarray(probabilities, float) <= np.array(self.thresholds)
 
     def explain(self) -> str:
-        """Where there are too few recordings, or groups, for the level, in words; empty where there are enough."""
-        needed, percent = count_needed(1 - self.level), f"{100 * self.level:.4g} %"
+        """Where there are too few recordings, or groups, for the confidence level, in words; else an empty string."""
+        needed, percent = count_needed(1 - self.confidence_level), f"{100 * self.confidence_level:.4g} %"
         words = []
         for label, recordings, groups in zip(self.labels, self.recordings, self.groups):
             if recordings < needed:
@@ -78,12 +78,12 @@ class ConformalSets:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "ConformalSets":
         """The counterpart of :meth:`to_dict`."""
-        lists = {name: tuple(value) for name, value in stored.items() if name != "level"}
-        return cls(level=stored["level"], **lists)
+        lists = {name: tuple(value) for name, value in stored.items() if name != "confidence_level"}
+        return cls(confidence_level=stored["confidence_level"], **lists)
 
 
 def fit_conformal(
-    probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], level: float, groups: np.ndarray
+    probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], confidence_level: float, groups: np.ndarray
 ) -> ConformalSets:
     """Calibrate prediction sets on recordings that were held out.
 
@@ -95,7 +95,7 @@ def fit_conformal(
         (n,) int, index of the actual label.
     labels
         n_labels names.
-    level
+    confidence_level
         Share of sets that shall hold the actual label, for every class.
     groups
         (n,) group of each recording, counted and told; each recording counts in the threshold.
@@ -103,15 +103,15 @@ def fit_conformal(
     thresholds, recordings, number = [], [], []
     for k in range(len(labels)):
         own = targets == k
-        thresholds.append(_find_threshold(1 - np.asarray(probabilities, float)[own, k], level))
+        thresholds.append(_find_threshold(1 - np.asarray(probabilities, float)[own, k], confidence_level))
         recordings.append(int(own.sum()))
         number.append(len(np.unique(np.asarray(groups)[own])))
-    return ConformalSets(level, tuple(labels), tuple(thresholds), tuple(recordings), tuple(number))
+    return ConformalSets(confidence_level, tuple(labels), tuple(thresholds), tuple(recordings), tuple(number))
 
 
-def _find_threshold(scores: np.ndarray, level: float) -> float:
-    """The ⌈(n + 1) level⌉-th smallest score: the new recording is one of n + 1, equally likely at any rank."""
-    rank = math.ceil(round((len(scores) + 1) * level, 9))
+def _find_threshold(scores: np.ndarray, confidence_level: float) -> float:
+    """The ⌈(n + 1) · level⌉-th smallest score: the new recording is one of n + 1, equally likely at any rank."""
+    rank = math.ceil(round((len(scores) + 1) * confidence_level, 9))
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else ALWAYS
 
 
@@ -139,7 +139,9 @@ def measure_coverage(sets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     }
 
 
-def list_coverage(sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], level: float) -> pd.DataFrame:
+def list_coverage(
+    sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], confidence_level: float
+) -> pd.DataFrame:
     """The same for each class with recordings of its own.
 
     Parameters
@@ -148,7 +150,7 @@ def list_coverage(sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], 
         As for :func:`measure_coverage`.
     labels
         n_labels names.
-    level
+    confidence_level
         Confidence level of the coverage's interval (Clopper and Pearson, as if the recordings were independent).
 
     Returns
@@ -161,7 +163,7 @@ def list_coverage(sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], 
         own = targets == k
         if own.any():
             measured = measure_coverage(sets[own], targets[own])
-            low, high = bound_share(int(sets[own, k].sum()), int(own.sum()), level)
+            low, high = bound_share(int(sets[own, k].sum()), int(own.sum()), confidence_level)
             interval = {"coverage_low": low, "coverage_high": high}
             rows.append({"label": label, "count": int(own.sum())} | measured | interval)
     columns = ["label", "count", "coverage", "coverage_low", "coverage_high"]

@@ -26,13 +26,13 @@ Interval = tuple[float, float]
 NOTHING = (float("nan"), float("nan"))
 
 
-def bound_share(hits: float, size: float, level: float = 0.95) -> Interval:
+def bound_share(hits: float, size: float, confidence_level: float = 0.95) -> Interval:
     """Exact (Clopper-Pearson) interval of a share of ``hits`` in ``size`` independent trials; neither need be whole.
 
     Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika
     26 (1934), doi 10.1093/biomet/26.4.404.
     """
-    misses, tail = size - hits, (1 - level) / 2
+    misses, tail = size - hits, (1 - confidence_level) / 2
     low = betaincinv(hits, misses + 1, tail) if hits > 0 else 0.0
     high = betaincinv(hits + 1, misses, 1 - tail) if misses > 0 else 1.0
     return float(low), float(high)
@@ -52,7 +52,7 @@ def measure_mean_variance(values: np.ndarray, groups: np.ndarray) -> float:
     return float(len(sums) / (len(sums) - 1) * (sums**2).sum() / len(values) ** 2)
 
 
-def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95) -> Interval:
+def bound_accuracy(correct: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95) -> Interval:
     """Interval of an accuracy.
 
     Parameters
@@ -61,7 +61,7 @@ def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95)
         (n,) bool.
     groups
         (n,) group of each; all different for the naive (Clopper-Pearson) interval.
-    level
+    confidence_level
         Confidence level.
 
     Returns
@@ -69,11 +69,11 @@ def bound_accuracy(correct: np.ndarray, groups: np.ndarray, level: float = 0.95)
     low, high
         Both NaN for fewer than two groups.
     """
-    return bound_balanced_accuracy(np.zeros(len(correct), int), correct, groups, level)
+    return bound_balanced_accuracy(np.zeros(len(correct), int), correct, groups, confidence_level)
 
 
 def bound_balanced_accuracy(
-    actual: np.ndarray, correct: np.ndarray, groups: np.ndarray, level: float = 0.95
+    actual: np.ndarray, correct: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95
 ) -> Interval:
     """Interval of the mean over the classes of the share that is right.
 
@@ -85,7 +85,7 @@ def bound_balanced_accuracy(
         (n,) bool.
     groups
         (n,) group of each; a group may hold several classes.
-    level
+    confidence_level
         Confidence level.
 
     Returns
@@ -103,11 +103,11 @@ def bound_balanced_accuracy(
     variance = (_sum_groups(weights * (right - recalls[classes]), classes, group) ** 2).sum()
     alike = _suppose_alike(weights * np.abs(right - float(share > 0.5)), group)
     once, together = (weights**2).sum(), (np.bincount(group, weights=weights) ** 2).sum()
-    return _bound_mean(share, variance, once + alike * (together - once), classes, freedom, level)
+    return _bound_mean(share, variance, once + alike * (together - once), classes, freedom, confidence_level)
 
 
 def bound_auc(
-    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, level: float = 0.95
+    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95
 ) -> Interval:
     """Interval of the area under the ROC curve; with more than two labels of the mean over one against the rest.
 
@@ -126,7 +126,7 @@ def bound_auc(
         (n, n_labels) float.
     groups
         (n,) group of each; a group may hold several classes.
-    level
+    confidence_level
         Confidence level.
 
     Returns
@@ -151,7 +151,7 @@ def bound_auc(
     variance = (np.mean(sums, axis=0) ** 2).sum()
     least = max(_invert_pairs(sides[k], part, area, group) for k, part, area in zip(numbers, parts, areas))
     worst = int(np.argmin(freedoms))
-    return _bound_mean(float(areas.mean()), variance, least, sides[numbers[worst]], freedoms[worst], level)
+    return _bound_mean(float(areas.mean()), variance, least, sides[numbers[worst]], freedoms[worst], confidence_level)
 
 
 def _number(values: np.ndarray) -> np.ndarray:
@@ -207,12 +207,12 @@ def _invert_pairs(side: np.ndarray, part: np.ndarray, area: float, group: np.nda
 
 
 def _bound_mean(
-    share: float, variance: float, least: float, classes: np.ndarray, freedom: float, level: float
+    share: float, variance: float, least: float, classes: np.ndarray, freedom: float, confidence_level: float
 ) -> Interval:
     """Clopper and Pearson's interval at the size 1 / least, or smaller if the variance says so."""
-    inverse, tail = least, (1 - level) / 2
+    inverse, tail = least, (1 - confidence_level) / 2
     if 0 < share < 1:
         alone = _count_freedom(classes, np.arange(len(classes)))
         factor = (stdtrit(freedom, 1 - tail) / stdtrit(max(alone, freedom), 1 - tail)) ** 2
         inverse = factor * max(least, variance / (share * (1 - share)))
-    return bound_share(share / inverse, 1 / inverse, level)
+    return bound_share(share / inverse, 1 / inverse, confidence_level)

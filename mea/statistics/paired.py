@@ -60,7 +60,7 @@ def compare_predictions(
     a: np.ndarray,
     b: np.ndarray,
     bins: int,
-    level: float = 0.95,
+    confidence_level: float = 0.95,
 ) -> list[Difference]:
     """Every metric's difference between two versions' predictions of the same recordings.
 
@@ -81,7 +81,7 @@ def compare_predictions(
         (n, n_labels) probabilities of each version.
     bins
         Of the expected calibration error.
-    level
+    confidence_level
         Confidence level.
 
     Returns
@@ -92,10 +92,10 @@ def compare_predictions(
     names = np.array(labels)
     calls_a, calls_b = names[a.argmax(1)], names[b.argmax(1)]
     change = find_changes(labels, actual, a, b)
-    low, high = bound_difference(change, groups, level)
+    low, high = bound_difference(change, groups, confidence_level)
     reach = (change.mean() - low, high - change.mean())
     few = _count_changed(calls_a != calls_b, groups) < FEWEST_GROUPS
-    halves = _jackknife(labels, actual, groups, a, b, bins, level)
+    halves = _jackknife(labels, actual, groups, a, b, bins, confidence_level)
     scores = [score_predictions(labels, actual, version, bins) for version in (a, b)]
     differences = []
     for name, half in halves.items():
@@ -143,7 +143,7 @@ def judge_interval(low: float, high: float, same: bool) -> str:
     return NOISE if low <= 0 <= high else REAL
 
 
-def bound_difference(change: np.ndarray, groups: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def bound_difference(change: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95) -> tuple[float, float]:
     """Interval of a paired difference of accuracies that stays true when the recordings of one group are alike.
 
     The adjusted Wald interval of Bonett and Price ("Adjusted Wald confidence interval for a difference of binomial
@@ -158,7 +158,7 @@ def bound_difference(change: np.ndarray, groups: np.ndarray, level: float = 0.95
         (n,) int: 1 where only the second version is right, -1 where only the first is, else 0.
     groups
         (n,) int group of each recording, from 0 without gaps.
-    level
+    confidence_level
         Confidence level.
 
     Returns
@@ -175,8 +175,8 @@ def bound_difference(change: np.ndarray, groups: np.ndarray, level: float = 0.95
     size = n * min(1.0, independent / variance) if variance > 0 else float(n)
     if _count_changed(change != 0, groups) < FEWEST_GROUPS:
         size = min(size, float(k))
-    z = norm.ppf((1 + level) / 2)
-    size *= (z / t.ppf((1 + level) / 2, k - 1)) ** 2
+    z = norm.ppf((1 + confidence_level) / 2)
+    size *= (z / t.ppf((1 + confidence_level) / 2, k - 1)) ** 2
     won, lost = (won * size + 1) / (size + 2), (lost * size + 1) / (size + 2)
     half = z * np.sqrt((won + lost - (won - lost) ** 2) / (size + 2))
     return max(-1.0, won - lost - half), min(1.0, won - lost + half)
@@ -216,7 +216,7 @@ def _count_changed(changed: np.ndarray, groups: np.ndarray) -> int:
     return len(set(groups[changed]))
 
 
-def _jackknife(labels, actual, groups, a, b, bins, level) -> dict[str, float]:
+def _jackknife(labels, actual, groups, a, b, bins, confidence_level) -> dict[str, float]:
     """Half the width of each metric's interval; NaN where leaving a group out leaves a metric undefined."""
 
     def subtract(rows: np.ndarray) -> dict[str, float]:
@@ -228,5 +228,5 @@ def _jackknife(labels, actual, groups, a, b, bins, level) -> dict[str, float]:
     if k < 2 or np.array_equal(a, b):
         return dict.fromkeys(whole, float("nan"))
     parts = [subtract(groups != number) for number in numbers]
-    factor = t.ppf((1 + level) / 2, k - 1) * np.sqrt((k - 1) / k)
+    factor = t.ppf((1 + confidence_level) / 2, k - 1) * np.sqrt((k - 1) / k)
     return {name: factor * np.sqrt(sum((part[name] - whole[name]) ** 2 for part in parts)) for name in whole}

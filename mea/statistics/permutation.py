@@ -29,7 +29,7 @@ class PermutationTest:
     observed: float  # balanced accuracy over recordings
     null: np.ndarray  # (n,) the same against permuted labels, widened
     p_value: float
-    smallest_p: float  # about what predictions without a fault would have got: less cannot be reached here
+    min_attainable_p: float  # about what predictions without a fault would have got: less cannot be reached here
     count: float  # number of different permutations
 
 
@@ -136,7 +136,7 @@ def draw_permutations(recordings: pd.DataFrame, n: int, seed: int) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class _Level:
+class _Grouping:
     """Groups and their members, each of a kind; a group's profile is how many of its members are of which kind."""
 
     group: np.ndarray  # (n_members,) int
@@ -166,11 +166,11 @@ class _Level:
         return math.prod(_count_orders(counts) for counts in self.allot(self.profile)[0].tolist())
 
 
-def _build_level(group: np.ndarray, kind: np.ndarray) -> _Level:
+def _build_grouping(group: np.ndarray, kind: np.ndarray) -> _Grouping:
     counts = np.zeros((group.max() + 1, kind.max() + 1), int)
     np.add.at(counts, (group, kind), 1)
     table, profile = np.unique(counts // np.gcd.reduce(counts, axis=1, keepdims=True), axis=0, return_inverse=True)
-    return _Level(group, profile.ravel(), table)
+    return _Grouping(group, profile.ravel(), table)
 
 
 def _count_orders(counts: list[int]) -> int:
@@ -181,8 +181,8 @@ def _count_orders(counts: list[int]) -> int:
 @dataclass(frozen=True)
 class _Design:
     labels: np.ndarray  # the classes, sorted
-    batches: _Level  # of cultures
-    cultures: _Level  # of recordings
+    batches: _Grouping  # of cultures
+    cultures: _Grouping  # of recordings
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """(n,) int numbers of the permuted labels."""
@@ -197,10 +197,10 @@ def _read_design(recordings: pd.DataFrame) -> _Design:
     recordings = recordings.reset_index(drop=True)
     labels, label = np.unique(recordings["label"].to_numpy(str), return_inverse=True)
     batch, culture = group_recordings(recordings, "batch"), group_recordings(recordings, "culture")
-    cultures = _build_level(culture, label)
+    cultures = _build_grouping(culture, label)
     batch_of_culture = np.zeros(len(cultures.profile), int)
     batch_of_culture[culture] = batch
-    return _Design(labels, _build_level(batch_of_culture, cultures.profile), cultures)
+    return _Design(labels, _build_grouping(batch_of_culture, cultures.profile), cultures)
 
 
 def count_permutations(recordings: pd.DataFrame) -> float:

@@ -68,7 +68,7 @@ def _score_auc(labels: list[str], actual: np.ndarray, probabilities: np.ndarray)
 
 
 def measure_calibration(
-    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, bins: int, level: float = 0.95
+    labels: list[str], actual: np.ndarray, probabilities: np.ndarray, bins: int, confidence_level: float = 0.95
 ) -> tuple[pd.DataFrame, float]:
     """Expected calibration error over bins of equal width of the confidence (the largest probability).
 
@@ -78,7 +78,7 @@ def measure_calibration(
     -------
     table
         One row a bin that is not empty: low, high (its edges), confidence, accuracy, count, accuracy_low,
-        accuracy_high (:func:`mea.statistics.intervals.bound_share` at ``level``, as if what is in a bin were
+        accuracy_high (:func:`mea.statistics.intervals.bound_share` at ``confidence_level``, as if what is in a bin were
         independent).
     ece
         Mean of |accuracy - confidence| over the bins, weighted by their counts.
@@ -91,7 +91,9 @@ def measure_calibration(
         for k in sorted(set(number))
     ]
     table = pd.DataFrame(rows, columns=["low", "high", "confidence", "accuracy", "count"])
-    bounds = [bound_share(correct[number == k].sum(), (number == k).sum(), level) for k in sorted(set(number))]
+    bounds = [
+        bound_share(correct[number == k].sum(), (number == k).sum(), confidence_level) for k in sorted(set(number))
+    ]
     table[["accuracy_low", "accuracy_high"]] = bounds
     gaps = (table["accuracy"] - table["confidence"]).abs()
     return table, float((gaps * table["count"]).sum() / len(actual))

@@ -109,7 +109,7 @@ def explain_threshold(confidence: np.ndarray, correct: np.ndarray, target_error:
 
 
 def score_selective(
-    recordings: pd.DataFrame, threshold: float | np.ndarray, groups: np.ndarray, level: float
+    recordings: pd.DataFrame, threshold: float | np.ndarray, groups: np.ndarray, confidence_level: float
 ) -> dict[str, Any]:
     """What calling only the sure recordings is worth, on recordings that had no part in choosing the threshold.
 
@@ -121,7 +121,7 @@ def score_selective(
         One for all, or (n,) that of each recording's fold. NaN calls none.
     groups
         (n,) group of each recording, for the interval.
-    level
+    confidence_level
         Of the interval of the error (:func:`mea.statistics.intervals.bound_accuracy`).
 
     Returns
@@ -135,7 +135,7 @@ def score_selective(
     error = low = high = float("nan")
     if called.any():
         error = float(np.mean(~correct[called]))
-        low, high = bound_accuracy(~correct[called], np.asarray(groups)[called], level)
+        low, high = bound_accuracy(~correct[called], np.asarray(groups)[called], confidence_level)
     return {
         "coverage": float(called.mean()),
         "error": error,

@@ -166,7 +166,7 @@ def _select_columns(job: FoldJob, recordings: pd.DataFrame) -> pd.DataFrame:
 
 def _judge_level(job: FoldJob) -> FoldJob:
     """The same for what judges whole recordings, which cannot be split by chunk."""
-    return replace(job, level="recording" if job.level == "chunk" else job.level)
+    return replace(job, split_level="recording" if job.split_level == "chunk" else job.split_level)
 
 
 def _try_inner_folds(job: FoldJob, training: pd.DataFrame) -> np.ndarray | None:

@@ -36,8 +36,8 @@ class FoldJob:
         Where the recordings' events are.
     events_sha256
         Of all their files: :func:`hash_events`.
-    level
-        The level split by.
+    split_level
+        The split level.
     labels
         The classes, sorted.
     rows, cols
@@ -56,7 +56,7 @@ class FoldJob:
     chunks: pd.DataFrame
     array_folder: Path
     events_sha256: str
-    level: str
+    split_level: str
     labels: list[str]
     rows: int
     cols: int
@@ -95,7 +95,7 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
             chunks=chunks,
             array_folder=array,
             events_sha256=events_sha256,
-            level=split["level"],
+            split_level=split["split_level"],
             labels=sorted(set(chunks["label"])),
             rows=rows,
             cols=cols,

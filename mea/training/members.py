@@ -66,7 +66,7 @@ def split_inside(split: Callable[..., np.ndarray], job: FoldJob, training: pd.Da
     """(n,) what a split says of the rows of a training side, as the parameters say."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
-        return split(training, job.level, job.train["inner_folds"], job.train["seed"])
+        return split(training, job.split_level, job.train["inner_folds"], job.train["seed"])
 
 
 def fit_members(job: FoldJob, members: list[Member], events: dict[str, Events]) -> list[list[float]]:
@@ -117,7 +117,7 @@ def describe_job(job: FoldJob) -> dict[str, Any]:
         "fold": job.fold,
         "chunks": hash_split(job.chunks),
         "events_sha256": job.events_sha256,
-        "level": job.level,
+        "split_level": job.split_level,
         "train": job.train,
         "threads": job.threads,
         "device": choose_device(),

@@ -64,8 +64,8 @@ def _compare_recordings(a: Version, b: Version, paired: pd.DataFrame) -> list[st
 
 def _compare_splits(a: Version, b: Version, paired: pd.DataFrame) -> list[str]:
     cautions = []
-    if a.level != b.level:
-        cautions.append(f"DIFFERENT SPLITS: A was split by {a.level or '?'}, B by {b.level or '?'}.")
+    if a.split_level != b.split_level:
+        cautions.append(f"DIFFERENT SPLITS: A was split by {a.split_level or '?'}, B by {b.split_level or '?'}.")
     together = [paired[name].to_numpy()[:, None] == paired[name].to_numpy() for name in ("fold_a", "fold_b")]
     moved = int((together[0] != together[1]).any(1).sum()) if len(paired) else 0
     if moved:

@@ -24,7 +24,7 @@ from mea.runtime.tables import TEXT, flatten
 
 WORKSPACE = "workspace"
 SCORING = "evaluate"  # the stage whose figures and predictions are compared; dvc.yaml says where it writes them
-SPLITTING = "split"  # the stage whose figures name the level split by
+SPLITTING = "split"  # the stage whose figures name the split level
 PREDICTIONS = "predictions.csv"
 
 
@@ -44,7 +44,7 @@ class Version:
         One row a recording: recording, label, culture, batch, fold, predicted, confidence, ``p_<label>``.
     params
         ``section.key`` to value.
-    level
+    split_level
         What was split by, as the split stage measured it; empty where there is no such stage.
     """
 
@@ -53,7 +53,7 @@ class Version:
     figures: dict[str, Any]
     predictions: pd.DataFrame
     params: dict[str, Any]
-    level: str
+    split_level: str
 
     @property
     def labels(self) -> list[str]:
@@ -93,7 +93,7 @@ def load_version(name: str, root: Path | None = None) -> Version:
         except DvcException as error:
             remedy = "Mend its dvc.yaml, dvc.lock or parameters, or compare another version."
             raise MeaError(f"{name}: DVC cannot read this version: {error}. {remedy}") from None
-    return Version(name, revision, figures, predictions, params, str(split.get("level", "")))
+    return Version(name, revision, figures, predictions, params, str(split.get("split_level", "")))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def train(folder, model):
     chunks = read_table(folder / "split" / "chunks.csv")  # as the train stage has it
     params = {"h5": {"stream": "raw"}, "array": {"threshold": 5.0}, "split": {"chunk_s": 1.0, "first_s": None}}
     params["train"] = TRAIN | {"model": model}
-    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
+    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
     (folder / "folds").mkdir()
     jobs = plan_folds(chunks, split, folder / "array", folder / "folds", folder / "live")
     for job in jobs:

@@ -60,12 +60,12 @@ def test_too_few_groups_and_what_would_be_possible(tmp_path):
     level, folds = found.remedy.split("split.by: ")[1].split(" with split.folds: ")
     mended = judge(tmp_path / "raw", f"split.by={level}", f"split.folds={folds[0]}")
     assert find(mended, f"can be split by {level}: {folds[0]} folds").level == FINE
-    assert find(mended, "recordings of one batch stand on both sides", DOUBTFUL).remedy
+    assert find(mended, "recordings of the same batch are in the training and the test set", DOUBTFUL).remedy
 
 
 def test_a_class_in_one_group_cannot_be_split_at_all(tmp_path):
     findings = judge(write_lab(tmp_path / "raw", batches=2, labels=lambda batch: "ab"[batch]), "split.folds=2")
-    assert "No honest split is possible at any level" in find(findings, "stands in one group", WRONG).remedy
+    assert "No honest split is possible at any level" in find(findings, "occurs in one group", WRONG).remedy
 
 
 def test_batches_of_one_class_each_and_lengths_that_tell_it(tmp_path):

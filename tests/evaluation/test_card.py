@@ -27,7 +27,7 @@ WORTH = {
     "metadata alone: accuracy": ("baseline", "metadata", "accuracy"),
     "metadata alone: p-value": ("baseline", "metadata", "p_value"),
     "labels permuted between groups: p-value": ("permutation", "p_value"),
-    "about the smallest p-value there can be here": ("permutation", "smallest_p"),
+    "about the smallest p-value there can be here": ("permutation", "min_attainable_p"),
     "what a split by chunk would add to the accuracy": ("optimism", "gap"),
     "chunks whose recording the features name": ("identity", "recording_accuracy"),
     "the same by guessing": ("identity", "chance"),
@@ -197,7 +197,7 @@ def test_no_doubts_no_warning(tmp_path):
 
 
 def test_a_leaky_classifier_says_so_at_the_top(tmp_path):
-    warning = "leaky: split by chunk; pieces of one recording stand on both sides"
+    warning = "leaky: split by chunk, so chunks of the same recording are in the training and the test set"
     text, card = write(tmp_path, make_figures() | {"leaky": 1, "warning": warning}, leaky=1, warning=warning)
     assert text.split("\n")[2:5] == [
         "> **Leaky: the classifier knew what it was scored on, or recordings alike, so the figures are too good.**",

@@ -26,7 +26,7 @@ from mea.statistics.permutation import run_permutation_test
 NO_BATCH = "confounded: no batch holds two classes"
 
 
-def make_lab(batches=8, cultures=4, recordings=1, labels="ab", pure=False, level="batch", seed=0):
+def make_lab(batches=8, cultures=4, recordings=1, labels="ab", pure=False, split_level="batch", seed=0):
     """Recordings with folds: every batch holds all classes, or (``pure``) every batch one."""
     rows = []
     for batch in range(batches):
@@ -35,7 +35,7 @@ def make_lab(batches=8, cultures=4, recordings=1, labels="ab", pure=False, level
             rows += [(label, f"b{batch}c{culture}", f"b{batch}")] * recordings
     table = pd.DataFrame(rows, columns=["label", "culture", "batch"])
     table.insert(0, "recording", [f"r{k:03d}" for k in range(len(table))])
-    return table.assign(fold=assign_folds(table, level, 4, seed))
+    return table.assign(fold=assign_folds(table, split_level, 4, seed))
 
 
 def draw_fingerprint(lab, random):
@@ -203,7 +203,7 @@ def test_a_fingerprint_of_cultures_on_both_sides_is_no_alarm(monkeypatch):
     monkeypatch.setattr("mea.statistics.permutation.WIDENING", 1.0)  # the naive test as it stands in the textbooks
     random, runs, alarms, naive = np.random.default_rng(6), 40, 0, 0
     for run in range(runs):
-        lab = make_lab(batches=8, cultures=1, recordings=6, pure=True, level="recording", seed=run)
+        lab = make_lab(batches=8, cultures=1, recordings=6, pure=True, split_level="recording", seed=run)
         metadata = pd.DataFrame({"noise_uv": draw_fingerprint(lab, random)})
         audit = audit_confounds(metadata, lab, 99, run)
         alarms += audit["alarm"].any()

@@ -588,19 +588,19 @@ def test_reliability_shows_counts_and_intervals_and_leaves_empty_bins_out(ax):
     assert [bar.get_height() for bar in bars] == [4, 30]
 
 
-@pytest.mark.parametrize("level", ["recording", "chunk"])
-def test_titles_say_what_is_shown_and_of_what(tmp_path, monkeypatch, level):
+@pytest.mark.parametrize("unit", ["recording", "chunk"])
+def test_titles_say_what_is_shown_and_of_what(tmp_path, monkeypatch, unit):
     titles = {}
 
     def keep(figure, path, _table=None):
         titles[path.stem] = figure.axes[0].get_title()
 
     monkeypatch.setattr(plots_evaluation, "save_plot", keep)
-    plots_evaluation.draw_level(tmp_path, level, make_predictions(20), ["a", "b"], 10, 0.95, "")
-    assert set(titles) == {f"{kind}_{level}" for kind in ("confusion", "report", "reliability", "roc")}
+    plots_evaluation.draw_unit(tmp_path, unit, make_predictions(20), ["a", "b"], 10, 0.95, "")
+    assert set(titles) == {f"{kind}_{unit}" for kind in ("confusion", "report", "reliability", "roc")}
     for title in titles.values():
         shown, _, scored = title.partition(": ")
-        assert len(shown.split()) > 3 and scored == f"held-out {level}s"
+        assert len(shown.split()) > 3 and scored == f"held-out {unit}s"
     assert len(set(titles.values())) == 4
 
 

@@ -194,7 +194,7 @@ def test_real_models(tmp_path, model):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
     chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
     params = {"train": TRAIN | {"model": model}, "split": {"chunk_s": 1.0, "first_s": None}}
-    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
+    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
     (tmp_path / "folds").mkdir()
     jobs = plan_folds(chunks, split, tmp_path / "array", tmp_path / "folds", tmp_path / "live")
     jobs = [replace(job, threads=1) for job in jobs]

@@ -93,7 +93,7 @@ def evaluate(lab, folder):
     """Train and vote as the stages do; the stated votes, the scored ones, and each fold's rules."""
     array, chunks = lab
     params = {"train": TRAIN, "split": {"chunk_s": 1.0, "first_s": None}, "array": {"threshold": 5.0}}
-    split = {"level": "batch", "score": [0, 1, 2], "leaky": 0, "warning": "", "params": params}
+    split = {"split_level": "batch", "score": [0, 1, 2], "leaky": 0, "warning": "", "params": params}
     folder.mkdir()
     jobs = plan_folds(chunks, split, array, folder, folder / "live")
     for job in jobs:
@@ -137,7 +137,7 @@ def test_rules_of_what_is_scored_look_better_than_they_are():
                               (learn_rules(scored, LABELS, TARGET, LEVEL, 0), naive)):  # fmt: skip
             probabilities = rules.calibrator.calibrate(get_probabilities(scored, LABELS))
             table = add_predictions(scored, probabilities, LABELS)
-            called = table[table["confidence"] >= rules.least_confidence]
+            called = table[table["confidence"] >= rules.confidence_threshold]
             errors += (called["label"] != called["predicted"]).tolist()
     assert min(len(honest), len(naive)) > 100
     assert np.mean(naive) <= TARGET and np.mean(honest) > TARGET + 0.05
@@ -172,7 +172,7 @@ def test_calibration_can_turn_a_call_round(tmp_path):
     assert stated["predicted"].tolist() == ["a", "a"]
     scored, (rules,) = apply_inner_rules(make_classifier(tmp_path / "m", inner), stated, TARGET, LEVEL, 0)
     assert rules.calibrator.method == "platt"
-    assert scored["predicted"].tolist() == ["a", "b"] and scored["labels_possible"].tolist() == ["a", "b"]
+    assert scored["predicted"].tolist() == ["a", "b"] and scored["prediction_set"].tolist() == ["a", "b"]
     assert (scored["confidence"] == scored[["p_a", "p_b"]].max(1)).all()
 
 
@@ -198,7 +198,7 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
     stated = vote(make_table([0.1, 0.8], "ab"))
     scored, (rules,) = apply_inner_rules(make_classifier(tmp_path / "m", empty), stated, TARGET, LEVEL, 0)
     pd.testing.assert_frame_equal(scored[stated.columns], stated)
-    assert scored["threshold"].tolist() == [0.0, 0.0] and scored["labels_possible"].tolist() == ["a|b", "a|b"]
+    assert scored["threshold"].tolist() == [0.0, 0.0] and scored["prediction_set"].tolist() == ["a|b", "a|b"]
     assert rules.recordings == 0 and np.isnan(rules.threshold) and rules.conformal.thresholds == (ALWAYS, ALWAYS)
     assert rules.too_few == "too few recordings: 0 held out; at least 4 all correct are needed for 20 % error"
     assert score_selection(scored, rules, 0.95)["coverage"] == 1.0
@@ -224,7 +224,7 @@ def test_wrong_among_the_surest():
     """Enough recordings, and no confidence that would do: none is called, and the sentence says why."""
     table = make_table([0.01, 0.02, 0.03, *[0.3] * 10, *[0.7] * 10], ["b"] * 3 + ["a"] * 10 + ["b"] * 10)
     rules = learn_rules(table, LABELS, 0.05, LEVEL, 0)
-    assert np.isnan(rules.threshold) and np.isnan(rules.least_confidence)
+    assert np.isnan(rules.threshold) and np.isnan(rules.confidence_threshold)
     assert rules.explain_refusal(1.0) == (
         "unsure: no confidence is high enough for 5 % error: 3 of 23 recordings held out are wrong, some of them among "
         "the surest; the 19 surest all correct would do"
@@ -260,7 +260,7 @@ def test_a_refusal_names_the_confidence_and_its_bound():
 def test_too_few_recordings_for_a_threshold_refuse_nobody():
     """18 recordings cannot show an error of 5 %; 19 could have, so there it is the recordings that were not good."""
     rules = make_rules(recordings=18, threshold=float("nan"), too_few="too few recordings")
-    assert rules.least_confidence == 0.0 and rules.explain_refusal(0.5) == ""
+    assert rules.confidence_threshold == 0.0 and rules.explain_refusal(0.5) == ""
     assert replace(rules, recordings=19).explain_refusal(0.99) == "unsure: too few recordings"
 
 
@@ -273,7 +273,7 @@ def test_sets_are_named_by_their_labels():
 
 def test_selection_and_sets_are_scored_by_hand():
     scored = vote(make_table([0.1, 0.2, 0.6, 0.9, 0.95], "abbba"))
-    scored = scored.assign(threshold=[0.7, 0.7, 0.7, np.nan, 0.7], labels_possible=["a", "a", "a|b", "", "b"])
+    scored = scored.assign(threshold=[0.7, 0.7, 0.7, np.nan, 0.7], prediction_set=["a", "a", "a|b", "", "b"])
     selection = score_selection(scored, make_rules(threshold=0.66), 0.95)
     assert selection["threshold"] == 0.66, "that of the classifier that goes out"
     assert selection["coverage"] == 3 / 5, "0.6 is too low, and the fourth recording's fold calls none"

@@ -38,7 +38,7 @@ TRAIN = {
 
 def plan(folder, array, chunks, out="folds", **changed):
     """Jobs of two folds by batch."""
-    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": ""}
+    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": ""}
     params = {"h5": {"stream": "raw"}, "array": {"threshold": 5.0}, "split": {"chunk_s": 1.0, "first_s": None}}
     split["params"] = params | {"train": TRAIN | changed}
     (folder / out).mkdir()

@@ -110,7 +110,7 @@ def test_a_fold_of_the_ensemble_is_the_pool_of_its_members(tmp_path):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 4.0, None)
     chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
     params = {"train": TRAIN, "split": {"chunk_s": 4.0, "first_s": None}}
-    split = {"level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
+    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
     (tmp_path / "folds").mkdir()
     jobs = plan_folds(chunks, split, tmp_path / "array", tmp_path / "folds", tmp_path / "live")
     curves = [fit_fold(replace(job, threads=1)) for job in jobs]

@@ -160,7 +160,7 @@ def fitted(tmp_path_factory):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
     chunks = chunks.assign(fold=assign_folds(chunks, "batch", 3, 0))
     params = {"train": TRAIN, "split": {"chunk_s": 1.0, "first_s": None}}
-    split = {"level": "batch", "score": [0], "leaky": 0, "warning": "", "params": params}
+    split = {"split_level": "batch", "score": [0], "leaky": 0, "warning": "", "params": params}
     jobs = plan_folds(chunks, split, folder / "array", folder / "models", folder / "live")
     jobs = [replace(job, threads=1) for job in jobs]
     with pytest.MonkeyPatch.context() as patch:

@@ -268,7 +268,7 @@ def lab(tmp_path_factory):
 
 def plan(lab, folder, score=(0,), **changed):
     array, chunks = lab
-    split = {"level": "batch", "score": list(score), "params": {"train": TRAIN | changed}}
+    split = {"split_level": "batch", "score": list(score), "params": {"train": TRAIN | changed}}
     folder.mkdir(parents=True, exist_ok=True)
     return plan_folds(chunks, split, array, folder, folder / "live")
 
@@ -357,7 +357,7 @@ def test_no_inner_validation_is_an_error(tmp_path):
     recordings = write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
     lab = tmp_path / "array", chunks.assign(fold=assign_folds(chunks, "batch", 2, 0))
-    with pytest.raises(MeaError, match="no inner validation is possible on the training side: 1 groups by batch"):
+    with pytest.raises(MeaError, match="no inner validation is possible in the training set: 1 groups by batch"):
         fit(lab, tmp_path / "out")
 
 

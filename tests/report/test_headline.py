@@ -16,7 +16,7 @@ def write_results(folder, leaky=0, warning="", lines=""):
     rate = SCORES | {"accuracy": 2 / 3}
     figures = {"recording": SCORES, "chunk": chunk, "baseline": {"majority": {"accuracy": 0.5}, "rate": rate}}
     figures["baseline"]["metadata"] = {"accuracy": 0.55}
-    figures["permutation"] = {"p_value": 0.0123456, "smallest_p": 0.001}
+    figures["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
     figures["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
     metrics.write_text(json.dumps({**figures, "leaky": leaky, "warning": warning}), encoding="utf-8")
     classified.write_text(COLUMNS + lines, encoding="utf-8")

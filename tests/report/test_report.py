@@ -210,11 +210,11 @@ def test_figures_on_the_page_are_those_of_the_metrics(lab, page):
     assert f"recordings: {scores['ece']:.3g}" in page.locator("#calibration-recording ~ figcaption").inner_text()
 
 
-@pytest.mark.parametrize(("level", "table"), [("recording", "predictions"), ("chunk", "chunks")])
-def test_the_confusion_counts_every_call(lab, page, level, table):
+@pytest.mark.parametrize(("unit", "table"), [("recording", "predictions"), ("chunk", "chunks")])
+def test_the_confusion_counts_every_call(lab, page, unit, table):
     calls = read_table(lab / f"metrics/evaluate/{table}.csv")
     counted = pd.crosstab(calls["label"], calls["predicted"]).reindex(index=["a"], columns=["a"], fill_value=0)
-    cells = page.locator(f"#confusion-{level} td").all_inner_texts()
+    cells = page.locator(f"#confusion-{unit} td").all_inner_texts()
     labels = read_json(lab / "models/classifier/card.json")["classes"]
     place = labels.index("a") * (len(labels) + 1)
     assert int(cells[place].split()[0]) == counted.loc["a", "a"]
@@ -225,7 +225,7 @@ def test_every_curve_is_drawn(page):
     charts = page.locator(".chart[data-figure]")
     names = {chart.get_attribute("id") for chart in charts.all()}
     assert page.locator("#roc-recording .legendtext").all_text_contents() == ["chance", HOSTILE], "no markup"
-    expected = {f"{kind}-{level}" for kind in ("roc", "calibration") for level in ("recording", "chunk")}
+    expected = {f"{kind}-{unit}" for kind in ("roc", "calibration") for unit in ("recording", "chunk")}
     assert names == expected | {"risk", "learning-loss", "learning-accuracy"}
     assert page.locator(".chart[data-figure] .main-svg .trace").count() >= charts.count()
 
@@ -548,9 +548,9 @@ def test_a_strip_has_a_lane_for_every_call():
 
 
 def test_flags_say_what_is_odd():
-    line = {"label": "a", "predicted": "b", "confidence": 0.6, "threshold": 0.9, "labels_possible": "b"}
+    line = {"label": "a", "predicted": "b", "confidence": 0.6, "threshold": 0.9, "prediction_set": "b"}
     assert [word for word, _ in list_flags(line, "a gap")] == ["wrong", "unsure", "ruled out", "note"]
-    fine = line | {"predicted": "a", "threshold": 0.5, "labels_possible": "a|b"}
+    fine = line | {"predicted": "a", "threshold": 0.5, "prediction_set": "a|b"}
     assert list_flags(fine, "") == []
     assert "no confidence that is enough" in list_flags(fine | {"threshold": ""}, "")[0][1]
 

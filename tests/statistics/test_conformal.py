@@ -43,17 +43,17 @@ class Told(ClassifierMixin, BaseEstimator):
 
 
 @pytest.mark.filterwarnings("ignore:.*conformalization dataset has less labels")  # one class at a time is the point
-@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("confidence_level", [0.8, 0.9, 0.95])
 @pytest.mark.parametrize("n_labels", [2, 3])
-def test_sets_are_those_of_mapie_class_by_class(level, n_labels):
+def test_sets_are_those_of_mapie_class_by_class(confidence_level, n_labels):
     """MAPIE fitted on the recordings of one class gives that class's column."""
     probabilities, targets = make_recordings(33 * n_labels * 2, n_labels)
     new, _ = make_recordings(2000, n_labels, seed=1)
-    fitted = fit_conformal(probabilities, targets, list("abc"[:n_labels]), level, np.arange(len(targets)))
+    fitted = fit_conformal(probabilities, targets, list("abc"[:n_labels]), confidence_level, np.arange(len(targets)))
     sets = fitted.predict_sets(new)
     for k in range(n_labels):
         own = targets == k
-        reference = SplitConformalClassifier(Told(n_labels), confidence_level=level, conformity_score="lac")
+        reference = SplitConformalClassifier(Told(n_labels), confidence_level=confidence_level, conformity_score="lac")
         reference.conformalize(probabilities[own], targets[own])
         np.testing.assert_array_equal(sets[:, k], reference.predict_set(new)[1][:, k, 0])
         assert fitted.thresholds[k] == pytest.approx(reference._mapie_classifier.conformity_score_function_.quantiles_)
@@ -67,18 +67,20 @@ def test_the_threshold_is_the_right_rank():
     """Of nine scores .1 to .9 at 80 %: the ⌈10 × .8⌉ = 8th smallest; at 90 % the 9th; at 95 % there is none."""
     p_a = 1 - np.arange(1, 10) / 10
     probabilities = np.column_stack([p_a, 1 - p_a])
-    for level, threshold in ((0.8, 0.8), (0.85, 0.9), (0.9, 0.9), (0.95, 1.0)):
-        fitted = fit_conformal(probabilities, np.zeros(9, int), AB, level, np.arange(9))
+    for confidence_level, threshold in ((0.8, 0.8), (0.85, 0.9), (0.9, 0.9), (0.95, 1.0)):
+        fitted = fit_conformal(probabilities, np.zeros(9, int), AB, confidence_level, np.arange(9))
         assert fitted.thresholds == pytest.approx((threshold, 1.0))
 
 
-@pytest.mark.parametrize(("level", "needed"), [(0.95, 19), (0.9, 9), (0.8, 4), (0.99, 99)])
-def test_rounding_takes_no_recording_away(level, needed):
+@pytest.mark.parametrize(("confidence_level", "needed"), [(0.95, 19), (0.9, 9), (0.8, 4), (0.99, 99)])
+def test_rounding_takes_no_recording_away(confidence_level, needed):
     """(n + 1) × level is whole at the smallest n that will do, and floating point must not lift it above."""
     p = np.linspace(0.6, 0.9, needed)
     probabilities, targets = np.column_stack([p, 1 - p]), np.zeros(needed, int)
-    assert fit_conformal(probabilities, targets, AB, level, np.arange(needed)).thresholds[0] == pytest.approx(0.4)
-    fewer = fit_conformal(probabilities[1:], targets[1:], AB, level, np.arange(needed - 1))
+    assert fit_conformal(probabilities, targets, AB, confidence_level, np.arange(needed)).thresholds[
+        0
+    ] == pytest.approx(0.4)
+    fewer = fit_conformal(probabilities[1:], targets[1:], AB, confidence_level, np.arange(needed - 1))
     assert fewer.thresholds[0] == 1.0
 
 
@@ -121,35 +123,35 @@ def test_stored_as_json_and_back():
 # --- coverage --------------------------------------------------------------------------------------------------------
 
 
-def simulate(n, level, draws, fit):
+def simulate(n, confidence_level, draws, fit):
     """Share of new recordings of class 0 whose set holds it, over many labs of ``n`` recordings of that class."""
     random = np.random.default_rng(0)
     p = random.beta(3, 1, (draws, n + 1))
-    held = [fit(np.column_stack([row, 1 - row]), level)[0] for row in p]
+    held = [fit(np.column_stack([row, 1 - row]), confidence_level)[0] for row in p]
     return np.mean(held)
 
 
-def hold_last(probabilities, level):
+def hold_last(probabilities, confidence_level):
     n = len(probabilities) - 1
-    fitted = fit_conformal(probabilities[:-1], np.zeros(n, int), AB, level, np.arange(n))
+    fitted = fit_conformal(probabilities[:-1], np.zeros(n, int), AB, confidence_level, np.arange(n))
     return fitted.predict_sets(probabilities[-1:])[0]
 
 
-def hold_last_naively(probabilities, level):
+def hold_last_naively(probabilities, confidence_level):
     """The plain quantile, without the correction for a finite sample."""
-    threshold = np.quantile(1 - probabilities[:-1, 0], level, method="inverted_cdf")
+    threshold = np.quantile(1 - probabilities[:-1, 0], confidence_level, method="inverted_cdf")
     return 1 - probabilities[-1:, 0] <= threshold
 
 
-@pytest.mark.parametrize(("n", "level"), [(10, 0.9), (20, 0.95), (30, 0.8)])
-def test_coverage_is_what_was_asked_for_where_the_plain_quantile_is_not(n, level):
+@pytest.mark.parametrize(("n", "confidence_level"), [(10, 0.9), (20, 0.95), (30, 0.8)])
+def test_coverage_is_what_was_asked_for_where_the_plain_quantile_is_not(n, confidence_level):
     """Exactly ⌈(n + 1) level⌉ / (n + 1), between the level and one recording more."""
     draws = 8000
-    error = 3 * np.sqrt(level * (1 - level) / draws)
-    coverage = simulate(n, level, draws, hold_last)
-    assert level - error <= coverage <= level + 1 / (n + 1) + error
-    assert coverage == pytest.approx(np.ceil(round((n + 1) * level, 9)) / (n + 1), abs=error)
-    assert simulate(n, level, draws, hold_last_naively) < level - error
+    error = 3 * np.sqrt(confidence_level * (1 - confidence_level) / draws)
+    coverage = simulate(n, confidence_level, draws, hold_last)
+    assert confidence_level - error <= coverage <= confidence_level + 1 / (n + 1) + error
+    assert coverage == pytest.approx(np.ceil(round((n + 1) * confidence_level, 9)) / (n + 1), abs=error)
+    assert simulate(n, confidence_level, draws, hold_last_naively) < confidence_level - error
 
 
 def test_a_rare_and_hard_class_is_covered_too():

@@ -11,8 +11,8 @@ AB = ["a", "b"]
 ABC = ["a", "b", "c"]
 
 
-def bound_exactly(hits, n, level=0.95):
-    exact = binomtest(hits, n).proportion_ci(level, method="exact")
+def bound_exactly(hits, n, confidence_level=0.95):
+    exact = binomtest(hits, n).proportion_ci(confidence_level, method="exact")
     return exact.low, exact.high
 
 
@@ -27,11 +27,13 @@ def test_the_variance_of_a_mean_counts_groups():
 # --- accuracy --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize("confidence_level", [0.9, 0.95])
 @pytest.mark.parametrize(("hits", "n"), [(0, 12), (1, 12), (7, 12), (12, 12), (93, 120)])
-def test_all_different_groups_give_the_exact_binomial_interval(hits, n, level):
+def test_all_different_groups_give_the_exact_binomial_interval(hits, n, confidence_level):
     correct = np.arange(n) < hits
-    np.testing.assert_allclose(bound_accuracy(correct, np.arange(n), level), bound_exactly(hits, n, level), atol=1e-9)
+    np.testing.assert_allclose(
+        bound_accuracy(correct, np.arange(n), confidence_level), bound_exactly(hits, n, confidence_level), atol=1e-9
+    )
 
 
 def test_alike_recordings_widen_the_interval():

@@ -183,20 +183,20 @@ def test_smallest_p_is_what_faultless_predictions_get():
     """Three batches each: 20 permutations, one of which is the truth, so no p is much below 1/20."""
     recordings = make_table(*[(label, "", f"b{k}") for k, label in enumerate("aaabbb") for _ in range(4)])
     result = run_permutation_test(recordings, recordings["label"].to_numpy(), 4999, 0)
-    assert result.count == 20 and result.p_value == result.smallest_p == pytest.approx(1 / 20, rel=0.2)
-    assert run_permutation_test(recordings, np.array(list("abab") * 6), 999, 0).p_value > result.smallest_p
+    assert result.count == 20 and result.p_value == result.min_attainable_p == pytest.approx(1 / 20, rel=0.2)
+    assert run_permutation_test(recordings, np.array(list("abab") * 6), 999, 0).p_value > result.min_attainable_p
 
 
 def test_with_many_groups_the_number_of_permutations_bounds_p():
     recordings = make_table(*[("ab"[k % 2], f"c{k}", "") for k in range(60)])
     result = run_permutation_test(recordings, recordings["label"].to_numpy(), 99, 0)
-    assert result.p_value == result.smallest_p == 1 / 100
+    assert result.p_value == result.min_attainable_p == 1 / 100
     assert result.null.shape == (99,) and result.null.min() >= 0 and result.null.max() <= 1
 
 
 def test_one_label_gives_no_evidence():
     result = run_permutation_test(make_table(("a", "", ""), ("a", "", "")), np.array(["a", "a"]), 9, 0)
-    assert result.p_value == result.smallest_p == result.count == 1
+    assert result.p_value == result.min_attainable_p == result.count == 1
 
 
 # --- calibration and power -------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from sklearn import metrics as reference
 from mea.evaluation.evaluation import (
     list_fold_scores,
     predict_held_out,
-    score_level,
     score_majority,
+    score_table,
 )
 from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
 from mea.statistics.scores import (
@@ -122,14 +122,16 @@ def test_calibration_error_by_hand():
     assert ece == pytest.approx((2 * 0.1 + 3 * (0.9 - 1 / 3)) / 5)
 
 
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_calibration_bins_have_the_exact_interval_of_their_accuracy(level):
+@pytest.mark.parametrize("confidence_level", [0.8, 0.95])
+def test_calibration_bins_have_the_exact_interval_of_their_accuracy(confidence_level):
     """A bin of one recording, of none right and of all right among them."""
     confidence = np.array([0.55] + [0.65] * 4 + [0.75] * 7 + [0.95] * 9)
     hits = np.array([1] + [0] * 4 + [1, 1, 0, 0, 0, 0, 0] + [1] * 9, bool)
     stated = np.column_stack([confidence, 1 - confidence])
-    table, _ = measure_calibration(AB, np.where(hits, "a", "b"), stated, 10, level)
-    exact = [binomtest(k, n).proportion_ci(level, method="exact") for k, n in ((1, 1), (0, 4), (2, 7), (9, 9))]
+    table, _ = measure_calibration(AB, np.where(hits, "a", "b"), stated, 10, confidence_level)
+    exact = [
+        binomtest(k, n).proportion_ci(confidence_level, method="exact") for k, n in ((1, 1), (0, 4), (2, 7), (9, 9))
+    ]
     np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], exact, atol=1e-12)
     assert list(table)[:5] == ["low", "high", "confidence", "accuracy", "count"]
 
@@ -241,7 +243,7 @@ def test_scores_of_a_level_come_with_both_intervals():
     p_a = np.where(np.arange(40) // 5 % 4 == 0, 0.3, 0.8)  # every recording all right or all wrong
     p_a = np.where(chunks["label"] == "a", p_a, 1 - p_a)
     table = add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB)
-    scores = score_level(table, AB, 10, 0.95)
+    scores = score_table(table, AB, 10, 0.95)
     assert list(scores) == [
         "accuracy", "accuracy_low", "accuracy_high", "accuracy_low_naive", "accuracy_high_naive",
         "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "f1", "roc_auc", "roc_auc_low",
@@ -252,7 +254,7 @@ def test_scores_of_a_level_come_with_both_intervals():
     assert (scores["accuracy_low_naive"], scores["accuracy_high_naive"]) == pytest.approx((naive.low, naive.high))
     assert scores["accuracy_low"] < naive.low - 0.05 and scores["accuracy_high"] > naive.high + 0.03
     # The batch is what is alike: with all recordings of one batch nothing can be said.
-    assert np.isnan(score_level(table.assign(batch="one"), AB, 10, 0.95)["accuracy_low"])
+    assert np.isnan(score_table(table.assign(batch="one"), AB, 10, 0.95)["accuracy_low"])
 
 
 def test_majority_is_that_of_the_training_recordings():

@@ -40,7 +40,7 @@ from stages.classify import Params, classify
 
 pytestmark = pytest.mark.usefixtures("alone")
 
-COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
+COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "prediction_set"]
 TRAIN = {
     "model": "cnn_lstm", "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 20.0,
     "silence": "computed", "precision": "float32", "bin": "peak", "scale": 20.0,

@@ -139,7 +139,12 @@ def test_split_writes_chunks_with_folds(done):
     assert len(chunks) == 24 and set(chunks["fold"]) == {0, 1, 2}
     assert (chunks.groupby("batch")["fold"].nunique() == 1).all(), "auto takes the batch, the coarsest that is known"
     decided = read_json(done / "data/split/split.json")
-    assert (decided["level"], decided["score"], decided["leaky"], decided["warning"]) == ("batch", [0, 1, 2], 0, "")
+    assert (decided["split_level"], decided["score"], decided["leaky"], decided["warning"]) == (
+        "batch",
+        [0, 1, 2],
+        0,
+        "",
+    )
     assert list(decided["params"]) == ["h5", "array", "split"]
     assert decided["params"]["split"]["by"] == "auto" and decided["params"]["split"]["chunk_s"] == 1.0
     metrics = read_json(done / "metrics/split.json")
@@ -168,7 +173,7 @@ def test_train_keeps_every_fold_and_its_baseline(done):
 def test_every_prediction_is_written(done):
     table = read_table(done / "metrics/evaluate/predictions.csv")
     columns = ["recording", "label", "culture", "batch", "fold", "predicted", "confidence", "p_a", "p_b"]
-    assert list(table.columns) == [*columns, "threshold", "labels_possible"]
+    assert list(table.columns) == [*columns, "threshold", "prediction_set"]
     assert table["recording"].tolist() == [f"r{number:02d}" for number in range(12)]
     np.testing.assert_allclose(table["p_a"] + table["p_b"], 1, atol=1e-8)
     np.testing.assert_allclose(table["confidence"], table[["p_a", "p_b"]].max(axis=1))
@@ -191,7 +196,7 @@ def test_figures_are_those_of_the_predictions(done):
     figures = read_json(done / "metrics/evaluate.json")
     wanted = {
         "baseline": ["majority", "rate", "metadata"],
-        "permutation": ["p_value", "smallest_p"],
+        "permutation": ["p_value", "min_attainable_p"],
         "optimism": ["chunk_split_accuracy", "honest_accuracy", "gap"],
         "identity": ["recording_accuracy", "chance", "label_accuracy"],
         "selective": ["aurc", "threshold", "coverage", "error", "error_low", "error_high"],
@@ -200,12 +205,12 @@ def test_figures_are_those_of_the_predictions(done):
     }
     assert list(figures) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
     assert {name: list(figures[name]) for name in wanted} == wanted
-    for level in (figures["recording"], figures["chunk"], figures["uncalibrated"], figures["baseline"]["rate"]):
-        assert list(level) == [*INTERVALS, *SCORES, "count"]
-        assert level["accuracy_low"] <= level["accuracy"] <= level["accuracy_high"]
-    for level, name in (("recording", "predictions"), ("chunk", "chunks")):
+    for unit in (figures["recording"], figures["chunk"], figures["uncalibrated"], figures["baseline"]["rate"]):
+        assert list(unit) == [*INTERVALS, *SCORES, "count"]
+        assert unit["accuracy_low"] <= unit["accuracy"] <= unit["accuracy_high"]
+    for unit, name in (("recording", "predictions"), ("chunk", "chunks")):
         table = read_table(done / f"metrics/evaluate/{name}.csv")
-        found = figures[level]
+        found = figures[unit]
         assert found["accuracy"] == pytest.approx(accuracy_score(table["label"], table["predicted"]))
         assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(table["label"], table["predicted"]))
         assert found["log_loss"] == pytest.approx(log_loss(table["label"], table[["p_a", "p_b"]]), abs=1e-6)
@@ -230,14 +235,14 @@ def test_plots_hold_what_dvc_draws(done):
     assert confusion["predicted"].tolist() == predictions["predicted"].tolist()
     plots = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
     kinds = ("confusion", "report", "reliability", "roc")
-    both = {f"{kind}_{level}" for kind in kinds for level in ("recording", "chunk")}
+    both = {f"{kind}_{unit}" for kind in kinds for unit in ("recording", "chunk")}
     assert plots == both | {"recordings", "permutation", "optimism", "risk_coverage", "conformal"}
     assert {path.name for path in (done / "plots/train").glob("*.png")} == {"chunks.png", "curves.png"}
 
 
 def test_new_recordings_are_classified(done):
     table = read_table(done / "metrics/classify.csv")
-    columns = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "labels_possible"]
+    columns = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "prediction_set"]
     assert list(table.columns) == columns
     assert table["recording"].tolist() == ["x", "y"] and table["decision"].tolist() == ["called", "called"]
 
@@ -285,7 +290,7 @@ def test_three_classes_end_to_end(tmp_path, new):
 
 def test_a_split_by_chunk_marks_every_figure(array, tmp_path, capsys):
     figures = run_lab(tmp_path, array, "split.by=chunk", "train.epochs=1", "split.folds=2")
-    warning = "warning: leaky: split by chunk; pieces of one recording stand on both sides\n"
+    warning = "warning: leaky: split by chunk, so chunks of the same recording are in the training and the test set\n"
     assert capsys.readouterr().err.count(warning) == 2, "said by split and by evaluate"
     assert figures["leaky"] == 1 and figures["warning"].startswith("leaky: split by chunk")
     assert read_json(tmp_path / "metrics/split.json")["leaky"] == 1
@@ -309,7 +314,7 @@ def test_scored_validation_marks_every_figure(array, tmp_path, capsys):
 
 def test_cultures_of_one_batch_on_two_sides_are_a_warning(array, tmp_path, capsys):
     run_stage("split", tmp_path, array, "split.by=culture")
-    warning = "warning: leaky: split by culture, and recordings of one batch stand on both sides\n"
+    warning = "warning: leaky: split by culture, so recordings of the same batch are in the training and the test set\n"
     assert warning in capsys.readouterr().err
     assert read_json(tmp_path / "metrics/split.json")["leaky"] == 1
 

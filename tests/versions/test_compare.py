@@ -53,8 +53,8 @@ pathlib.Path("metrics/evaluate.json").write_text(json.dumps(figures))
 PIPELINE = """
 stages:
   split:
-    cmd: python write_level.py
-    deps: [write_level.py]
+    cmd: python write_split_level.py
+    deps: [write_split_level.py]
     params: [split]
     metrics:
       - metrics/split.json: {cache: false}
@@ -68,11 +68,11 @@ stages:
     metrics:
       - metrics/evaluate.json: {cache: false}
 """
-LEVEL = """
+SPLIT_LEVEL = """
 import json, os
 from ruamel.yaml import YAML
 os.makedirs("metrics", exist_ok=True)
-json.dump({"level": YAML(typ="safe").load(open("params.yaml"))["split"]["by"]}, open("metrics/split.json", "w"))
+json.dump({"split_level": YAML(typ="safe").load(open("params.yaml"))["split"]["by"]}, open("metrics/split.json", "w"))
 """
 FIRST = {
     "split": {"by": "batch", "folds": 5},
@@ -126,7 +126,7 @@ def project(tmp_path_factory) -> Path:
     git(folder, "config", "user.email", "tester@example.org")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name, text in (("scoring.py", SCORING), ("write_level.py", LEVEL), ("dvc.yaml", PIPELINE)):
+        for name, text in (("scoring.py", SCORING), ("write_split_level.py", SPLIT_LEVEL), ("dvc.yaml", PIPELINE)):
             (folder / name).write_text(text, encoding="utf-8")
         with Repo.init(str(folder)) as repo:
             make_version(repo, "first")
@@ -280,7 +280,7 @@ def test_experiment_tag_branch_hash_and_subfolder(project):
     assert [version.revision == sha for version in versions] == [True] * 5 + [False]
     assert versions[2].title == sha and versions[0].title == f"first ({sha[:7]})"
     assert versions[0].params["train.rates"] == [1, 2] and versions[5].params["train.seed"] == 1
-    assert versions[0].level == "batch" and load_version("fewer", project).level == "chunk"
+    assert versions[0].split_level == "batch" and load_version("fewer", project).split_level == "chunk"
 
 
 def test_project_in_a_subfolder_of_the_repository(tmp_path, project, monkeypatch):

@@ -217,4 +217,4 @@ def test_the_real_recordings_run_to_the_end(built_lab, tmp_path, shared_data):
     assert f"unzip.source: data/simulate/train -> {source}" in said
     figures = lab.read_json("metrics/evaluate.json")
     assert figures["recording"]["count"] == 370 and figures["leaky"] == 0
-    assert lab.read_json("metrics/split.json")["level"] == "batch"
+    assert lab.read_json("metrics/split.json")["split_level"] == "batch"
