@@ -11,10 +11,11 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -23,6 +24,7 @@ from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes
 
 TASK, RESULT, MISTAKE = "task.pickle", "result.pt", "mistake.txt"
+Train = Callable[..., tuple[dict[str, Tensor], pd.DataFrame]]  # gives weights and curves
 
 
 def check_processes(device: str, units: int) -> None:
@@ -69,13 +71,15 @@ def list_devices(device: str) -> dict[str, Any]:
     return {"devices": local, "num_nodes": world // local, "strategy": "ddp", "sync_batchnorm": whole}
 
 
-def train_in_processes(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Train as :func:`mea.networks.training.train_network` would, on several processes, and give what they answer.
+def train_in_processes(train: Train, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Call ``train(**arguments)`` in several processes at once, and give the answer of the first.
 
     Parameters
     ----------
-    task
-        The arguments of :func:`mea.networks.training.train_network`.
+    train
+        Trains one network in each process, on its part of each batch; gives weights and curves.
+    arguments
+        Its arguments; ``title`` names the training in messages.
     folder
         Seen by all machines, for what is handed over; None for this machine's temporary folder.
 
@@ -88,14 +92,14 @@ def train_in_processes(task: dict[str, Any], folder: Path | None) -> dict[str, A
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="processes-", dir=folder) as name:
         place = Path(name).resolve()
-        (place / TASK).write_bytes(pickle.dumps(task))
+        (place / TASK).write_bytes(pickle.dumps((train, arguments)))
         status = _run_torchrun(place)
         if (place / MISTAKE).exists():
             raise MeaError((place / MISTAKE).read_text(encoding="utf-8"))
         if status or not (place / RESULT).exists():
             raise MeaError(
-                f"{task['title']}: its {count_processes()} processes ended with status {status}; what they said stands "
-                "above. The same command goes on from the last whole epoch."
+                f"{arguments['title']}: its {count_processes()} processes ended with status {status}; what they said "
+                "stands above. The same command goes on from the last whole epoch."
             )
         return torch.load(place / RESULT, weights_only=True)
 
@@ -176,9 +180,8 @@ class BatchShare(Sampler):
 
 def _train_here(place: Path) -> None:
     """What each process does: train on its part, and the first one says what came out."""
-    from mea.networks.training import train_network
-
-    task, first = pickle.loads((place / TASK).read_bytes()), os.environ["RANK"] == "0"
+    train, arguments = pickle.loads((place / TASK).read_bytes())
+    first = os.environ["RANK"] == "0"
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     if not first:
         os.environ["MEA_QUIET"] = "1"
@@ -188,7 +191,7 @@ def _train_here(place: Path) -> None:
                 f"MEA_TORCHRUN started {os.environ['WORLD_SIZE']} processes, but MEA_PROCESSES = {count_processes()}. "
                 "Make the two agree."
             )
-        weights, curves = train_network(**task)
+        weights, curves = train(**arguments)
     except MeaError as error:
         if first:
             (place / MISTAKE).write_text(str(error), encoding="utf-8")

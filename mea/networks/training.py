@@ -229,7 +229,7 @@ def train_network(
         sides = {"network": network, "training": training, "validation": validation}
         folders = {"checkpoint_folder": checkpoint_folder, "live_folder": live_folder}
         rest = {"schedule": schedule, "title": title, "position": position, "recipe": recipe}
-        answer = train_in_processes({**sides, **folders, **rest}, checkpoint_folder)
+        answer = train_in_processes(train_network, {**sides, **folders, **rest}, checkpoint_folder)
         return answer["weights"], tabulate_curves(answer["rows"], answer["processes"])
     _silence_lightning()
     keep_freed_memory()
