@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from mea.arrays.events import Events
-from mea.classification.decisions import cut_recording, open_source, read_new
+from mea.classification.decisions import cut_recording
 from mea.classification.plots import plot_explanation
+from mea.classification.sources import open_source, read_new
 from mea.evaluation.evaluation import check_split
 from mea.networks.chunks import load_recordings
-from mea.runtime.command import end_plainly, print_line
+from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
@@ -31,6 +32,12 @@ from mea.training.classifier import Classifier, load_classifier
 
 MOST_SPANS = 30  # of seconds looked at alone
 LEAST_PROBABILITY = 1e-6  # log odds end at ±14
+FOLDERS = {  # flags: the pipeline's own folders, and what lies in them
+    "model": ("models/classifier", "the classifier"),
+    "array": ("data/array", "spike events"),
+    "split": ("data/split", "folds"),
+    "out": ("plots/explain", "plots"),
+}
 
 
 @dataclass(frozen=True)
@@ -161,17 +168,23 @@ def find_new_questions(classifier: Classifier, names: list[str], source: Path) -
     return questions
 
 
-def main(argv: list[str] | None = None) -> None:
+def build_parser(prog: str) -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mea.classification.explain", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", metavar="RECORDING", nargs="*", help="of the array stage, or of the source")
     parser.add_argument("--source", type=Path, help="folder or file of new recordings; without names, all of them")
-    for name, what in (("model", "the classifier"), ("array", "events"), ("split", "folds"), ("out", "plots")):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help=f"folder of {what}")
-    arguments = parser.parse_args(argv)
+    for name, (default, what) in FOLDERS.items():
+        text = f"folder of {what} ({default})"
+        parser.add_argument(f"--{name}", type=Path, default=Path(default), metavar="FOLDER", help=text)
+    return parser
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m mea.classification.explain") -> None:
+    """Explain the recordings that are named, or all of a source; one plot and one table each."""
+    arguments = build_parser(prog).parse_args(argv)
+    show_warnings_plainly()
     with end_plainly("explain", "interrupted."):
+        check_environment()
         classifier = load_classifier(arguments.model)
         if arguments.source:
             questions = find_new_questions(classifier, arguments.names, arguments.source)

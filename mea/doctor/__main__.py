@@ -22,7 +22,7 @@ from mea.doctor.project import examine_project
 from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
 from mea.recordings.recording import Recording
-from mea.runtime.command import end_plainly
+from mea.runtime.command import end_plainly, show_warnings_plainly
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_table
 
@@ -101,10 +101,10 @@ def examine(paths: list[Path], settings: Settings, out: Path, as_source: bool) -
     ]
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str) -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m mea.doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = "archives, HDF5 files or folders of them; by default unzip.source of the parameters"
     parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help=what)
@@ -116,9 +116,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog: str = "python -m mea.doctor") -> None:
     """Look, say, and end with status 1 when something is wrong."""
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser(prog).parse_args(argv)
+    show_warnings_plainly()
     with end_plainly("doctor", "interrupted; nothing was changed."):
         if arguments.propose:
             check_absent(arguments.propose)

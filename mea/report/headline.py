@@ -37,7 +37,7 @@ def describe_results(metrics: Path, classified: Path) -> str:
         raise MeaError(f"{classified}: has no column decision: not what the stage classify wrote. Run dvc repro.")
     if len(table):
         counts = table["decision"].value_counts()
-        lines.append(f"{counts.get('called', 0)} new recordings called, {counts.get('refused', 0)} refused.")
+        lines.append(f"{counts.get('predicted', 0)} new recordings predicted, {counts.get('rejected', 0)} rejected.")
     return "\n".join(lines)
 
 

@@ -69,7 +69,7 @@ def render_report(
 
 
 def render_new(results: Results) -> str:
-    """The page of the new recordings: called, or refused with the reason."""
+    """The page of the new recordings: predicted, or rejected with the reason."""
     return _render("new.html", results, calls=list_calls(results.classified, results.labels))
 
 

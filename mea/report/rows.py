@@ -82,7 +82,7 @@ def list_flags(line: dict, notes: str) -> list[tuple[str, str]]:
             if np.isnan(threshold)
             else f"it is not {threshold:.1%} sure"
         )
-        flags.append(("unsure", f"A new recording like it would be refused: {why}."))
+        flags.append(("unsure", f"A new recording like it would be rejected: {why}."))
     if not read_sets(pd.Series([str(line["prediction_set"])]), [line["label"]]).all():
         flags.append(("ruled out", "Its own label was ruled out by its prediction set."))
     return [*flags, *([("note", notes)] if notes else [])]

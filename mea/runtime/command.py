@@ -42,9 +42,9 @@ def run_command(
     section = Path(inspect.getfile(params_model)).stem
     parser = _build_parser(section, work, params_model, paths)
     arguments = vars(parser.parse_args(argv))
-    _show_warnings_plainly()
+    show_warnings_plainly()
     with end_plainly(section, "interrupted; nothing half-written was left. The same command goes on from here."):
-        _check_environment()
+        check_environment()
         params = _read_params(section, params_model, arguments, paths)
         work(params, **{name: Path(arguments[name]) for name in paths if name not in params_model.model_fields})
 
@@ -74,8 +74,14 @@ def print_line(text: str) -> None:
         print(text, flush=True)
 
 
-def _check_environment() -> None:
-    """A mistyped variable is a mistake in every stage, also in those that would not have looked at it."""
+def check_environment() -> None:
+    """Check the environment variables that every command reads, also in a command that does not use them.
+
+    Raises
+    ------
+    MeaError
+        If a value is not allowed.
+    """
     count_workers()
     count_processes()
     refuse_outer_processes()
@@ -113,7 +119,9 @@ def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser
     return parser
 
 
-def _show_warnings_plainly() -> None:
+def show_warnings_plainly() -> None:
+    """Print warnings as one line, ``warning: ...``, without the place in the code that raised them."""
+
     def show(message, category, *_args, **_kwargs):
         print(f"warning: {message}", file=sys.stderr, flush=True)
 

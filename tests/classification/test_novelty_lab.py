@@ -9,7 +9,7 @@ import stages.classify
 from benchmarks.controls import make_arrays, score
 from mea.arrays.cleaning import Cleaning, read_events
 from mea.arrays.events import Events
-from mea.classification.decisions import call_recording, decide, load_caller
+from mea.classification.decisions import classify_recording, load_predictor
 from mea.recordings.formats import read_sources
 from mea.recordings.recording import Recording
 from mea.runtime.command import run_command
@@ -64,7 +64,7 @@ def test_every_odd_kind_is_refused_or_flagged_with_its_reason(lab):
     odd = {name: row for recording, row in table.iterrows() for name in ODD if recording.endswith(f"_{name}")}
     assert sorted(odd) == sorted([*EXPECTED, "half"])
     for name, text in EXPECTED.items():
-        assert odd[name]["decision"] == "refused" and text in odd[name]["reason"], (name, odd[name]["reason"])
+        assert odd[name]["decision"] == "rejected" and text in odd[name]["reason"], (name, odd[name]["reason"])
     assert "noise floor: 2.26 µV, expected 3.62 to " in show(odd["half"])
     assert "firing rate: " in show(odd["noise"])
 
@@ -72,15 +72,14 @@ def test_every_odd_kind_is_refused_or_flagged_with_its_reason(lab):
 def test_without_the_check_odd_ones_would_be_called_with_confidence(lab):
     """A classifier gives one of its labels to anything, the surer the farther away: what a naive one would do."""
     folder, _ = lab
-    caller = load_caller(load_classifier(folder / "classifier"))
-    naive = replace(caller, experience=None)
+    predictor = load_predictor(load_classifier(folder / "classifier"))
+    naive = replace(predictor, novelty=None)
     events = {name: simulate(folder, name) for name in ("noise", "dead")}
     for name, one in events.items():
-        row = call_recording(naive, one)
-        assert row["decision"] == "called" or row["reason"].startswith("unsure"), name
-        assert call_recording(caller, one)["decision"] == "refused"
+        row = classify_recording(naive, one)
+        assert row["decision"] == "predicted" or row["reason"].startswith("unsure"), name
+        assert classify_recording(predictor, one)["decision"] == "rejected"
         assert max(row["p_w_oMNPs"], row["p_withMNPs"]) > 0.8, (name, row)
-        assert decide(caller.classifier, one) == call_recording(caller, one)
 
 
 def simulate(folder, name: str) -> Events:
@@ -102,9 +101,9 @@ def test_ordinary_new_recordings_are_not_refused_for_novelty(lab):
 
 def test_length_unlike_the_training_recordings_is_flagged(lab):
     folder, _ = lab
-    caller = load_caller(load_classifier(folder / "classifier"))
+    predictor = load_predictor(load_classifier(folder / "classifier"))
     write_simulated(folder / "long.h5", plan_new(4, 71, **EFFECTS)["plain"], 6.0)
-    argv = ["--source", str(folder / "long.h5"), "--model", str(caller.classifier.folder)]
+    argv = ["--source", str(folder / "long.h5"), "--model", str(predictor.classifier.folder)]
     run_command(
         stages.classify.classify, stages.classify.Params, [*argv, "--out", str(folder / "l.csv")],
         source="", model="", out="",

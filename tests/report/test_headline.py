@@ -44,8 +44,8 @@ def test_a_leaky_figure_says_so_first(tmp_path):
 
 
 def test_new_recordings_are_counted(tmp_path):
-    lines = "x,a,0.9,0.9,0.1,called,\ny,a,0.6,0.6,0.4,refused,rate\nz,b,0.8,0.2,0.8,called,\n"
-    assert describe_results(*write_results(tmp_path, lines=lines)).endswith("2 new recordings called, 1 refused.")
+    lines = "x,a,0.9,0.9,0.1,predicted,\ny,a,0.6,0.6,0.4,rejected,rate\nz,b,0.8,0.2,0.8,predicted,\n"
+    assert describe_results(*write_results(tmp_path, lines=lines)).endswith("2 new recordings predicted, 1 rejected.")
 
 
 def test_the_command_names_the_places(tmp_path, capsys):

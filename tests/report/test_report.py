@@ -370,14 +370,14 @@ def test_new_recordings_are_called_or_refused_with_the_reason(lab, open_page):
     page = open_page("new.html")
     calls = read_table(lab / "metrics/classify.csv").set_index("recording")
     assert set(calls.index) == {"good", "slow", "bad"} == set(names_shown(page))
-    refused = (calls["decision"] == "refused").sum()
-    assert f"and {refused} refused" in page.locator("#headline").inner_text()
+    rejected = (calls["decision"] == "rejected").sum()
+    assert f"and {rejected} rejected" in page.locator("#headline").inner_text()
     row = page.locator("tr.row", has_text="slow")
     assert "rate: recorded at 10000 Hz, not at 25000 Hz" in row.inner_text()
     row.locator(".open").click()
     assert "probability of a" in page.locator("tr.detail").inner_text()
-    page.locator("select[data-filter=decision]").select_option("refused")
-    assert len(names_shown(page)) == refused
+    page.locator("select[data-filter=decision]").select_option("rejected")
+    assert len(names_shown(page)) == rejected
 
 
 def test_without_new_recordings_the_page_says_what_to_do(changed, open_page):

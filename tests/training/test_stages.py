@@ -244,7 +244,7 @@ def test_new_recordings_are_classified(done):
     table = read_table(done / "metrics/classify.csv")
     columns = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "reason", "flags", "prediction_set"]
     assert list(table.columns) == columns
-    assert table["recording"].tolist() == ["x", "y"] and table["decision"].tolist() == ["called", "called"]
+    assert table["recording"].tolist() == ["x", "y"] and table["decision"].tolist() == ["predicted", "predicted"]
 
 
 def test_the_same_bytes_again(done, tmp_path, array, new):

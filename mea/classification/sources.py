@@ -1,0 +1,43 @@
+"""New recordings: unpacked from a folder or file, read, and brought to what the classifier learned from."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mea.arrays.cleaning import Cleaning, read_events
+from mea.arrays.events import Events
+from mea.recordings.archives import unpack
+from mea.recordings.catalogue import Refusal, identify_nobody, read_recordings
+from mea.recordings.recording import Recording
+from mea.runtime.cluster import ADDRESS
+from mea.runtime.errors import BadRecording
+from mea.training.classifier import Classifier
+
+
+@contextmanager
+def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Refusal]]]:
+    """Unpack a folder or file of new recordings; while the block runs, give their folder and what was found in it."""
+    shared = Path.cwd() if os.environ.get(ADDRESS) else None  # a cluster's workers see this folder, but no other's /tmp
+    with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
+        folder = Path(temporary) / "unzip"
+        manifest = unpack(source, folder)
+        yield folder, read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
+
+
+def read_new(classifier: Classifier, folder: Path, found: Recording | Refusal) -> tuple[Events, str]:
+    """The events of a recording that :func:`open_source` found; and why its sampling rate is another, if it is.
+
+    Raises
+    ------
+    BadRecording
+        If it cannot be read.
+    """
+    if isinstance(found, Refusal):
+        raise BadRecording(found.reason)
+    cleaning = Cleaning(**classifier.params["array"])
+    try:
+        return read_events(folder / found.file, found, cleaning), cleaning.explain_refusal(found.source)
+    except BadRecording as error:  # the temporary folder has another name every time
+        raise BadRecording(str(error).replace(f"{folder}{os.sep}", "")) from None

@@ -1,0 +1,69 @@
+"""One new recording: predicted, or rejected with the reason in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders.arrays import make_events
+from builders.classifiers import cut, make_classifier
+
+from mea.classification.decisions import classify_recording, load_predictor, predict_proba
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+def decide(classifier, events, odd_rate=""):
+    return classify_recording(load_predictor(classifier), events, odd_rate)
+
+
+@pytest.mark.parametrize("model", ["cnn_lstm", "rate"])
+def test_a_prediction_is_the_mean_of_the_folds_probabilities(tmp_path, model):
+    classifier = make_classifier(tmp_path / "model", model)
+    events = make_events("new", label="", spikes_per_s=4.0, duration_s=2.0)
+    chunks = cut(events, classifier)
+    by_fold = [classifier.predict(chunks, {"new": events}, fold) for fold in (0, 1)]
+    expected = np.mean(by_fold, axis=(0, 1))
+    row = decide(classifier, events)
+    assert set(row) == {"p_a", "p_b", "predicted", "confidence", "decision", "reason", "flags"}
+    np.testing.assert_allclose([row["p_a"], row["p_b"]], expected)
+    assert row["predicted"] == "ab"[expected.argmax()] and row["confidence"] == max(row["p_a"], row["p_b"])
+    assert (row["decision"], row["reason"]) == ("predicted", "")
+    assert decide(classifier, replace(events, label="b", culture="c", batch="d")) == row, "what it is cannot matter"
+
+
+def test_rejected_recordings_keep_their_probabilities_where_there_are_any(tmp_path):
+    classifier = make_classifier(tmp_path / "model")
+    small = make_events("small", rows=8, cols=8)
+    row = decide(classifier, small)
+    assert row["decision"] == "rejected" and "predicted" not in row and row["p_a"] + row["p_b"] == pytest.approx(1)
+    assert row["reason"] == "grid: 8 × 8 electrodes, but the classifier learned from 12 × 12"
+    for rows, cols in ((16, 12), (6, 6)):
+        row = decide(classifier, make_events("odd", rows=rows, cols=cols))
+        assert "p_a" not in row and row["reason"].endswith(f"a grid of {rows} × {cols} does not fit the network")
+    short = decide(classifier, make_events("short", duration_s=0.3))
+    assert short == {"decision": "rejected", "reason": "length: 0.3 s are shorter than one chunk of 0.4 s", "flags": ""}
+    times = decide(classifier, make_events("times", waveforms=False))
+    assert "p_a" not in times and times["decision"] == "rejected"
+    assert times["reason"].startswith("format: spike_times, but the classifier learned from mcs; times: holds spike ti")
+    both = decide(classifier, small, "recorded at 10000 Hz, not at 25000 Hz")
+    assert both["reason"].startswith("rate: recorded at 10000 Hz, not at 25000 Hz; grid: 8 × 8") and "p_a" in both
+
+
+def test_rate_alone_has_probabilities_for_any_grid_and_format(tmp_path):
+    classifier = make_classifier(tmp_path / "model", "rate")
+    for events in (make_events("odd", rows=6, cols=6), make_events("times", waveforms=False)):
+        row = decide(classifier, events)
+        assert row["decision"] == "rejected" and row["p_a"] + row["p_b"] == pytest.approx(1)
+
+
+def test_only_the_first_seconds_count(tmp_path):
+    classifier = make_classifier(tmp_path / "model", first_s=1.0)
+    events = make_events("new", duration_s=2.0)
+    early = events.first_sample < 25_000 - 100
+    lengths = np.diff(events.offset)[early]
+    cropped = replace(
+        events, electrode=events.electrode[early], first_sample=events.first_sample[early],
+        peak_sample=events.peak_sample[early], offset=np.concatenate([[0], np.cumsum(lengths)]),
+        waveform_counts=events.waveform_counts[: lengths.sum()],
+    )  # fmt: skip
+    np.testing.assert_array_equal(predict_proba(classifier, events)[0], predict_proba(classifier, cropped)[0])
