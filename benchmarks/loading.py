@@ -17,8 +17,8 @@ BINNED = Target("chunk_binned", "s", 1500, "a chunk in bins of 1 ms; the referen
 def bench_loading(folder: Path, effort: Effort) -> list[dict]:
     """The events are in memory, as a training has them; every value of a result is read."""
     events = load_events(folder / "events.npz")
-    rate_hz, chunk_s = events.rate_hz, effort.chunk_s
-    first, last = round(chunk_s / 2 * rate_hz), round(chunk_s * 1.5 * rate_hz)
+    sampling_rate_hz, chunk_s = events.sampling_rate_hz, effort.chunk_s
+    first, last = round(chunk_s / 2 * sampling_rate_hz), round(chunk_s * 1.5 * sampling_rate_hz)
     dense = folder / "dense.npy"
     quick: dict[str, Callable[[], object]] = {
         "mapped": lambda: map_slice(dense, first, last).sum(),
@@ -52,7 +52,7 @@ def load_chunks_whole(path: Path, starts: list[int], samples: int) -> np.ndarray
 def make_loaders(folder: Path, chunk_s: float) -> dict[str, Callable[[list[int]], np.ndarray]]:
     """How each way loads a batch, given the chunks' numbers: (chunks, 1, rows, cols, time) float32."""
     events = load_events(folder / "events.npz")
-    samples = round(chunk_s * events.rate_hz)
+    samples = round(chunk_s * events.sampling_rate_hz)
 
     def load_reference(numbers: list[int]) -> np.ndarray:
         return load_chunks_whole(folder / "dense.npy", [number * samples for number in numbers], samples)

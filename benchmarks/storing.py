@@ -107,7 +107,7 @@ def store_in_a_worker(path: Path, recording: Recording, out: Path) -> None:
 
 def store_like_us(path: Path, recording: Recording, out: Path) -> None:
     """Read, clean and store."""
-    save_events(out, read_events(path, recording, Cleaning(recording.source.rate_hz, "set_aside", 5.0)))
+    save_events(out, read_events(path, recording, Cleaning(recording.source.sampling_rate_hz, "set_aside", 5.0)))
 
 
 def store_like_predecessor(path: Path, source: Source, out: Path) -> None:
@@ -124,14 +124,14 @@ def store_row_by_row(path: Path, source: Source, out: Path) -> None:
         for unit, row in enumerate(source.source_row):
             raw = h5[source.dataset][row]
             x = predecessor.convert_to_microvolts(raw, source.zero[unit], source.volts_per_count[unit])
-            array[source.row[unit], source.col[unit]] = predecessor.clean_electrode(x, source.rate_hz)[0]
+            array[source.row[unit], source.col[unit]] = predecessor.clean_electrode(x, source.sampling_rate_hz)[0]
     np.save(out, array)
 
 
 def clean_like_predecessor(counts: np.ndarray, source: Source) -> np.ndarray:
     """(n, samples) counts → float64 (rows, cols, samples)."""
     grid = (source.row, source.col, source.rows, source.cols)
-    return predecessor.clean_recording(counts, source.zero, source.volts_per_count, *grid, source.rate_hz)[0]
+    return predecessor.clean_recording(counts, source.zero, source.volts_per_count, *grid, source.sampling_rate_hz)[0]
 
 
 def detect_like_spikeinterface(path: Path, source: Source, jobs: int, chunk: str) -> None:

@@ -37,8 +37,10 @@ MOST_SHOWN = 2
 
 
 class Params(StageParams):
-    rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
-    other_rate: Literal["set_aside", "resample"] = Field(description="what becomes of a recording at another rate")
+    sampling_rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
+    other_sampling_rate: Literal["set_aside", "resample"] = Field(
+        description="what becomes of a recording at another rate"
+    )
     threshold: float = Field(gt=0, description="least height of a spike, in robust standard deviations of the noise")
 
 
@@ -57,10 +59,10 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
         catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")
         used = catalogue[catalogue["status"] == "used"]
         if used.empty:
-            rates = ", ".join(f"{rate} Hz" for rate in sorted(set(catalogue["rate_hz"])))
+            rates = ", ".join(f"{rate} Hz" for rate in sorted(set(catalogue["sampling_rate_hz"])))
             raise MeaError(
-                f"{h5}: no recording at array.rate_hz = {params.rate_hz}; there are {rates}. "
-                "Set array.rate_hz to one of them, or array.other_rate: resample."
+                f"{h5}: no recording at array.sampling_rate_hz = {params.sampling_rate_hz}; there are {rates}. "
+                "Set array.sampling_rate_hz to one of them, or array.other_sampling_rate: resample."
             )
         write_table(work / "catalogue.csv", catalogue[COLUMNS])
         write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
@@ -79,13 +81,13 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, c
     times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
     drawn = {
         "electrodes": plot_electrode_names(*names, title=name),
-        "maps": plot_electrode_maps(noise, place_on_grid(events, events.rates_hz), title=name),
+        "maps": plot_electrode_maps(noise, place_on_grid(events, events.firing_rates_hz), title=name),
         "raster": plot_raster(*times, title=name),
     }
     if events.has_waveforms:
         traces = cut_traces(unzip / recording.file, recording, events, cleaning)
         drawn["traces"] = plot_traces(**traces, title=name)
-        both = {key: traces[key] for key in ("rate_hz", "titles", "peaks", "start_s")}
+        both = {key: traces[key] for key in ("sampling_rate_hz", "titles", "peaks", "start_s")}
         drawn["overlay"] = plot_overlay(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")
     for kind, plot in drawn.items():
         save_plot(plot, plots / f"{name}_{kind}.png")

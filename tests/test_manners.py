@@ -137,7 +137,8 @@ NASTY = [*"-=./ ", "", "--", "nowhere", "params.yaml", "/dev/null", "ä b", "a=b
 SETTINGS = [
     "", "=", "split", "split.by", "split.by=", "split.by=[", "nothing.by=1", "split.nothing=1", "split.by.more=1",
     "train.epochs=1e400", "train.epochs=.nan", "train.epochs=three", "h5.labels=", "h5.culture=(",
-    "split.score={}", "unzip.source=", "classify.source=[1]", "report.compare=", "array.rate_hz=99999999999999999999",
+    "split.score={}", "unzip.source=", "classify.source=[1]", "report.compare=",
+    "array.sampling_rate_hz=99999999999999999999",
 ]  # fmt: skip
 ENVIRONMENTS = [{}, {"MEA_WORKERS": "0"}, {"MEA_WORKERS": "many"}, {"MEA_DEVICE": "gpu"}, {"MEA_PROCESSES": "-1"}]
 

@@ -23,7 +23,7 @@ from mea.runtime.memory import keep_freed_memory
 SHOWN_S = 0.25
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
-    "recording", "label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes",
+    "recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes",
     "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
 ]  # fmt: skip
 
@@ -34,23 +34,27 @@ class Cleaning:
 
     Attributes
     ----------
-    rate_hz
+    sampling_rate_hz
         The rate all recordings share.
-    other_rate
+    other_sampling_rate
         What becomes of a recording at another rate: ``set_aside`` or ``resample``.
     threshold
         Height of a peak, in robust standard deviations.
     """
 
-    rate_hz: int
-    other_rate: str
+    sampling_rate_hz: int
+    other_sampling_rate: str
     threshold: float
 
     def explain_refusal(self, source: Source) -> str:
         """Why a recording is set aside; an empty string for one that is used. Spike times fit any rate."""
-        if _has_spike_times_only(source) or source.rate_hz == self.rate_hz or self.other_rate == "resample":
+        if (
+            _has_spike_times_only(source)
+            or source.sampling_rate_hz == self.sampling_rate_hz
+            or self.other_sampling_rate == "resample"
+        ):
             return ""
-        return f"recorded at {source.rate_hz} Hz, not at {self.rate_hz} Hz"
+        return f"recorded at {source.sampling_rate_hz} Hz, not at {self.sampling_rate_hz} Hz"
 
 
 def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
@@ -63,13 +67,13 @@ def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
     """
     identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     if _has_spike_times_only(recording.source):
-        return replace(events_from_spike_times(recording.source, cleaning.rate_hz), **identity)
+        return replace(events_from_spike_times(recording.source, cleaning.sampling_rate_hz), **identity)
     return replace(_find_events(path, recording.source, cleaning), **identity)
 
 
 def _find_events(path: Path, source: Source, cleaning: Cleaning) -> Events:
     parts = split_electrodes(source, cleaning)
-    if len(parts) > 1 and source.rate_hz == cleaning.rate_hz:
+    if len(parts) > 1 and source.sampling_rate_hz == cleaning.sampling_rate_hz:
         streamed = stream_spikes(partial(read_counts, path, source), source, cleaning.threshold)
         if streamed is not None:
             return join_spikes(source, source.n_samples, streamed)
@@ -78,7 +82,7 @@ def _find_events(path: Path, source: Source, cleaning: Cleaning) -> Events:
         counts, part = _read_at_rate(path, source.take(electrodes), cleaning)
         spikes += find_spikes(counts, part, cleaning.threshold)
         del counts  # before the next ones are read
-    return join_spikes(replace(source, rate_hz=part.rate_hz), part.n_samples, spikes)
+    return join_spikes(replace(source, sampling_rate_hz=part.sampling_rate_hz), part.n_samples, spikes)
 
 
 def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
@@ -89,8 +93,8 @@ def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
     :func:`mea.arrays.streaming.stream_spikes`.
     """
     bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
-    if source.rate_hz != cleaning.rate_hz:
-        bytes_per_sample += 4 * cleaning.rate_hz / source.rate_hz
+    if source.sampling_rate_hz != cleaning.sampling_rate_hz:
+        bytes_per_sample += 4 * cleaning.sampling_rate_hz / source.sampling_rate_hz
     together = max(1, int(MOST_BYTES / (bytes_per_sample * source.n_samples)))
     return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
 
@@ -118,7 +122,11 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
     recording = read_recording(path)
     source = recording.source
     line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
-    line |= {"rate_hz": source.rate_hz, "duration_s": source.duration_s, "electrodes": source.n_electrodes}
+    line |= {
+        "sampling_rate_hz": source.sampling_rate_hz,
+        "duration_s": source.duration_s,
+        "electrodes": source.n_electrodes,
+    }
     line |= {"start": source.start, "file_bytes": recording.file_bytes}
     reason = cleaning.explain_refusal(source)
     if reason:
@@ -133,9 +141,9 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
     )
     events = load_events(target)
     return line | {
-        "rate_hz": events.rate_hz,
+        "sampling_rate_hz": events.sampling_rate_hz,
         "events": len(events),
-        "spikes_per_s": float(events.rates_hz.mean()),
+        "spikes_per_s": float(events.firing_rates_hz.mean()),
         "noise_uv": float(np.median(measure_noise(events, cleaning.threshold))),
         "bytes": target.stat().st_size,
         "dense_bytes": events.rows * events.cols * events.n_samples * 8 if events.has_waveforms else 0,
@@ -186,8 +194,8 @@ def find_busiest(events: Events) -> tuple[np.ndarray, int, int]:
 
     Looked for in quarters of a second that follow each other; of equals the first.
     """
-    chosen = np.argsort(-events.rates_hz, kind="stable")[:2]
-    width = min(round(SHOWN_S * events.rate_hz), events.n_samples)
+    chosen = np.argsort(-events.firing_rates_hz, kind="stable")[:2]
+    width = min(round(SHOWN_S * events.sampling_rate_hz), events.n_samples)
     peaks = events.peak_sample[np.isin(events.electrode, chosen)]
     first = int(np.bincount(peaks // width, minlength=1).argmax()) * width
     return chosen, first, min(first + width, events.n_samples)
@@ -215,7 +223,7 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
     Returns
     -------
     dict
-        raw_uv and cleaned_uv (2, samples), peaks, rate_hz, threshold_uv, titles and start_s, as
+        raw_uv and cleaned_uv (2, samples), peaks, sampling_rate_hz, threshold_uv, titles and start_s, as
         :func:`mea.arrays.plots_recordings.plot_traces` takes them.
     """
     chosen, first, last = find_busiest(events)
@@ -226,19 +234,21 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         "raw_uv": (counts.astype(np.int64) - zero) * volts * 1e6,
         "cleaned_uv": cleaned_uv,
         "peaks": peaks,
-        "rate_hz": events.rate_hz,
+        "sampling_rate_hz": events.sampling_rate_hz,
         "threshold_uv": events.threshold_uv[chosen],
         "titles": [f"electrode {name}" for name in source.names],
-        "start_s": first / events.rate_hz,
+        "start_s": first / events.sampling_rate_hz,
     }
 
 
 def _read_at_rate(
     path: Path, source: Source, cleaning: Cleaning, first: int = 0, last: int | None = None
 ) -> tuple[np.ndarray, Source]:
-    if source.rate_hz == cleaning.rate_hz:
+    if source.sampling_rate_hz == cleaning.sampling_rate_hz:
         return read_counts(path, source, first, last), source
-    counts, source = resample_counts(read_counts(path, source), source, cleaning.rate_hz)  # hangs on all samples
+    counts, source = resample_counts(
+        read_counts(path, source), source, cleaning.sampling_rate_hz
+    )  # hangs on all samples
     return counts[:, first:last], source
 
 

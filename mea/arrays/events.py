@@ -35,7 +35,7 @@ class Events:
     samples_sha256
         Of how often each count occurs on each electrode and of every 997th, or of the spike times: equal content,
         whatever the file is called.
-    rate_hz
+    sampling_rate_hz
         Samples per second of every sample number below.
     rows, cols
         Size of the grid.
@@ -68,7 +68,7 @@ class Events:
     format: str
     start: str
     samples_sha256: str
-    rate_hz: int
+    sampling_rate_hz: int
     rows: int
     cols: int
     n_samples: int
@@ -98,17 +98,17 @@ class Events:
     @property
     def spike_times_s(self) -> np.ndarray:
         """(m,) float64 time of each event's peak since the recording's start, in the events' order."""
-        return self.peak_sample / self.rate_hz
+        return self.peak_sample / self.sampling_rate_hz
 
     @property
-    def rates_hz(self) -> np.ndarray:
+    def firing_rates_hz(self) -> np.ndarray:
         """(n,) float64 events per second of each electrode, silent ones included."""
         return np.bincount(self.electrode, minlength=self.n_electrodes) / self.duration_s
 
     @cached_property
     def content_sha256(self) -> str:
         """SHA-256 of what was detected (places, times, waveforms in counts), whatever the recording is called."""
-        digest = hashlib.sha256(f"{self.rate_hz} {self.rows} {self.cols} {self.n_samples}".encode())
+        digest = hashlib.sha256(f"{self.sampling_rate_hz} {self.rows} {self.cols} {self.n_samples}".encode())
         places = (self.row, self.col, self.electrode, self.first_sample, self.peak_sample, self.offset)
         for values in (*places, self.waveform_counts):
             digest.update(np.ascontiguousarray(values, np.int64).data)
@@ -172,8 +172,9 @@ class Events:
     def binned(self, start_s: float, stop_s: float, bin_ms: float, how: str) -> np.ndarray:
         """The array of a window in time bins: float32 (rows, cols, bins).
 
-        There are round((stop_s - start_s) * 1000 / bin_ms) bins. The window begins at sample round(start_s * rate_hz),
-        and a sample k after it lies in bin floor(k / (bin_ms * rate_hz / 1000)), computed in whole numbers.
+        There are round((stop_s - start_s) * 1000 / bin_ms) bins. The window begins at sample
+        round(start_s * sampling_rate_hz), and a sample k after it lies in bin
+        floor(k / (bin_ms * sampling_rate_hz / 1000)), computed in whole numbers.
 
         Parameters
         ----------
@@ -201,7 +202,7 @@ class Events:
                 f"recording {self.recording}: bins of {bin_ms} ms in a window of {stop_s - start_s} s; a bin must be "
                 "longer than 0 ms and fit into the window. Choose a shorter bin or a longer window."
             )
-        samples = Fraction(bin_ms).limit_denominator(1_000_000) * self.rate_hz / 1000
+        samples = Fraction(bin_ms).limit_denominator(1_000_000) * self.sampling_rate_hz / 1000
         array = np.zeros((self.rows, self.cols, bins), np.float32)
         low, high = self.find_reaching(first, max(last, first + int(bins * samples) + 1))
         if how == "peak":
@@ -228,11 +229,11 @@ class Events:
         MeaError
             If the window is empty or leaves the recording.
         """
-        first, last = round(start_s * self.rate_hz), round(stop_s * self.rate_hz)
+        first, last = round(start_s * self.sampling_rate_hz), round(stop_s * self.sampling_rate_hz)
         if not 0 <= first < last <= self.n_samples:
             raise MeaError(
                 f"recording {self.recording}: {start_s} s to {stop_s} s asked for; the window must not be empty and "
-                f"must lie within 0 s to {self.n_samples / self.rate_hz} s. Choose another window."
+                f"must lie within 0 s to {self.n_samples / self.sampling_rate_hz} s. Choose another window."
             )
         return first, last
 
@@ -244,19 +245,19 @@ class Events:
             )
 
 
-def events_from_spike_times(source: Source, rate_hz: int) -> Events:
-    """Events without waveforms from a rig that kept spike times only; the sample is round(time * rate_hz).
+def events_from_spike_times(source: Source, sampling_rate_hz: int) -> Events:
+    """Events without waveforms from a rig that kept spike times only; the sample is round(time * sampling_rate_hz).
 
     A spike at the very end of the recording belongs to its last sample.
     """
-    n_samples = round(source.duration_s * rate_hz)
-    sample = np.minimum(np.rint(source.spike_times_s * rate_hz).astype(np.int64), n_samples - 1)
+    n_samples = round(source.duration_s * sampling_rate_hz)
+    sample = np.minimum(np.rint(source.spike_times_s * sampling_rate_hz).astype(np.int64), n_samples - 1)
     order = np.lexsort((source.spike_electrode, sample))
     unknown = np.full(source.n_electrodes, np.nan)
     digest = hashlib.sha256(np.ascontiguousarray(source.spike_times_s, np.float64).data)
     digest.update(np.ascontiguousarray(source.spike_electrode, np.int64).data)
     return Events(
-        **describe_source(source, digest.hexdigest(), rate_hz, n_samples),
+        **describe_source(source, digest.hexdigest(), sampling_rate_hz, n_samples),
         threshold_uv=unknown,
         volts_per_count=unknown.copy(),
         electrode=source.spike_electrode.astype(np.int64)[order],
@@ -267,7 +268,7 @@ def events_from_spike_times(source: Source, rate_hz: int) -> Events:
     )
 
 
-def describe_source(source: Source, samples_sha256: str, rate_hz: int, n_samples: int) -> dict[str, Any]:
+def describe_source(source: Source, samples_sha256: str, sampling_rate_hz: int, n_samples: int) -> dict[str, Any]:
     """What the events of a source say about it; the identity is left empty for the stage to fill in."""
     return dict(
         recording="",
@@ -277,7 +278,7 @@ def describe_source(source: Source, samples_sha256: str, rate_hz: int, n_samples
         format=source.format,
         start=source.start,
         samples_sha256=samples_sha256,
-        rate_hz=int(rate_hz),
+        sampling_rate_hz=int(sampling_rate_hz),
         rows=int(source.rows),
         cols=int(source.cols),
         n_samples=int(n_samples),

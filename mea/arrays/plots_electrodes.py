@@ -98,7 +98,7 @@ def plot_electrode_names(
 @styled
 def plot_electrode_maps(
     noise_uv_grid: np.ndarray | None,
-    rate_hz_grid: np.ndarray,
+    firing_rate_hz_grid: np.ndarray,
     row_names: Sequence[str] | None = None,
     col_names: Sequence[str] | None = None,
     title: str = "",
@@ -109,24 +109,24 @@ def plot_electrode_maps(
     ----------
     noise_uv_grid
         (rows, cols), NaN where there is no electrode; None for a recording of spike times, which has no noise.
-    rate_hz_grid
+    firing_rate_hz_grid
         (rows, cols), NaN where there is no electrode.
     row_names, col_names
         Names of rows and columns on the rig; numbers from 0 by default.
     title
         Above both, for instance the recording.
     """
-    maps = [("firing rate", "rate (Hz)", rate_hz_grid, True)]
+    maps = [("firing rate", "rate (Hz)", firing_rate_hz_grid, True)]
     if noise_uv_grid is not None:
         maps.insert(0, ("noise", "noise (µV)", noise_uv_grid, False))
     plot, axes = new_plot(1, len(maps), (4.5 * len(maps), 4.0), title)
     for ax, (name, label, values, log) in zip(axes[0], maps, strict=True):
         draw_electrode_map(ax, values, label, log, row_names, col_names, name)
-    row, col = np.nonzero(np.isfinite(rate_hz_grid))
+    row, col = np.nonzero(np.isfinite(firing_rate_hz_grid))
     columns = {"row": row, "col": col}
     if noise_uv_grid is not None:
         columns["noise_uv"] = noise_uv_grid[row, col]
-    plot.table = pd.DataFrame(columns | {"rate_hz": rate_hz_grid[row, col]})
+    plot.table = pd.DataFrame(columns | {"firing_rate_hz": firing_rate_hz_grid[row, col]})
     return plot
 
 

@@ -43,7 +43,7 @@ def pick_samples(signals: np.ndarray, bins: int = TRACE_BINS) -> np.ndarray:
 def draw_trace(
     ax: Axes,
     signal_uv: np.ndarray,
-    rate_hz: float,
+    sampling_rate_hz: float,
     start_s: float = 0.0,
     peaks: np.ndarray | None = None,
     threshold_uv: float | None = None,
@@ -59,7 +59,7 @@ def draw_trace(
         Panel.
     signal_uv
         (samples,) in µV.
-    rate_hz
+    sampling_rate_hz
         Samples per second.
     start_s
         Time of the first sample.
@@ -78,8 +78,8 @@ def draw_trace(
     picked = pick_samples(signal_uv[None])
     if peaks is not None:
         picked = np.union1d(picked, peaks).astype(int)
-    first = round(start_s * rate_hz)
-    scale = (lambda sample: (first + sample) / rate_hz) if axis == "time" else (lambda sample: first + sample)
+    first = round(start_s * sampling_rate_hz)
+    scale = (lambda sample: (first + sample) / sampling_rate_hz) if axis == "time" else (lambda sample: first + sample)
     ax.plot(scale(picked), signal_uv[picked], color=COLOURS[series], linewidth=0.7, alpha=0.85, label=label)
     if threshold_uv is not None:
         for sign in (1, -1):
@@ -101,7 +101,7 @@ def plot_traces(
     raw_uv: np.ndarray,
     cleaned_uv: np.ndarray,
     peaks: Sequence[np.ndarray],
-    rate_hz: float,
+    sampling_rate_hz: float,
     threshold_uv: np.ndarray,
     titles: Sequence[str],
     start_s: float = 0.0,
@@ -116,7 +116,7 @@ def plot_traces(
         (k, samples) in µV; one to three electrodes are readable.
     peaks
         For each electrode (m,) int samples of ``raw_uv``.
-    rate_hz
+    sampling_rate_hz
         Samples per second.
     threshold_uv
         (k,) in µV.
@@ -133,23 +133,23 @@ def plot_traces(
     plot, axes = new_plot(2, len(titles), size, title, sharex=True, sharey="col")
     for column, name in enumerate(titles):
         before, after = axes[:, column]
-        draw_trace(before, raw_uv[column], rate_hz, start_s, peaks[column], threshold_uv[column], axis=axis)
-        draw_trace(after, cleaned_uv[column], rate_hz, start_s, peaks[column], axis=axis)
+        draw_trace(before, raw_uv[column], sampling_rate_hz, start_s, peaks[column], threshold_uv[column], axis=axis)
+        draw_trace(after, cleaned_uv[column], sampling_rate_hz, start_s, peaks[column], axis=axis)
         before.set(title=f"{name}, before cleaning", xlabel="")
         after.set(title=f"{name}, after cleaning")
     handles, names = axes[0, 0].get_legend_handles_labels()
     plot.legend(handles, names, loc="outside lower center", ncols=2)
-    plot.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s)
+    plot.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, sampling_rate_hz, titles, start_s)
     return plot
 
 
-def _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s) -> pd.DataFrame:
+def _tabulate_traces(raw_uv, cleaned_uv, peaks, sampling_rate_hz, titles, start_s) -> pd.DataFrame:
     tables = []
     for row, name in enumerate(titles):
         picked = np.union1d(pick_samples(np.stack([raw_uv[row], cleaned_uv[row]])), peaks[row]).astype(int)
         columns = {
             "electrode": name,
-            "time_s": start_s + picked / rate_hz,
+            "time_s": start_s + picked / sampling_rate_hz,
             "raw_uv": raw_uv[row][picked],
             "cleaned_uv": cleaned_uv[row][picked],
             "peak": np.isin(picked, peaks[row]).astype(int),
@@ -161,7 +161,7 @@ def _tabulate_traces(raw_uv, cleaned_uv, peaks, rate_hz, titles, start_s) -> pd.
 @styled
 def plot_overlay(
     signals_uv: np.ndarray,
-    rate_hz: float,
+    sampling_rate_hz: float,
     titles: Sequence[str],
     peaks: Sequence[np.ndarray] | None = None,
     start_s: float = 0.0,
@@ -172,11 +172,13 @@ def plot_overlay(
     plot, axes = new_plot(size=(8.0, 3.6), title=title)
     for series, name in enumerate(titles):
         marked = None if peaks is None else peaks[series]
-        draw_trace(axes[0, 0], signals_uv[series], rate_hz, start_s, marked, label=name, axis=axis, series=series)
+        draw_trace(
+            axes[0, 0], signals_uv[series], sampling_rate_hz, start_s, marked, label=name, axis=axis, series=series
+        )
     plot.legend(loc="outside lower center", ncols=4)
     picked = pick_samples(np.asarray(signals_uv))
     columns = {f"{name}_uv": np.asarray(signals_uv[series])[picked] for series, name in enumerate(titles)}
-    plot.table = pd.DataFrame({"time_s": start_s + picked / rate_hz} | columns)
+    plot.table = pd.DataFrame({"time_s": start_s + picked / sampling_rate_hz} | columns)
     return plot
 
 
@@ -237,9 +239,9 @@ def plot_raster(
     raster.set_xlabel("")
     counts, edges = np.histogram(spike_times_s, bins, (start_s, stop_s))
     bin_s = (stop_s - start_s) / bins
-    mean_rate_hz = counts / bin_s / n_electrodes
-    rate.stairs(mean_rate_hz, edges, fill=True, color=COLOURS[0])
+    mean_firing_rate_hz = counts / bin_s / n_electrodes
+    rate.stairs(mean_firing_rate_hz, edges, fill=True, color=COLOURS[0])
     rate.set_ylim(bottom=0)
     label_axes(rate, f"time (s), in bins of {bin_s:.3g} s", "mean rate\n(Hz per electrode)")
-    plot.table = pd.DataFrame({"start_s": edges[:-1], "spikes": counts, "mean_rate_hz": mean_rate_hz})
+    plot.table = pd.DataFrame({"start_s": edges[:-1], "spikes": counts, "mean_firing_rate_hz": mean_firing_rate_hz})
     return plot

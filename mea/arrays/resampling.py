@@ -13,7 +13,7 @@ from mea.runtime.errors import BadRecording
 MOST_RESAMPLED = 2**31 - 1
 
 
-def resample_counts(counts: np.ndarray, source: Source, rate_hz: int) -> tuple[np.ndarray, Source]:
+def resample_counts(counts: np.ndarray, source: Source, sampling_rate_hz: int) -> tuple[np.ndarray, Source]:
     """The recording at another rate: polyphase filter of each electrode, rounded back to whole counts.
 
     Parameters
@@ -22,13 +22,13 @@ def resample_counts(counts: np.ndarray, source: Source, rate_hz: int) -> tuple[n
         (n_electrodes, n_samples) integers.
     source
         What they mean.
-    rate_hz
+    sampling_rate_hz
         The rate wanted.
 
     Returns
     -------
     counts
-        (n_electrodes, ceil(n_samples * rate_hz / source.rate_hz)) int32, with 0 as zero.
+        (n_electrodes, ceil(n_samples * sampling_rate_hz / source.sampling_rate_hz)) int32, with 0 as zero.
     source
         The same source at the new rate.
 
@@ -37,18 +37,21 @@ def resample_counts(counts: np.ndarray, source: Source, rate_hz: int) -> tuple[n
     BadRecording
         If 32 bits cannot hold a sample.
     """
-    ratio = Fraction(int(rate_hz), int(source.rate_hz))
+    ratio = Fraction(int(sampling_rate_hz), int(source.sampling_rate_hz))
     resampled = np.empty((len(counts), math.ceil(counts.shape[1] * ratio)), np.int32)
     for electrode, row in enumerate(counts):
         values = (row.astype(np.int64) - int(source.zero[electrode])).astype(np.float64)
         rounded = np.rint(resample_poly(values, ratio.numerator, ratio.denominator))
         if rounded.size and abs(rounded).max() > MOST_RESAMPLED:
             raise BadRecording(
-                f"electrode {source.names[electrode]}: counts beyond ±{MOST_RESAMPLED} after resampling to {rate_hz} "
-                "Hz. Its zero (ADZero) is far from its samples: export it again, or set array.other_rate: set_aside."
+                f"electrode {source.names[electrode]}: counts beyond ±{MOST_RESAMPLED} after resampling to "
+                f"{sampling_rate_hz} Hz. Its zero (ADZero) is far from its samples: export it again, or set "
+                "array.other_sampling_rate: set_aside."
             )
         resampled[electrode] = rounded
     segments = source.segments.copy()
     segments[:, 1:] = segments[:, 1:] * ratio.numerator // ratio.denominator
     zero = np.zeros_like(source.zero)
-    return resampled, replace(source, rate_hz=rate_hz, n_samples=resampled.shape[1], zero=zero, segments=segments)
+    return resampled, replace(
+        source, sampling_rate_hz=sampling_rate_hz, n_samples=resampled.shape[1], zero=zero, segments=segments
+    )

@@ -108,14 +108,14 @@ def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Event
 
 def find_spikes(counts: np.ndarray, source: Source, threshold: float) -> list[Spikes]:
     """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`."""
-    find = partial(_find_electrode_spikes, pulse=find_pulse(source.rate_hz), threshold=threshold)
+    find = partial(_find_electrode_spikes, pulse=find_pulse(source.sampling_rate_hz), threshold=threshold)
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         return list(pool.map(find, counts, source.zero.tolist(), source.volts_per_count.tolist()))
 
 
-def find_pulse(rate_hz: int) -> int:
+def find_pulse(sampling_rate_hz: int) -> int:
     """Whole samples in a millisecond, the predecessor's measure of all windows."""
-    return int(0.001 * rate_hz)
+    return int(0.001 * sampling_rate_hz)
 
 
 def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Events:
@@ -124,7 +124,7 @@ def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Eve
     for found in spikes:
         digest.update(found.counts_sha256)
     return Events(
-        **describe_source(source, digest.hexdigest(), source.rate_hz, n_samples),
+        **describe_source(source, digest.hexdigest(), source.sampling_rate_hz, n_samples),
         threshold_uv=np.array([found.threshold_uv for found in spikes], np.float64),
         volts_per_count=np.asarray(source.volts_per_count, np.float64),
         **_sort_spikes(spikes),

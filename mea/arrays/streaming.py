@@ -39,7 +39,11 @@ class Electrode:
 
     def __init__(self, source: Source, number: int, threshold: float, tally: np.ndarray, told: np.ndarray):
         self.zero, self.volts = int(source.zero[number]), float(source.volts_per_count[number])
-        self.pulse, self.width, self.n_samples = find_pulse(source.rate_hz), find_width(source), source.n_samples
+        self.pulse, self.width, self.n_samples = (
+            find_pulse(source.sampling_rate_hz),
+            find_width(source),
+            source.n_samples,
+        )
         self.threshold_uv = find_tallied_threshold(tally, self.zero, self.volts, threshold)
         constant = np.count_nonzero(tally) == 1  # a dead electrode: its threshold is as low as its samples
         self.least = NEVER if constant else find_least_count(self.threshold_uv, self.volts)
@@ -94,7 +98,7 @@ def stream_spikes(read: Read, source: Source, threshold: float) -> list[Spikes] 
 
 def find_width(source: Source) -> int:
     """Samples in a stretch."""
-    return PULSES * max(1, find_pulse(source.rate_hz))
+    return PULSES * max(1, find_pulse(source.sampling_rate_hz))
 
 
 def _read_spans(read: Read, source: Source) -> Iterator[tuple[int, np.ndarray]]:

@@ -115,7 +115,7 @@ def predict_proba(classifier: Classifier, events: Events, rules: Rules | None = 
 
 def cut_recording(classifier: Classifier, events: Events) -> tuple[pd.DataFrame, str]:
     """The chunks of a new recording that the classifier sees, or why it cannot be given the recording."""
-    one = {"rate_hz": events.rate_hz, "duration_s": events.duration_s, "recording": events.recording}
+    one = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s, "recording": events.recording}
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
     chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"

@@ -64,7 +64,7 @@ class Check:
 CHECKS = {
     "gain_uv": Check("gain", "µV per count", True, 1.01, "check the rig's input range"),
     "noise_uv": Check("noise floor", "µV", True, 1.25, "check the amplifier's gain and the electrodes' contact"),
-    "rate_hz": Check("firing rate", "spikes per second and electrode", True, 2.0, "look at the traces"),
+    "firing_rate_hz": Check("firing rate", "spikes per second and electrode", True, 2.0, "look at the traces"),
     "silent_share": Check("electrodes without a spike", "%", False, 0.1, "look at the traces"),
     "dead_share": Check("dead electrodes", "%", False, 0.05, "without noise: clean or replace them", grave=True),
     "length_s": Check("length", "s", True, 1.5, "record as long as for training"),
@@ -123,9 +123,9 @@ def measure_recording(events: Events, used_s: float, threshold: float) -> Measur
     threshold
         Of the spike detection, in robust standard deviations.
     """
-    used_s = min(used_s, events.n_samples / events.rate_hz)
+    used_s = min(used_s, events.n_samples / events.sampling_rate_hz)
     spikes = events.count_events(0.0, used_s)
-    values = {"rate_hz": spikes.mean() / used_s, "silent_share": (spikes == 0).mean(), "length_s": used_s}
+    values = {"firing_rate_hz": spikes.mean() / used_s, "silent_share": (spikes == 0).mean(), "length_s": used_s}
     values |= dict.fromkeys(("gain_uv", "noise_uv", "dead_share"), np.nan)
     if events.has_waveforms:
         noise = measure_noise(events, threshold)
@@ -183,7 +183,7 @@ def list_strange(experience: Experience, measured: Measured) -> tuple[list[str],
     """
     grave: list[str] = []
     slight: list[str] = []
-    silent = measured.values["rate_hz"] == 0
+    silent = measured.values["firing_rate_hz"] == 0
     for name, check in CHECKS.items():
         low, high = experience.ranges[name]
         value = measured.values[name]

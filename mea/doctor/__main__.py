@@ -45,7 +45,7 @@ def _describe_recording(one: Examined) -> list[str]:
         source.format,
         source.layout,
         one.electrodes,
-        f"{source.rate_hz} Hz" if source.rate_hz else "-",
+        f"{source.sampling_rate_hz} Hz" if source.sampling_rate_hz else "-",
         f"{source.duration_s:.4g} s",
         show_uv(one.noise_uv) if np.isfinite(one.noise_uv) else "-",
         recording.label or "none",
@@ -61,7 +61,7 @@ def tell_recording(one: Examined) -> dict[str, Any]:
         return {"recording": recording.recording, **place}
     source = recording.source
     who = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
-    names = ("format", "layout", "rate_hz", "duration_s", "start", "stream", "n_electrodes")
+    names = ("format", "layout", "sampling_rate_hz", "duration_s", "start", "stream", "n_electrodes")
     values = {name: getattr(source, name) for name in names}
     return {
         **who,

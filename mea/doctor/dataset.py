@@ -37,11 +37,11 @@ LARGE = 0.9  # an experiment that shows nothing below this accuracy is a small o
 
 def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.DataFrame:
     """The recordings the pipeline would learn from, one row each, as its catalogue describes them."""
-    rate_hz = settings.array.rate_hz
+    sampling_rate_hz = settings.array.sampling_rate_hz
     rows = [
         {
             **{name: getattr(recording, name) for name in ("recording", "label", "culture", "batch", "file_bytes")},
-            "rate_hz": rate_hz,
+            "sampling_rate_hz": sampling_rate_hz,
             "duration_s": recording.source.duration_s,
             "electrodes": recording.source.n_electrodes,
             "start": recording.source.start,
@@ -51,7 +51,7 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
         for one in examined
         if one.used and isinstance(recording := one.result, Recording)
     ]
-    columns = "recording label culture batch file_bytes rate_hz duration_s electrodes start noise_uv grid"
+    columns = "recording label culture batch file_bytes sampling_rate_hz duration_s electrodes start noise_uv grid"
     return pd.DataFrame(rows, columns=columns.split())
 
 

@@ -66,7 +66,7 @@ def measure_health(counts: np.ndarray, source: Source) -> Health:
     """Noise, and which electrodes do not record, from (n, samples) counts of a source."""
     middle = np.array([round(float(np.median(row))) for row in counts])
     noise_uv, spread_uv = (_measure_noise(counts, about, source.volts_per_count) for about in (source.zero, middle))
-    saturated = np.array([_stands_at_rail(row, source.rate_hz) for row in counts])
+    saturated = np.array([_stands_at_rail(row, source.sampling_rate_hz) for row in counts])
     moving = (counts.min(1) < counts.max(1)) & ~saturated
     usual = float(np.median(spread_uv[moving])) if moving.any() else 0.0
     return Health(
@@ -76,7 +76,7 @@ def measure_health(counts: np.ndarray, source: Source) -> Health:
         dead=~saturated & (~moving | (spread_uv < DEAD * usual)),
         saturated=saturated,
         noisy=moving & (spread_uv > NOISY * usual),
-        stop_s=counts.shape[1] / source.rate_hz,
+        stop_s=counts.shape[1] / source.sampling_rate_hz,
     )
 
 
@@ -96,14 +96,14 @@ def tabulate_health(source: Source, health: Health) -> pd.DataFrame:
     return pd.concat([there, pd.DataFrame(lacking, columns=there.columns)], ignore_index=True) if lacking else there
 
 
-def _stands_at_rail(row: np.ndarray, rate_hz: int) -> bool:
+def _stands_at_rail(row: np.ndarray, sampling_rate_hz: int) -> bool:
     """Whether an electrode stands at its largest or smallest value as only a saturated amplifier does."""
     low, high = int(row.min()), int(row.max())
     extreme = (row == low) | (row == high)
     if high - low < RAIL_COUNTS or extreme.mean() < RAIL_SHARE:
         return False
     borders = np.flatnonzero(np.diff(np.concatenate([[0], extreme.view(np.int8), [0]])))
-    return bool((borders[1::2] - borders[::2]).max() >= max(RAIL_SAMPLES, RAIL_S * rate_hz))
+    return bool((borders[1::2] - borders[::2]).max() >= max(RAIL_SAMPLES, RAIL_S * sampling_rate_hz))
 
 
 def list_missing(source: Source) -> list[str]:

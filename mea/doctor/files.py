@@ -261,7 +261,7 @@ def _judge_source(name: str, source: Source, settings: Settings) -> list[Finding
     findings = [judge_electrodes(name, source, references)] if source.n_samples else []
     obstacle = _find_obstacle(source, settings)
     if obstacle:
-        remedy = "Set array.rate_hz to the rate of most recordings, or array.other_rate: resample."
+        remedy = "Set array.sampling_rate_hz to the rate of most recordings, or array.other_sampling_rate: resample."
         findings.append(Finding(DOUBTFUL, name, f"{obstacle}: set aside", remedy))
     for note in source.notes:
         if note.startswith("gap"):
@@ -282,6 +282,8 @@ def _look_at_samples(name: str, path: Path, source: Source) -> tuple[Health | No
     if not source.n_samples:
         return None, []
     try:
-        return measure_health(read_counts(path, source, last=int(np.ceil(FIRST_S * source.rate_hz))), source), []
+        return measure_health(
+            read_counts(path, source, last=int(np.ceil(FIRST_S * source.sampling_rate_hz))), source
+        ), []
     except BadRecording as error:
         return None, [Finding(WRONG, name, _shorten(error, path))]

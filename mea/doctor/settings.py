@@ -33,8 +33,10 @@ class H5(Section):
 class Array(Section):
     """Which recordings are used."""
 
-    rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
-    other_rate: Literal["set_aside", "resample"] = Field(description="what becomes of a recording at another rate")
+    sampling_rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
+    other_sampling_rate: Literal["set_aside", "resample"] = Field(
+        description="what becomes of a recording at another rate"
+    )
     threshold: float = Field(gt=0, description="least height of a spike, in robust standard deviations of the noise")
 
 

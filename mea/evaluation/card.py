@@ -100,7 +100,7 @@ def _describe_data(classifier: Classifier, chunks: pd.DataFrame) -> dict[str, An
     return {
         "format": classifier.format,
         "grid": f"{classifier.rows} x {classifier.cols}",
-        "rate_hz": classifier.rate_hz,
+        "sampling_rate_hz": classifier.sampling_rate_hz,
         "recordings": len(recordings),
         "cultures": recordings.loc[recordings["culture"] != "", "culture"].nunique(),
         "batches": recordings.loc[recordings["batch"] != "", "batch"].nunique(),
@@ -156,8 +156,8 @@ def _tell_data(data: dict[str, Any]) -> list[str]:
         "## Data",
         "",
         f"{data['recordings']} recordings of {data['cultures']} known cultures in {data['batches']} known batches, cut "
-        f"into {data['chunks']} chunks; format {data['format']}, grid {data['grid']}, {data['rate_hz']} samples per "
-        "second. How many of each culture: `card.json`.",
+        f"into {data['chunks']} chunks; format {data['format']}, grid {data['grid']}, "
+        f"{data['sampling_rate_hz']} samples per second. How many of each culture: `card.json`.",
         "",
         *draw_markdown(["class", "recordings"], data["recordings_by_class"].items()),
         "",

@@ -9,7 +9,7 @@ from mea.statistics.permutation import draw_permutations
 
 WORDS = {
     "duration_s": "recording length",
-    "rate_hz": "sampling rate",
+    "sampling_rate_hz": "sampling rate",
     "noise_uv": "noise floor",
     "file_bytes": "file size",
     "start": "date",
@@ -36,9 +36,9 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
     -------
     pd.DataFrame
         One row a recording, in their order; a column for each metadatum that is not the same for all: duration_s,
-        rate_hz, noise_uv (median over electrodes), file_bytes, start (days), electrodes. -1 where one is unknown. The
-        size of a file that holds spike times is the number of its spikes, which is signal: where no recording has a
-        noise floor it is left out.
+        sampling_rate_hz, noise_uv (median over electrodes), file_bytes, start (days), electrodes. -1 where one is
+        unknown. The size of a file that holds spike times is the number of its spikes, which is signal: where no
+        recording has a noise floor it is left out.
     """
     table = catalogue.set_index("recording").loc[recordings["recording"], list(WORDS)]
     days = pd.to_datetime(table["start"], errors="coerce", format="ISO8601", utc=True)

@@ -22,15 +22,15 @@ def compute_bursts(trains: Trains) -> dict[str, float]:
     - ``electrode_share``: share of all electrodes that burst;
     - ``spike_share``: share of all spikes that lie in bursts; ``spike_share_electrode``: averaged over the electrodes
       that fire, each counting alike;
-    - ``log10_size`` (spikes), ``log10_duration_s`` (first to last spike), ``log10_rate_hz`` (intervals over duration):
-      mean and ``_spread`` over all bursts;
+    - ``log10_size`` (spikes), ``log10_duration_s`` (first to last spike), ``log10_firing_rate_hz`` (intervals over
+      duration): mean and ``_spread`` over all bursts;
     - ``log10_interval_s``: median over all intervals from one burst's beginning to the next one's on its electrode;
     - ``interval_cv``: regularity, the standard deviation over the mean of these intervals; median over the electrodes
       with at least 3 of them.
     """
     features: dict[str, float] = {}
     for limit_ms in LIMITS_MS:
-        bursts = find_bursts(trains.train, trains.first, limit_ms * trains.rate_hz / 1000, MIN_SIZE)
+        bursts = find_bursts(trains.train, trains.first, limit_ms * trains.sampling_rate_hz / 1000, MIN_SIZE)
         measures = _measure_occurrence(trains, *bursts) | _measure_shape(trains, *bursts[1:])
         measures |= _measure_regularity(trains, *bursts[:2])
         features |= {f"burst_{limit_ms}_ms_{name}": value for name, value in measures.items()}
@@ -52,9 +52,9 @@ def _measure_occurrence(trains: Trains, electrode: np.ndarray, first: np.ndarray
 
 def _measure_shape(trains: Trains, first: np.ndarray, last: np.ndarray) -> dict:
     # Spikes of one sample (two units of an electrode) must not divide by zero.
-    duration_s = np.maximum(trains.train[last] - trains.train[first], 1) / trains.rate_hz
+    duration_s = np.maximum(trains.train[last] - trains.train[first], 1) / trains.sampling_rate_hz
     size = last - first + 1
-    shapes = {"size": size, "duration_s": duration_s, "rate_hz": (size - 1) / duration_s}
+    shapes = {"size": size, "duration_s": duration_s, "firing_rate_hz": (size - 1) / duration_s}
     features: dict[str, float] = {}
     for name, values in shapes.items():
         features[f"log10_{name}"] = nanmean(np.log10(values))
@@ -64,7 +64,7 @@ def _measure_shape(trains: Trains, first: np.ndarray, last: np.ndarray) -> dict:
 
 def _measure_regularity(trains: Trains, electrode: np.ndarray, first: np.ndarray) -> dict:
     same = electrode[1:] == electrode[:-1]
-    interval_s = np.diff(trains.train[first])[same] / trains.rate_hz
+    interval_s = np.diff(trains.train[first])[same] / trains.sampling_rate_hz
     cv = group_cv(interval_s, electrode[1:][same], trains.n_electrodes, MIN_INTERVALS)
     median = nanmedian(interval_s)
     return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": nanmedian(cv)}

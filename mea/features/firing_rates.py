@@ -22,16 +22,16 @@ def compute_firing_rates(trains: Trains) -> dict[str, float]:
       electrodes one step along a row or a column: positive where neighbours fire alike, negative where they differ,
       -1 / (n - 1) on average for random places. Moran, Biometrika 37:17 (1950), doi:10.2307/2332142.
     """
-    rates_hz = trains.counts / trains.duration_s
-    logs = log10_offset(rates_hz, SMALL_HZ)
-    features = {"rate_log10_mean_hz": float(log10_offset(rates_hz.mean(), SMALL_HZ))}
+    firing_rates_hz = trains.counts / trains.duration_s
+    logs = log10_offset(firing_rates_hz, SMALL_HZ)
+    features = {"rate_log10_mean_hz": float(log10_offset(firing_rates_hz.mean(), SMALL_HZ))}
     features |= {f"rate_log10_{name}_hz": value for name, value in zip(SHARES, nanquantile(logs, SHARES.values()))}
     features["rate_log10_spread"] = nanstd(logs)
     for limit_hz in ACTIVE_HZ:
         name = f"rate_active_share_{limit_hz:g}_hz".replace(".", "p")
-        features[name] = float((rates_hz >= limit_hz).mean())
-    features["rate_gini"] = measure_gini(rates_hz)
-    features["rate_morans_i"] = measure_morans_i(rates_hz, trains.row, trains.col)
+        features[name] = float((firing_rates_hz >= limit_hz).mean())
+    features["rate_gini"] = measure_gini(firing_rates_hz)
+    features["rate_morans_i"] = measure_morans_i(firing_rates_hz, trains.row, trains.col)
     features["rate_log10_morans_i"] = measure_morans_i(logs, trains.row, trains.col)
     return features
 

@@ -25,7 +25,7 @@ def compute_isi(trains: Trains) -> dict[str, float]:
       again), which slow changes of the rate do not raise. Shinomoto, Shima and Tanji, Neural Computation 15:2823
       (2003), doi:10.1162/089976603322518759.
     """
-    histogram = count_isi(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
+    histogram = count_isi(trains.train, trains.first, EDGES_MS * trains.sampling_rate_hz / 1000)
     per_electrode = divide(histogram, histogram.sum(axis=1, keepdims=True))
     defined = per_electrode[~np.isnan(per_electrode[:, 0])]
     bins = [f"{_write(low)}_to_{_write(high)}_ms" for low, high in pairwise(EDGES_MS)]

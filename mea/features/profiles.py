@@ -48,15 +48,15 @@ def compute_profiles(trains: Trains) -> dict[str, float]:
         _count_between(counts, peak, edges) / height[:, None] / (np.diff(edges) / BASE_MS)
         for edges in (RISE_EDGES_MS, FALL_EDGES_MS)
     )
-    rates_hz = height / trains.n_electrodes * (1000 / BASE_MS)
+    firing_rates_hz = height / trains.n_electrodes * (1000 / BASE_MS)
     values = [
         *log10_offset(share.mean(axis=0) / np.diff(ONSET_EDGES_MS), SMALL_DENSITY),
         *share.std(axis=0),
         *log10_offset(rise.mean(axis=0), SMALL_HEIGHT),
         *log10_offset(fall.mean(axis=0), SMALL_HEIGHT),
         log10_offset((peak - onset).mean() * BASE_MS, BASE_MS),
-        np.log10(rates_hz.mean()),
-        rates_hz.std(),
+        np.log10(firing_rates_hz.mean()),
+        firing_rates_hz.std(),
     ]
     return dict(zip(_list_names(), map(float, values), strict=True))
 

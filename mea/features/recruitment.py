@@ -45,7 +45,7 @@ def compute_recruitment(trains: Trains) -> dict[str, float]:
     """
     per_burst, rank, lead, middle = measure_bursts(find_latencies(trains), trains.row, trains.col, _count_least(trains))
     features: dict[str, float] = {}
-    logs = log10_offset(per_burst[:, 1:5] * (1000 / trains.rate_hz), SMALL_MS)
+    logs = log10_offset(per_burst[:, 1:5] * (1000 / trains.sampling_rate_hz), SMALL_MS)
     columns = [per_burst[:, 0] / trains.n_electrodes, *logs.T, per_burst[:, 5]]
     names = ["share", "log10_q10_ms", "log10_median_ms", "log10_q90_ms", "log10_quartiles_ms", "distance"]
     enough = len(per_burst) >= MIN_BURSTS
@@ -64,8 +64,8 @@ def find_latencies(trains: Trains) -> np.ndarray:
     onset, _ = find_network_bursts(
         trains.count_active(BIN_MS), min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes)
     )
-    low = np.ceil((onset * BIN_MS - BEFORE_MS) * trains.rate_hz / 1000).astype(np.int64)
-    length = round((BEFORE_MS + AFTER_MS) * trains.rate_hz / 1000)
+    low = np.ceil((onset * BIN_MS - BEFORE_MS) * trains.sampling_rate_hz / 1000).astype(np.int64)
+    length = round((BEFORE_MS + AFTER_MS) * trains.sampling_rate_hz / 1000)
     return _find_latencies(trains.train, trains.first, low, length)
 
 

@@ -27,7 +27,7 @@ def compute_return_maps(trains: Trains) -> dict[str, float]:
     - ``return_map_serial_<quantile>``: correlation of the logarithms of successive intervals (at least 0.5 ms);
       quantiles over the electrodes.
     """
-    pairs = count_pairs(trains.train, trains.first, np.array(EDGES_MS) * (trains.rate_hz / 1000))
+    pairs = count_pairs(trains.train, trains.first, np.array(EDGES_MS) * (trains.sampling_rate_hz / 1000))
     total = pairs.sum(axis=(1, 2))
     enough = total >= MIN_PAIRS
     share = (pairs[enough] / total[enough, None, None]).mean(axis=0) if enough.any() else np.full(pairs.shape[1:], NAN)
@@ -37,7 +37,7 @@ def compute_return_maps(trains: Trains) -> dict[str, float]:
         for row, one in enumerate(classes)
         for col, other in enumerate(classes)
     }
-    serial = correlate_successive(trains.train, trains.first, SMALL_MS * trains.rate_hz / 1000)[enough]
+    serial = correlate_successive(trains.train, trains.first, SMALL_MS * trains.sampling_rate_hz / 1000)[enough]
     quantiles = nanquantile(serial, SHARES.values())
     return features | {f"return_map_serial_{name}": value for name, value in zip(SHARES, quantiles)}
 

@@ -29,7 +29,7 @@ def compute_runs(trains: Trains) -> dict[str, float]:
     enough = trains.counts >= MIN_COUNTED
     features: dict[str, float] = {}
     for limit_ms in LIMITS_MS:
-        per_ms = trains.rate_hz / 1000
+        per_ms = trains.sampling_rate_hz / 1000
         spikes, slowing, long = count_runs(
             trains.train, trains.first, limit_ms * per_ms, np.array(SIZES), SMALL_MS * per_ms
         )

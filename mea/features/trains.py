@@ -17,7 +17,7 @@ class Trains:
 
     Attributes
     ----------
-    rate_hz
+    sampling_rate_hz
         Samples per second.
     n_samples
         Length of the stretch.
@@ -31,7 +31,7 @@ class Trains:
         (m,) int64 number of each among the recording's events, in the same order.
     """
 
-    rate_hz: int
+    sampling_rate_hz: int
     n_samples: int
     row: np.ndarray
     col: np.ndarray
@@ -45,7 +45,7 @@ class Trains:
 
     @property
     def duration_s(self) -> float:
-        return self.n_samples / self.rate_hz
+        return self.n_samples / self.sampling_rate_hz
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -65,11 +65,11 @@ class Trains:
     @cached_property
     def train_bin(self) -> np.ndarray:
         """(m,) int64 base bin of each spike, in the order of ``train``."""
-        return self.train * 1000 // (BASE_MS * self.rate_hz)
+        return self.train * 1000 // (BASE_MS * self.sampling_rate_hz)
 
     def count_bins(self, bin_ms: int) -> int:
         """Whole bins of the stretch; the remainder is dropped."""
-        return self.n_samples * 1000 // (bin_ms * self.rate_hz)
+        return self.n_samples * 1000 // (bin_ms * self.sampling_rate_hz)
 
     @cached_property
     def _kept(self) -> dict[int, np.ndarray]:
@@ -108,9 +108,9 @@ def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
     found = events.find_events(start_s, stop_s)
     # Events are in the order of their first sample; the peaks of two electrodes may follow the other way round.
     found = found[np.argsort(events.peak_sample[found], kind="stable")]
-    first, last = round(start_s * events.rate_hz), round(stop_s * events.rate_hz)
+    first, last = round(start_s * events.sampling_rate_hz), round(stop_s * events.sampling_rate_hz)
     sample, electrode = events.peak_sample[found] - first, events.electrode[found]
-    return Trains(events.rate_hz, last - first, events.row, events.col, sample, electrode, found)
+    return Trains(events.sampling_rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
 def empty_trains() -> Trains:

@@ -37,10 +37,10 @@ def compute_waveforms(trains: Trains, events: Events | None) -> dict[str, float]
     features |= {"amplitude_electrode_log10_spread": nanstd(means)}
     features["peak_positive_share"] = nanmean(positive.astype(np.float64))
     features["peak_positive_share_electrode"] = nanmean(_average_electrodes(positive, electrode, trains.n_electrodes))
-    width_ms = width * (1000 / trains.rate_hz)
+    width_ms = width * (1000 / trains.sampling_rate_hz)
     features |= {f"width_{name}_ms": value for name, value in zip(SHARES, nanquantile(width_ms, SHARES.values()))}
     features |= {"width_spread_ms": nanstd(width_ms), "rebound_median_ratio": nanmedian(ratio)}
-    return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.rate_hz))}
+    return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.sampling_rate_hz))}
 
 
 def _measure_all(trains: Trains, events: Events | None) -> tuple[np.ndarray, ...]:

@@ -115,9 +115,9 @@ def compute_population_channels(trains: Trains, bin_ms: int) -> np.ndarray:
     """
     n, n_bins = trains.n_electrodes, trains.count_bins(bin_ms)
     fine = bin_ms // FINE_MS
-    edges = np.array(EDGES_MS) * trains.rate_hz // 1000
+    edges = np.array(EDGES_MS) * trains.sampling_rate_hz // 1000
     pairs = find_neighbour_pairs(trains.row, trains.col)
-    bin_samples = bin_ms * trains.rate_hz / 1000
+    bin_samples = bin_ms * trains.sampling_rate_hz / 1000
     counts = _count_population(trains.sample, trains.electrode, n, n_bins, fine, bin_samples, edges, pairs)
     spikes, active, spread, filled, together, neighbours, intervals, electrodes = counts
     per_s = 1 / max(n * bin_ms / 1000, 1e-12)
@@ -138,14 +138,14 @@ def compute_electrode_channels(trains: Trains, bin_ms: int) -> np.ndarray:
     - ``intervals_<k>``: log(1 + intervals) of each class of length, as for the population.
     """
     n_bins = trains.count_bins(bin_ms)
-    edges = np.array(EDGES_MS) * trains.rate_hz // 1000
-    bin_samples = bin_ms * trains.rate_hz / 1000
-    longest = SILENCE_S * trains.rate_hz
+    edges = np.array(EDGES_MS) * trains.sampling_rate_hz // 1000
+    bin_samples = bin_ms * trains.sampling_rate_hz / 1000
+    longest = SILENCE_S * trains.sampling_rate_hz
     values = _count_electrodes(
         trains.sample, trains.electrode, trains.n_electrodes, n_bins, bin_ms // FINE_MS, bin_samples, edges, longest
     )
     values[1] /= np.maximum(values[0], 1) * max(trains.n_electrodes - 1, 1)
-    values[2] = np.log1p(values[2] / trains.rate_hz) / np.log1p(SILENCE_S)
+    values[2] = np.log1p(values[2] / trains.sampling_rate_hz) / np.log1p(SILENCE_S)
     for k in (0, *range(3, len(values))):
         np.log1p(values[k], out=values[k])
     return values

@@ -21,8 +21,8 @@ from mea.runtime.parallel import run_parallel
 
 MOST_SHOWN = 10
 COLUMNS = [
-    "recording", "label", "culture", "batch", "format", "layout", "rate_hz", "n_samples", "duration_s", "electrodes",
-    "start", "segments", "stream", "file", "status", "reason", "notes",
+    "recording", "label", "culture", "batch", "format", "layout", "sampling_rate_hz", "n_samples", "duration_s",
+    "electrodes", "start", "segments", "stream", "file", "status", "reason", "notes",
 ]  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def count_recordings(results: Sequence[Recording | Refusal]) -> dict[str, Any]:
         "labels": {label: _count_some([r for r in used if r.label == label]) for label in labels},
         "formats": _count_values(recording.source.format for recording in used),
         "layouts": _count_values(recording.source.layout for recording in used),
-        "rates_hz": _count_values(recording.source.rate_hz for recording in used),
+        "sampling_rates_hz": _count_values(recording.source.sampling_rate_hz for recording in used),
         "set_aside_reasons": {refusal.recording: _one_line(refusal.reason) for refusal in refusals},
     }
 
@@ -254,7 +254,7 @@ def _describe(result: Recording | Refusal) -> dict[str, Any]:
         reason = _one_line(result.reason)
         return {"recording": result.recording, "file": result.file, "status": "set aside", "reason": reason}
     source = result.source
-    same = ("format", "layout", "rate_hz", "n_samples", "duration_s", "start", "stream")
+    same = ("format", "layout", "sampling_rate_hz", "n_samples", "duration_s", "start", "stream")
     return {
         **{name: getattr(result, name) for name in ("recording", "label", "culture", "batch", "file")},
         **{name: getattr(source, name) for name in same},

@@ -24,7 +24,7 @@ class Source:
         Name of the module under ``mea.recordings.formats`` that reads it.
     dataset
         Path inside the file to the samples, or to the spike times.
-    rate_hz
+    sampling_rate_hz
         Samples per second; 0 for spike times, which have none.
     n_samples
         Samples of each electrode; 0 for spike times.
@@ -62,7 +62,7 @@ class Source:
 
     format: str
     dataset: str
-    rate_hz: int
+    sampling_rate_hz: int
     n_samples: int
     duration_s: float
     start: str

@@ -76,7 +76,7 @@ function addMap(parent, map, electrodes) {
 function addTraces(parent, traces, side, title, words) {
   const data = [], shapes = [];
   traces.forEach((trace, number) => {
-    const time = (sample) => trace.start_s + sample / trace.rate_hz;
+    const time = (sample) => trace.start_s + sample / trace.sampling_rate_hz;
     const samples = decode(trace[side].samples);
     const values = decode(trace[side].tenths_uv).map((tenths) => tenths / 10);
     const known = new Map(samples.map((sample, index) => [sample, values[index]]));

@@ -75,10 +75,10 @@ def list_facts(results: Results, events: Events) -> list[tuple[str, str]]:
         ("file", source),
         ("SHA-256 of the file", file["sha256"]),
         ("began", events.start or "unknown"),
-        ("length", f"{events.duration_s:g} s at {events.rate_hz} samples per second"),
+        ("length", f"{events.duration_s:g} s at {events.sampling_rate_hz} samples per second"),
         ("rig", f"format {line['format']}, layout {line['layout']}, stream {line['stream'] or 'none'}"),
         ("electrodes", f"{events.n_electrodes} on a grid of {events.rows} × {events.cols}"),
-        ("spikes", f"{len(events)}, {events.rates_hz.mean():.3g} per second and electrode"),
+        ("spikes", f"{len(events)}, {events.firing_rates_hz.mean():.3g} per second and electrode"),
     ]
 
 
@@ -114,7 +114,7 @@ def name_electrodes(recording: Recording, events: Events) -> list[list[str]]:
 
 def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
     """Firing rate and, where there are voltages, noise of every electrode at its place."""
-    maps = [("firing rate", "Hz", events.rates_hz)]
+    maps = [("firing rate", "Hz", events.firing_rates_hz)]
     if events.has_waveforms:
         maps.append(("noise", "µV", measure_noise(events, threshold)))
     return [
@@ -139,7 +139,7 @@ def draw_traces(recording: Recording, events: Events, places: Places) -> list[di
             "after": pack_line(cleaned, np.union1d(find_turns(cleaned), peaks)),
             "peaks": pack(peaks),
             "start_s": cut["start_s"],
-            "rate_hz": cut["rate_hz"],
+            "sampling_rate_hz": cut["sampling_rate_hz"],
             "threshold_uv": float(threshold),
         }
         for title, raw, cleaned, peaks, threshold in zip(

@@ -45,7 +45,7 @@ def describe_data(results: Results) -> list[tuple[str, str]]:
         "batches": f"{h5['batches']} known, {h5['batch_unknown']} recordings of unknown ones",
         "formats": _join_counts(h5["formats"]),
         "layouts": _join_counts(h5["layouts"]),
-        "samples per second": _join_counts(h5["rates_hz"]),
+        "samples per second": _join_counts(h5["sampling_rates_hz"]),
         "recorded": f"{starts.min()[:10]} to {starts.max()[:10]}" if len(starts) else "unknown",
         "spikes found": f"{results.array['events']}",
         "held out together": results.split["split_level"],

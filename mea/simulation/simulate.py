@@ -31,7 +31,7 @@ SLOW_HZ, SLOW_WEIGHT = 300.0, 3.0
 FAST_HZ, FAST_WEIGHT = 2000.0, 1.0
 HUM_HZ, HUM_UV = 50.0, 0.4
 ODD: dict[str, dict[str, Any]] = {  # what is unlike the rest in new recordings
-    "slow": {"rate_hz": 10_000},
+    "slow": {"sampling_rate_hz": 10_000},
     "small": {"layout": "60MEA200/30iR-Ti"},
     "truncated": {},
     "noise": {"lifeless": True},
@@ -58,7 +58,7 @@ class Plan:
         Numbers of batch, class, culture and recording: with ``seed`` they choose the random streams.
     class_shift, fingerprint
         As in :func:`mea.simulation.simulated_network.draw_traits`.
-    rate_hz, layout
+    sampling_rate_hz, layout
         What the rig writes.
     lifeless
         No neuron is alive: the rig's noise is all there is.
@@ -77,7 +77,7 @@ class Plan:
     key: tuple[int, int, int, int]
     class_shift: float
     fingerprint: float
-    rate_hz: int = 25_000
+    sampling_rate_hz: int = 25_000
     layout: str = "120MEA200/30iR-Ti"
     lifeless: bool = False
     gain: float = 1.0
@@ -159,21 +159,21 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
     """
     traits, spikes = simulate_spikes(plan, duration_s)
     generator = _open_stream(plan.seed, 5, *plan.key)
-    n, samples = len(traits.width), round(duration_s * plan.rate_hz)
+    n, samples = len(traits.width), round(duration_s * plan.sampling_rate_hz)
     zero = (ZERO + generator.integers(-2, 3, n)).astype(np.int32)
     factor = np.rint(CONVERSION_FACTOR * (1 + 0.003 * generator.standard_normal(n))).astype(np.int64)
-    hum = _make_hum(samples, plan.rate_hz, generator.uniform())
+    hum = _make_hum(samples, plan.sampling_rate_hz, generator.uniform())
     hum_uv = HUM_UV * np.exp(0.3 * generator.standard_normal(n))
     counts = np.empty((n, samples), np.int32)
     borders = np.searchsorted(spikes.electrode, np.arange(n + 1))
     dead = _choose_dead(plan, n)
     counts[dead] = zero[dead, None]
     for electrode in np.flatnonzero(~dead):
-        trace_uv = make_noise(samples, plan.rate_hz, traits.noise_uv[electrode], generator)
+        trace_uv = make_noise(samples, plan.sampling_rate_hz, traits.noise_uv[electrode], generator)
         trace_uv += np.float32(hum_uv[electrode]) * hum
         own = slice(borders[electrode], borders[electrode + 1])
-        first, shape = make_waveform(plan.rate_hz, traits.width[electrode], traits.hump)
-        trough = np.rint(spikes.time_s[own] * plan.rate_hz).astype(np.int64) + first
+        first, shape = make_waveform(plan.sampling_rate_hz, traits.width[electrode], traits.hump)
+        trough = np.rint(spikes.time_s[own] * plan.sampling_rate_hz).astype(np.int64) + first
         place = trough[:, None] + np.arange(len(shape))
         inside = place < samples
         spike_uv = traits.polarity[electrode] * spikes.amplitude_uv[own, None] * shape
@@ -188,33 +188,33 @@ def _choose_dead(plan: Plan, n: int) -> np.ndarray:
     return order < round(plan.dead_share * n)
 
 
-def make_waveform(rate_hz: int, width: float, hump: float) -> tuple[int, np.ndarray]:
+def make_waveform(sampling_rate_hz: int, width: float, hump: float) -> tuple[int, np.ndarray]:
     """A biphasic spike: trough of depth 1 at sample 0, then a longer hump of height ``hump``; about 1 ms in all.
 
     Returns the first sample, relative to the trough, and the (k,) float32 values from there on.
     """
-    first, last = round(-0.0005 * width * rate_hz), round(0.0014 * width * rate_hz)
-    time_ms = np.arange(first, last + 1) / rate_hz * 1000 / width
+    first, last = round(-0.0005 * width * sampling_rate_hz), round(0.0014 * width * sampling_rate_hz)
+    time_ms = np.arange(first, last + 1) / sampling_rate_hz * 1000 / width
     trough = np.exp(-0.5 * (time_ms / 0.12) ** 2)
     second = hump * np.exp(-0.5 * ((time_ms - 0.5) / 0.22) ** 2) * (time_ms > 0)
     return first, (second - (1 + second[-first]) * trough).astype(np.float32)
 
 
-def make_noise(samples: int, rate_hz: int, noise_uv: float, generator: np.random.Generator) -> np.ndarray:
+def make_noise(samples: int, sampling_rate_hz: int, noise_uv: float, generator: np.random.Generator) -> np.ndarray:
     """Noise as an amplifier with a high-pass filter gives it: white, with more power below 2 kHz, little below 100 Hz.
 
     Returns (samples,) float32 µV of standard deviation ``noise_uv``; its spectrum is :func:`noise_density`.
     """
     trace = generator.standard_normal(samples + BURN_IN, dtype=np.float32)
-    slow, fast, high = (np.float32(_find_pole(corner, rate_hz)) for corner in (SLOW_HZ, FAST_HZ, HIGH_PASS_HZ))
-    _color_noise(trace, slow, fast, high, np.float32(noise_uv / _find_spread(rate_hz)))
+    slow, fast, high = (np.float32(_find_pole(corner, sampling_rate_hz)) for corner in (SLOW_HZ, FAST_HZ, HIGH_PASS_HZ))
+    _color_noise(trace, slow, fast, high, np.float32(noise_uv / _find_spread(sampling_rate_hz)))
     return trace[BURN_IN:]
 
 
-def noise_density(frequency_hz: np.ndarray, rate_hz: int, noise_uv: float) -> np.ndarray:
+def noise_density(frequency_hz: np.ndarray, sampling_rate_hz: int, noise_uv: float) -> np.ndarray:
     """Power spectral density of the noise, one-sided, in µV² per Hz."""
-    power = _filter_power(frequency_hz, rate_hz)
-    return noise_uv**2 * power / _find_spread(rate_hz) ** 2 * 2 / rate_hz
+    power = _filter_power(frequency_hz, sampling_rate_hz)
+    return noise_uv**2 * power / _find_spread(sampling_rate_hz) ** 2 * 2 / sampling_rate_hz
 
 
 @numba.njit(cache=True)
@@ -232,29 +232,29 @@ def _color_noise(trace, slow_pole, fast_pole, high_pole, scale):
         trace[position] = scale * passed
 
 
-def _find_pole(corner_hz: float, rate_hz: int) -> float:
-    return float(np.exp(-2 * np.pi * corner_hz / rate_hz))
+def _find_pole(corner_hz: float, sampling_rate_hz: int) -> float:
+    return float(np.exp(-2 * np.pi * corner_hz / sampling_rate_hz))
 
 
-def _filter_power(frequency_hz: np.ndarray, rate_hz: int) -> np.ndarray:
+def _filter_power(frequency_hz: np.ndarray, sampling_rate_hz: int) -> np.ndarray:
     """Squared gain of what :func:`_color_noise` does with ``scale`` 1."""
     gain = 1
     for corner_hz, weight in ((SLOW_HZ, SLOW_WEIGHT), (FAST_HZ, FAST_WEIGHT)):
-        pole = _find_pole(corner_hz, rate_hz)
-        gain = gain + weight * freqz([1 - pole], [1, -pole], frequency_hz, fs=rate_hz)[1]
-    gain = gain * freqz([1, -1], [1, -_find_pole(HIGH_PASS_HZ, rate_hz)], frequency_hz, fs=rate_hz)[1]
+        pole = _find_pole(corner_hz, sampling_rate_hz)
+        gain = gain + weight * freqz([1 - pole], [1, -pole], frequency_hz, fs=sampling_rate_hz)[1]
+    gain = gain * freqz([1, -1], [1, -_find_pole(HIGH_PASS_HZ, sampling_rate_hz)], frequency_hz, fs=sampling_rate_hz)[1]
     return np.abs(gain) ** 2
 
 
 @lru_cache
-def _find_spread(rate_hz: int) -> float:
+def _find_spread(sampling_rate_hz: int) -> float:
     """Standard deviation of white noise of standard deviation 1 after the filter."""
-    midpoints = (np.arange(100_000) + 0.5) * rate_hz / 200_000
-    return float(np.sqrt(_filter_power(midpoints, rate_hz).mean()))
+    midpoints = (np.arange(100_000) + 0.5) * sampling_rate_hz / 200_000
+    return float(np.sqrt(_filter_power(midpoints, sampling_rate_hz).mean()))
 
 
-def _make_hum(samples: int, rate_hz: int, phase: float) -> np.ndarray:
-    turns = np.arange(samples) * (HUM_HZ / rate_hz) + phase
+def _make_hum(samples: int, sampling_rate_hz: int, phase: float) -> np.ndarray:
+    turns = np.arange(samples) * (HUM_HZ / sampling_rate_hz) + phase
     return np.sin(2 * np.pi * turns).astype(np.float32)
 
 
@@ -267,7 +267,7 @@ def write_simulated(path: Path, plan: Plan, duration_s: float) -> None:
     counts, zero, factor = simulate_counts(plan, duration_s)
     names = list_channels(plan.layout)
     by_name = np.array(sorted(range(len(names)), key=lambda index: (names[index][0], int(names[index][1:]))))
-    tick_us = 1_000_000 // plan.rate_hz
+    tick_us = 1_000_000 // plan.sampling_rate_hz
     electrodes = Stream(
         counts,
         [names[index] for index in by_name],

@@ -20,7 +20,7 @@ def cut_chunks(
     Parameters
     ----------
     recordings
-        Columns recording, label, culture, batch, rate_hz, duration_s.
+        Columns recording, label, culture, batch, sampling_rate_hz, duration_s.
     chunk_s
         Length of a chunk in seconds; a whole number of samples at every recording's sampling rate.
     first_s
@@ -42,7 +42,7 @@ def cut_chunks(
     --------
     >>> import pandas as pd
     >>> recordings = pd.DataFrame({"recording": ["r1"], "label": ["wt"], "culture": [""], "batch": ["b1"],
-    ...                            "rate_hz": [20_000], "duration_s": [5.0]})
+    ...                            "sampling_rate_hz": [20_000], "duration_s": [5.0]})
     >>> chunks, too_short = cut_chunks(recordings, chunk_s=2.0, first_s=None)
     >>> chunks[["chunk", "start_s", "stop_s"]].to_numpy().tolist()
     [['r1@0000', 0.0, 2.0], ['r1@0001', 2.0, 4.0]]
@@ -51,7 +51,7 @@ def cut_chunks(
     for recording in recordings.itertuples():
         usable_s = min(recording.duration_s, first_s or np.inf)
         chunk_samples = _count_samples(recording, chunk_s)
-        count = round(usable_s * recording.rate_hz) // chunk_samples
+        count = round(usable_s * recording.sampling_rate_hz) // chunk_samples
         if count == 0:
             too_short[recording.recording] = BadRecording(
                 f"{recording.recording}: {usable_s:g} s are shorter than one chunk (split.chunk_s = {chunk_s:g} s). "
@@ -62,18 +62,19 @@ def cut_chunks(
         table = pd.DataFrame({"chunk": [f"{recording.recording}@{number:04d}" for number in index]})
         for name in IDENTITY:
             table[name] = getattr(recording, name)
-        table["start_s"] = (index * chunk_samples / recording.rate_hz).round(6)
-        table["stop_s"] = ((index + 1) * chunk_samples / recording.rate_hz).round(6)
+        table["start_s"] = (index * chunk_samples / recording.sampling_rate_hz).round(6)
+        table["stop_s"] = ((index + 1) * chunk_samples / recording.sampling_rate_hz).round(6)
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS), too_short
 
 
 def _count_samples(recording: Any, chunk_s: float) -> int:
-    samples = chunk_s * recording.rate_hz
+    samples = chunk_s * recording.sampling_rate_hz
     if round(samples) < 1 or abs(samples - round(samples)) > 1e-6 * round(samples):
         raise MeaError(
             f"split.chunk_s = {chunk_s:g} s: {samples:g} samples of {recording.recording} at "
-            f"{recording.rate_hz:g} Hz; a chunk must be a whole number of samples, at least one. Choose another."
+            f"{recording.sampling_rate_hz:g} Hz; a chunk must be a whole number of samples, at least one. Choose "
+            "another."
         )
     return round(samples)
 

@@ -79,8 +79,8 @@ def compute_fingerprint(events: Events) -> Content:
         duration_s=events.duration_s,
         ceiling=ceiling,
         hashes=hashes,
-        start_s=first_sample / events.rate_hz,
-        span_s=(last_sample - first_sample) / events.rate_hz,
+        start_s=first_sample / events.sampling_rate_hz,
+        span_s=(last_sample - first_sample) / events.sampling_rate_hz,
         backwards=backwards,
     )
 
@@ -91,7 +91,7 @@ def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.nd
     electrode, sample = events.electrode[order], events.peak_sample[order]
     count = max(0, len(sample) - INTERVALS)
     within = electrode[:count] == electrode[INTERVALS:]
-    steps = (np.diff(sample) / (STEP_S * events.rate_hz)).astype(np.int64)
+    steps = (np.diff(sample) / (STEP_S * events.sampling_rate_hz)).astype(np.int64)
     places = _mix((events.row << 32 | events.col).astype(np.uint64))[electrode[:count]]
     hashes, backwards = _hash_patterns(steps, places)
     ceiling = 2**64 - 1 if within.sum() <= KEPT else int(2**64 * (KEPT / within.sum()))
@@ -101,7 +101,7 @@ def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.nd
     kept = kept[np.lexsort((sample[kept], hashes[kept]))]
     unique, index, counts = np.unique(hashes[kept], return_index=True, return_counts=True)
     # A pattern that recurs says nothing about when, unless it is one neuron seen by several electrodes at once.
-    once = sample[kept[index + counts - 1]] - sample[kept[index]] <= LAG_S * events.rate_hz
+    once = sample[kept[index + counts - 1]] - sample[kept[index]] <= LAG_S * events.sampling_rate_hz
     chosen = kept[index[once]]
     return ceiling, unique[once], sample[chosen], sample[chosen + INTERVALS], backwards[chosen]
 

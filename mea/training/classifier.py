@@ -34,7 +34,7 @@ class Classifier:
         The classes, sorted; column ``k`` of every probability is ``labels[k]``.
     rows, cols
         Grid of the recordings it learned from.
-    rate_hz
+    sampling_rate_hz
         Their samples per second.
     format
         Their format, such as ``mcs``.
@@ -55,7 +55,7 @@ class Classifier:
     labels: list[str]
     rows: int
     cols: int
-    rate_hz: int
+    sampling_rate_hz: int
     format: str
     chunk_s: float
     first_s: float | None

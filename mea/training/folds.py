@@ -141,7 +141,7 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
         labels=job.labels,
         rows=job.rows,
         cols=job.cols,
-        rate_hz=events.rate_hz,
+        sampling_rate_hz=events.sampling_rate_hz,
         format=events.format,
         chunk_s=params["split"]["chunk_s"],
         first_s=params["split"]["first_s"],

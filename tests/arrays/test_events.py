@@ -40,7 +40,7 @@ def make_spike_times(times_s, electrode, duration_s=10.0, n=3):
     return make_own_source(
         n,
         format="spike_times",
-        rate_hz=0,
+        sampling_rate_hz=0,
         n_samples=0,
         duration_s=duration_s,
         spike_times_s=np.array(times_s, float),
@@ -185,7 +185,7 @@ def test_silent_recording_round_trip(tmp_path):
     events = detect_events(counts, make_own_source(n_samples=1000), 5.0)
     save_events(tmp_path / "a.npz", events)
     loaded = load_events(tmp_path / "a.npz")
-    assert len(loaded) == 0 and loaded.has_waveforms and loaded.rates_hz.tolist() == [0.0] * 20
+    assert len(loaded) == 0 and loaded.has_waveforms and loaded.firing_rates_hz.tolist() == [0.0] * 20
     assert not loaded.dense(0, 1000).any() and not loaded.binned(0, 0.04, 1, "peak").any()
 
 
@@ -198,7 +198,7 @@ def test_spike_times(tmp_path):
     for one in (events, loaded):
         assert one.peak_sample.tolist() == [12_500, 25_001, 125_000, 125_000, 249_999]
         assert one.electrode.tolist() == [2, 0, 0, 2, 0]
-        assert one.rates_hz.tolist() == [0.3, 0.0, 0.2]
+        assert one.firing_rates_hz.tolist() == [0.3, 0.0, 0.2]
         assert one.spike_times_s[0] == 0.5 and not one.has_waveforms
         assert one.count_events(0, 5).tolist() == [1, 0, 1] and one.count_events(5, 10).tolist() == [2, 0, 1]
         binned = one.binned(0, 10, 1000, "count")

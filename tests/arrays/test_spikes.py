@@ -28,7 +28,7 @@ def assert_same_as_predecessor(counts, factor=5.0, **source_options):
     counts = np.atleast_2d(counts)
     source = make_source(counts, **source_options)
     places = (source.zero, source.volts_per_count, source.row, source.col, source.rows, source.cols)
-    array, peaks, thresholds = predecessor.clean_recording(counts, *places, source.rate_hz, factor)
+    array, peaks, thresholds = predecessor.clean_recording(counts, *places, source.sampling_rate_hz, factor)
     events = detect_events(counts, source, factor)
     np.testing.assert_array_equal(events.threshold_uv, thresholds)
     for electrode, expected in enumerate(peaks):
@@ -61,17 +61,17 @@ samples = st.one_of(
 @settings(max_examples=600, deadline=None)
 @given(
     samples=samples,
-    rate_hz=st.sampled_from([500, 1000, 2500, 3333, 10_000, 25_000, 50_000]),
+    sampling_rate_hz=st.sampled_from([500, 1000, 2500, 3333, 10_000, 25_000, 50_000]),
     factor=st.sampled_from([0.25, 1.0, 1.349, 5.0]),
     zero=st.sampled_from([0, 1, -3, 32768, 2**31 - 1, -(2**31)]),
     volts_per_count=st.sampled_from([VOLTS_PER_COUNT, 1e-6, 0.08170526e-6, 1e-6 / 3, -1e-7, 2e-5]),
 )
-@example(samples=[], rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[5], rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[0, 7, 0], rate_hz=500, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[0, 7, 7, 0, 0, -7, -7, -7, 0], rate_hz=500, factor=1.0, zero=0, volts_per_count=1e-6)
-def test_equals_the_predecessor_on_adversarial_samples(samples, rate_hz, factor, zero, volts_per_count):
-    options = dict(rate_hz=rate_hz, volts_per_count=volts_per_count, zero=zero)
+@example(samples=[], sampling_rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
+@example(samples=[5], sampling_rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
+@example(samples=[0, 7, 0], sampling_rate_hz=500, factor=5.0, zero=0, volts_per_count=1e-6)
+@example(samples=[0, 7, 7, 0, 0, -7, -7, -7, 0], sampling_rate_hz=500, factor=1.0, zero=0, volts_per_count=1e-6)
+def test_equals_the_predecessor_on_adversarial_samples(samples, sampling_rate_hz, factor, zero, volts_per_count):
+    options = dict(sampling_rate_hz=sampling_rate_hz, volts_per_count=volts_per_count, zero=zero)
     assert_same_as_predecessor(np.array(samples, np.int32), factor, **options)
     if not samples or max(map(abs, samples)) < 32768:
         assert_same_as_predecessor(np.array(samples, np.int16), factor, **options)
@@ -82,10 +82,10 @@ def test_equals_the_predecessor_on_adversarial_samples(samples, rate_hz, factor,
     seed=st.integers(0, 2**32 - 1),
     sigma=st.sampled_from([0.4, 3, 100, 40_000, 3e7]),
     n_samples=st.integers(0, 4000),
-    rate_hz=st.sampled_from([500, 10_000, 25_000]),
+    sampling_rate_hz=st.sampled_from([500, 10_000, 25_000]),
     factor=st.sampled_from([1.0, 2.5, 5.0]),
 )
-def test_equals_the_predecessor_on_noise_with_spikes(seed, sigma, n_samples, rate_hz, factor):
+def test_equals_the_predecessor_on_noise_with_spikes(seed, sigma, n_samples, sampling_rate_hz, factor):
     random = np.random.default_rng(seed)
     values = random.normal(0, sigma, (3, n_samples))
     for _ in range(n_samples // 100):
@@ -93,7 +93,7 @@ def test_equals_the_predecessor_on_noise_with_spikes(seed, sigma, n_samples, rat
         values[random.integers(0, 3), first : first + 12] += random.normal(0, 12 * sigma)
     counts = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int32)
     assert_same_as_predecessor(
-        counts, factor, rate_hz=rate_hz, volts_per_count=[1e-7, 3e-7, 1e-9], zero=[0, 5, -70_000]
+        counts, factor, sampling_rate_hz=sampling_rate_hz, volts_per_count=[1e-7, 3e-7, 1e-9], zero=[0, 5, -70_000]
     )
 
 
@@ -150,7 +150,7 @@ def test_silent_electrode_keeps_flat_zeros_between_others():
     """Median 0, threshold 0: a zero plateau between two negatives is a maximum of height 0."""
     counts = np.zeros(400, np.int16)
     counts[100:110] = [-3, -3, 0, 0, 0, -3, -3, 4, 4, -1]
-    events = assert_same_as_predecessor(counts, rate_hz=500)
+    events = assert_same_as_predecessor(counts, sampling_rate_hz=500)
     assert 103 in events.peak_sample and events.threshold_uv.tolist() == [0.0]
     for constant in (0, 7, -32768):
         assert len(assert_same_as_predecessor(np.full(50, constant, np.int16))) == 0
@@ -172,13 +172,13 @@ def test_waveform_wider_than_its_type_is_widened():
         assert assert_same_as_predecessor(counts, 0.5, zero=zero).waveform_counts.dtype == dtype
 
 
-@pytest.mark.parametrize("rate_hz", [10_000, 25_000])
-def test_windows_are_cut_at_both_ends(rate_hz):
+@pytest.mark.parametrize("sampling_rate_hz", [10_000, 25_000])
+def test_windows_are_cut_at_both_ends(sampling_rate_hz):
     counts = np.tile([1, -1], 500).astype(np.int16)
     for peak in (1, 2, 998, 997):
         spiked = counts.copy()
         spiked[peak] = 300
-        events = assert_same_as_predecessor(spiked, rate_hz=rate_hz)
+        events = assert_same_as_predecessor(spiked, sampling_rate_hz=sampling_rate_hz)
         assert events.peak_sample.tolist() == [peak]
         assert events.first_sample[0] >= 0 and events.first_sample[0] + events.offset[1] <= 1000
 
@@ -201,8 +201,8 @@ def test_counts_that_are_no_contiguous_block():
 def test_real_voltages(shared_data):
     """Beating cardiac tissue: 64 electrodes, int16, 10 kHz."""
     with np.load(shared_data / "med64_raw" / "cardio.npz") as file:
-        counts, volts, rate_hz = file["voltages"], float(file["scale"]) * 1e-6, int(file["sampling_rate"])
-    events = assert_same_as_predecessor(counts, rate_hz=rate_hz, volts_per_count=volts)
+        counts, volts, sampling_rate_hz = file["voltages"], float(file["scale"]) * 1e-6, int(file["sampling_rate"])
+    events = assert_same_as_predecessor(counts, sampling_rate_hz=sampling_rate_hz, volts_per_count=volts)
     assert len(events) > 100
 
 
@@ -212,7 +212,9 @@ def test_the_vendors_own_file(shared_data):
     for stream in ("raw", "filtered"):
         (source,) = read_sources(path, stream)
         counts = read_counts(path, source)
-        options = dict(rate_hz=source.rate_hz, volts_per_count=source.volts_per_count, zero=source.zero)
+        options = dict(
+            sampling_rate_hz=source.sampling_rate_hz, volts_per_count=source.volts_per_count, zero=source.zero
+        )
         for factor in (1.0, 5.0):
             assert_same_as_predecessor(counts, factor, **options)
 
@@ -221,9 +223,9 @@ def test_resampling_keeps_a_sine_and_whole_counts():
     """A 300 Hz sine of 10000 counts at 10 kHz is the same sine at 25 kHz, away from the ends."""
     seconds = np.arange(10_000) / 10_000
     counts = np.rint(10_000 * np.sin(2 * np.pi * 300 * seconds)).astype(np.int16)[None] + np.int16(100)
-    source = replace(make_source(counts, rate_hz=10_000, zero=100), segments=np.array([[0, 0, 9999]]))
+    source = replace(make_source(counts, sampling_rate_hz=10_000, zero=100), segments=np.array([[0, 0, 9999]]))
     resampled, at_25 = resample_counts(counts, source, 25_000)
-    assert (at_25.rate_hz, at_25.n_samples, at_25.duration_s) == (25_000, 25_000, 1.0)
+    assert (at_25.sampling_rate_hz, at_25.n_samples, at_25.duration_s) == (25_000, 25_000, 1.0)
     assert resampled.dtype == np.int32 and resampled.shape == (1, 25_000) and at_25.zero.tolist() == [0]
     assert at_25.segments.tolist() == [[0, 0, 24_997]]
     expected = 10_000 * np.sin(2 * np.pi * 300 * np.arange(25_000) / 25_000)
@@ -234,7 +236,7 @@ def test_resampling_keeps_a_sine_and_whole_counts():
 def test_resampling_that_leaves_int32_is_refused():
     counts = np.tile(np.repeat([2**31 - 1, -(2**31)], 20), 10).astype(np.int32)[None]
     with pytest.raises(BadRecording, match=r"electrode E0: counts beyond ±2147483647 after resampling to 25000 Hz"):
-        resample_counts(counts, make_source(counts, rate_hz=10_000), 25_000)
+        resample_counts(counts, make_source(counts, sampling_rate_hz=10_000), 25_000)
 
 
 @settings(max_examples=200, deadline=None)

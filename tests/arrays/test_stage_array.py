@@ -25,7 +25,7 @@ from mea.runtime.files import hash_file, write_json
 from stages.array import Params, clean, draw_recording
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = "array: {rate_hz: 25000, other_rate: set_aside, threshold: 5.0}\n"
+PARAMS = "array: {sampling_rate_hz: 25000, other_sampling_rate: set_aside, threshold: 5.0}\n"
 
 
 def add_recording(folder, name, label, file):
@@ -43,7 +43,7 @@ def lab(tmp_path_factory):
     labels = RIG_ROW_ORDER[:12]
     write_small_mcs(folder / "unzip" / "a.h5", n_samples=20_000, labels=labels, zero=7)
     write_small_mcs(folder / "unzip" / "b.h5", n_samples=15_000, labels=labels, seed=9)
-    write_small_mcs(folder / "unzip" / "slow.h5", n_samples=8_000, labels=labels, rate_hz=10_000, seed=5)
+    write_small_mcs(folder / "unzip" / "slow.h5", n_samples=8_000, labels=labels, sampling_rate_hz=10_000, seed=5)
     write_small_spike_times(folder / "unzip" / "times.h5")
     for name, label in (("a", "x"), ("b", "y"), ("slow", "x"), ("times", "y")):
         add_recording(folder, name, label, f"{name}.h5")
@@ -91,7 +91,7 @@ def test_events_equal_the_predecessor(lab, done):
 
 def test_catalogue_and_metrics(done):
     catalogue = pd.read_csv(done / "array" / "catalogue.csv", keep_default_na=False, index_col="recording")
-    known = ["label", "culture", "batch", "rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
+    known = ["label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
     assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
     assert catalogue.file_bytes["a"] in (7, "7") and catalogue.start["a"] != ""
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
@@ -112,7 +112,10 @@ def test_catalogue_and_metrics(done):
     dense = 12 * 12 * 35_000 * 8
     assert metrics["dense_ratio"] == pytest.approx(dense / (int(catalogue.bytes["a"]) + int(catalogue.bytes["b"])))
     params = json.loads((done / "array" / "params.json").read_text())
-    assert params == {"h5": {"stream": "raw"}, "array": {"rate_hz": 25000, "other_rate": "set_aside", "threshold": 5.0}}
+    assert params == {
+        "h5": {"stream": "raw"},
+        "array": {"sampling_rate_hz": 25000, "other_sampling_rate": "set_aside", "threshold": 5.0},
+    }
 
 
 def list_plots(recording, plots):
@@ -163,10 +166,10 @@ def test_only_what_changed_is_worked_on_again(lab, done, tmp_path):
 
 
 def test_resampling_uses_every_recording(lab, tmp_path):
-    result = run_array(lab, tmp_path, "--set", "array.other_rate=resample")
+    result = run_array(lab, tmp_path, "--set", "array.other_sampling_rate=resample")
     assert result.returncode == 0, result.stderr
     events = load_events(tmp_path / "array" / "slow.npz")
-    assert (events.rate_hz, events.n_samples, events.duration_s) == (25_000, 20_000, 0.8)
+    assert (events.sampling_rate_hz, events.n_samples, events.duration_s) == (25_000, 20_000, 0.8)
     assert len(events) >= 12 and json.loads((tmp_path / "metrics.json").read_text())["set_aside"] == {}
 
 
@@ -200,9 +203,12 @@ def test_corrupt_samples_stop_the_stage_and_leave_nothing(copy_of_lab):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("array.rate_hz=9999", "no recording at array.rate_hz = 9999; there are 10000 Hz, 25000 Hz. Set array.rate_hz"),
+        (
+            "array.sampling_rate_hz=9999",
+            "no recording at array.sampling_rate_hz = 9999; there are 10000 Hz, 25000 Hz. Set array.sampling_rate_hz",
+        ),
         ("array.threshold=0", "array.threshold = 0: Input should be greater than 0"),
-        ("array.other_rate=drop", "array.other_rate = 'drop'"),
+        ("array.other_sampling_rate=drop", "array.other_sampling_rate = 'drop'"),
     ],
 )
 def test_parameters_that_do_not_fit(copy_of_lab, setting, message):

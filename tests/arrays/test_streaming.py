@@ -56,14 +56,14 @@ def assert_equal(found, expected):
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=4),
     n_samples=st.integers(1, 12_000),
     stretches=st.integers(1, 30),
-    rate_hz=st.sampled_from([500, 1000, 10_000, 25_000]),
+    sampling_rate_hz=st.sampled_from([500, 1000, 10_000, 25_000]),
     threshold=st.sampled_from([2.0, 5.0]),
     zero=st.sampled_from([0, 7, -70_000]),
 )
-def test_spans_of_any_length_give_the_same_spikes(seed, kinds, n_samples, stretches, rate_hz, threshold, zero):
+def test_spans_of_any_length_give_the_same_spikes(seed, kinds, n_samples, stretches, sampling_rate_hz, threshold, zero):
     random = np.random.default_rng(seed)
     counts = np.stack([make_row(kind, n_samples, random) for kind in kinds])
-    source = make_source(counts, rate_hz=rate_hz, zero=zero)
+    source = make_source(counts, sampling_rate_hz=sampling_rate_hz, zero=zero)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mea.arrays.streaming.SPAN_BYTES", 2 * stretches * find_width(source) * len(kinds))
         found = stream(counts, source, threshold)

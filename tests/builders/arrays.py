@@ -27,14 +27,14 @@ def make_events(
     duration_s: float = 4.0,
     rows: int = 12,
     cols: int = 12,
-    rate_hz: int = RATE_HZ,
+    sampling_rate_hz: int = RATE_HZ,
     seed: int = 0,
     waveforms: bool = True,
     start: str = "",
 ) -> Events:
     """A recording with an electrode at every place of the grid and Poisson spikes of one shape at random samples."""
     random = np.random.default_rng(seed)
-    n, n_samples = rows * cols, round(duration_s * rate_hz)
+    n, n_samples = rows * cols, round(duration_s * sampling_rate_hz)
     m = random.poisson(spikes_per_s * duration_s * n)
     first, electrode = random.integers(0, n_samples - len(WAVEFORM), m), random.integers(0, n, m)
     order = np.lexsort((electrode, first))
@@ -48,7 +48,7 @@ def make_events(
         format="mcs" if waveforms else "spike_times",
         start=start,
         samples_sha256=f"samples of {recording}",
-        rate_hz=rate_hz,
+        sampling_rate_hz=sampling_rate_hz,
         rows=rows,
         cols=cols,
         n_samples=n_samples,
@@ -92,14 +92,14 @@ def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **co
         written.append(events)
     lines = [describe_events(events) for events in written]
     write_table(folder / "catalogue.csv", pd.DataFrame(lines, columns=COLUMNS))
-    array = {"rate_hz": RATE_HZ, "other_rate": "set_aside", "threshold": 5.0}
+    array = {"sampling_rate_hz": RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
     write_json(folder / "params.json", {"h5": H5_PARAMS, "array": array})
     return written
 
 
 def describe_events(events: Events) -> dict[str, Any]:
     """A line of the catalogue, or of the recordings that :mod:`mea.splitting` takes."""
-    names = ("recording", "label", "culture", "batch", "rate_hz", "duration_s")
+    names = ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
     noise_uv = float(np.median(events.threshold_uv / 5))
     known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}
     return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}

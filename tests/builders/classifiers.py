@@ -34,9 +34,9 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), t
         values, targets = np.log1p(rates * (1 + fold))[:, None], np.repeat(np.array(labels), 9)
         for name in [baseline_file(fold)] + [estimator_file(fold)] * (model == "rate"):
             save_estimator(folder / name, build_estimator(0).fit(values, targets))
-    array = {"rate_hz": 25_000, "other_rate": "set_aside", "threshold": 5.0}
+    array = {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0}
     values = {
-        "folder": folder, "model": model, "labels": list(labels), "rows": 12, "cols": 12, "rate_hz": 25_000,
+        "folder": folder, "model": model, "labels": list(labels), "rows": 12, "cols": 12, "sampling_rate_hz": 25_000,
         "format": "mcs", "chunk_s": 0.4, "first_s": None, "folds": list(folds), "leaky": 0, "warning": "",
         "params": {"h5": H5_PARAMS, "array": array, "train": train}, "facts": {"recordings": 4},
     }  # fmt: skip
@@ -47,5 +47,8 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), t
 
 def cut(events, classifier):
     """The chunks of one recording, as the classifier is given them."""
-    line = {name: getattr(events, name) for name in ("recording", "label", "culture", "batch", "rate_hz", "duration_s")}
+    line = {
+        name: getattr(events, name)
+        for name in ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
+    }
     return cut_chunks(pd.DataFrame([line]), classifier.chunk_s, classifier.first_s)[0]

@@ -16,21 +16,24 @@ from mea.recordings.recording import Source
 VOLTS_PER_COUNT = 59605 * 10.0**-12
 
 
-def make_small_counts(n_channels: int, n_samples: int, *, rate_hz: int = 25_000, seed: int = 0) -> np.ndarray:
+def make_small_counts(n_channels: int, n_samples: int, *, sampling_rate_hz: int = 25_000, seed: int = 0) -> np.ndarray:
     """(n_channels, n_samples) int32 counts: noise, and on every channel about 5 spikes/s far above 5 noise levels."""
     random = np.random.default_rng(seed)
     counts = random.normal(0, 80, (n_channels, n_samples)).round().astype(np.int32)
-    width = max(2, rate_hz // 2500)
+    width = max(2, sampling_rate_hz // 2500)
     shape = (-2500 * np.sin(np.linspace(0, 2 * np.pi, 2 * width))).astype(np.int32)
     for channel in counts:
-        for first in random.integers(0, max(1, n_samples - len(shape)), 1 + 5 * n_samples // rate_hz):
+        for first in random.integers(0, max(1, n_samples - len(shape)), 1 + 5 * n_samples // sampling_rate_hz):
             piece = channel[first : first + len(shape)]
             piece += shape[: len(piece)]
     return counts
 
 
 def make_source(
-    counts: np.ndarray, rate_hz: int = 25_000, volts_per_count: ArrayLike = VOLTS_PER_COUNT, zero: ArrayLike = 0
+    counts: np.ndarray,
+    sampling_rate_hz: int = 25_000,
+    volts_per_count: ArrayLike = VOLTS_PER_COUNT,
+    zero: ArrayLike = 0,
 ) -> Source:
     """What there is to know of (n, samples) counts: electrodes E0, E1, ... row by row on a grid of 12 columns."""
     n, n_samples = counts.shape
@@ -38,9 +41,9 @@ def make_source(
     return Source(
         format="mcs",
         dataset="",
-        rate_hz=rate_hz,
+        sampling_rate_hz=sampling_rate_hz,
         n_samples=n_samples,
-        duration_s=n_samples / rate_hz,
+        duration_s=n_samples / sampling_rate_hz,
         start="",
         layout="120MEA",
         rows=max(1, -(-n // 12)),
@@ -61,7 +64,7 @@ def write_small_mcs(
     path: Path,
     *,
     n_samples: int = 25_000,
-    rate_hz: int = 25_000,
+    sampling_rate_hz: int = 25_000,
     seed: int = 0,
     labels: Sequence[str] = RIG_ROW_ORDER,
     layout: str = "120MEA200/30iR-Ti",
@@ -79,11 +82,12 @@ def write_small_mcs(
     """
     assert set(oddities) <= {item.name for item in fields(Stream)}, oddities
     all_counts = [
-        make_small_counts(len(labels), n_samples, rate_hz=rate_hz, seed=seed + number) for number in range(recordings)
+        make_small_counts(len(labels), n_samples, sampling_rate_hz=sampling_rate_hz, seed=seed + number)
+        for number in range(recordings)
     ]
     written = []
     for number, counts in enumerate(all_counts):
-        values = {"counts": counts, "labels": labels, "tick_us": round(1e6 / rate_hz)} | oddities
+        values = {"counts": counts, "labels": labels, "tick_us": round(1e6 / sampling_rate_hz)} | oddities
         streams = [Stream(**values)]
         if filtered:
             streams.insert(
@@ -99,7 +103,7 @@ def write_small_spike_times(
     *,
     names: Sequence[str] = ("ch_12A_unit_0", "ch_55A_unit_0", "ch_87A_unit_0"),
     duration_s: float = 30.0,
-    rate_hz: float = 3.0,
+    firing_rate_hz: float = 3.0,
     seed: int = 0,
     **replaced: Any,
 ) -> np.ndarray:
@@ -109,7 +113,7 @@ def write_small_spike_times(
     leaves one out with None, to plant faults. Returns the spike times in s, one channel after the other.
     """
     random = np.random.default_rng(seed)
-    trains = [np.sort(random.uniform(0, duration_s, random.poisson(rate_hz * duration_s))) for _ in names]
+    trains = [np.sort(random.uniform(0, duration_s, random.poisson(firing_rate_hz * duration_s))) for _ in names]
     values = {
         "spikes": np.concatenate([*trains, np.zeros(0)]),
         "sCount": np.array([len(train) for train in trains], np.int32),

@@ -12,13 +12,15 @@ from mea.features.trains import Trains, cut_trains
 RATE_HZ = 10_000
 
 
-def make_trains(times_s, duration_s, rows=3, cols=3, rate_hz=RATE_HZ):
+def make_trains(times_s, duration_s, rows=3, cols=3, sampling_rate_hz=RATE_HZ):
     """A spike-time recording: one array of times (s) per electrode, row after row; further electrodes are silent."""
-    samples = [np.floor(np.asarray(times) * rate_hz + 1e-6).astype(np.int64) for times in times_s]
+    samples = [np.floor(np.asarray(times) * sampling_rate_hz + 1e-6).astype(np.int64) for times in times_s]
     sample = np.concatenate([*samples, np.zeros(0, np.int64)])
     electrode = np.repeat(np.arange(len(samples)), [len(train) for train in samples])
     order = np.lexsort((electrode, sample))
-    empty = make_events(spikes_per_s=0, duration_s=duration_s, rows=rows, cols=cols, rate_hz=rate_hz, waveforms=False)
+    empty = make_events(
+        spikes_per_s=0, duration_s=duration_s, rows=rows, cols=cols, sampling_rate_hz=sampling_rate_hz, waveforms=False
+    )
     return dataclasses.replace(
         empty,
         electrode=electrode[order],
@@ -28,9 +30,11 @@ def make_trains(times_s, duration_s, rows=3, cols=3, rate_hz=RATE_HZ):
     )
 
 
-def make_poisson(rate_hz, duration_s, electrodes, seed=0):
+def make_poisson(firing_rate_hz, duration_s, electrodes, seed=0):
     random = np.random.default_rng(seed)
-    return [np.sort(random.uniform(0, duration_s, random.poisson(rate_hz * duration_s))) for _ in range(electrodes)]
+    return [
+        np.sort(random.uniform(0, duration_s, random.poisson(firing_rate_hz * duration_s))) for _ in range(electrodes)
+    ]
 
 
 def order_spikes(events: Events) -> Trains:

@@ -46,7 +46,7 @@ def rig(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rig")
     labels = ["F7", "F8", "A4", "M9"]
     write_small_mcs(folder / "zz.h5", labels=labels, n_samples=25_000)
-    write_small_mcs(folder / "slow.h5", labels=labels, n_samples=10_000, rate_hz=10_000)
+    write_small_mcs(folder / "slow.h5", labels=labels, n_samples=10_000, sampling_rate_hz=10_000)
     write_small_mcs(folder / "sixty.h5", labels=["12", "21", "54", "87"], layout="60MEA200/30iR-Ti")
     write_small_mcs(folder / "short.h5", labels=labels, n_samples=5_000)
     write_small_mcs(folder / "two.h5", labels=labels, recordings=2, seed=5)

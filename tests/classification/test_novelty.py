@@ -37,7 +37,14 @@ def make_measured(n: int = 24, seed: int = 0, **values: float) -> list[Measured]
     """Recordings whose features are three hidden numbers, each seen in a third of the features, and noise."""
     random = np.random.default_rng(seed)
     hidden = np.tile(random.normal(size=(n, 3)), len(NAMES) // 3 + 1)[:, : len(NAMES)]
-    usual = {"gain_uv": 0.1, "noise_uv": 4.0, "rate_hz": 2.0, "silent_share": 0.2, "dead_share": 0.0, "length_s": 10.0}
+    usual = {
+        "gain_uv": 0.1,
+        "noise_uv": 4.0,
+        "firing_rate_hz": 2.0,
+        "silent_share": 0.2,
+        "dead_share": 0.0,
+        "length_s": 10.0,
+    }
     return [Measured(usual | values, features) for features in hidden + 0.2 * random.normal(size=hidden.shape)]
 
 
@@ -65,14 +72,14 @@ def test_numbers_of_a_recording_are_the_known_ones():
     expected = {
         "gain_uv": 0.1,
         "noise_uv": 4.0,  # of the living
-        "rate_hz": 104 * 10 / 144 / 2,
+        "firing_rate_hz": 104 * 10 / 144 / 2,
         "silent_share": 40 / 144,
         "dead_share": 40 / 144,
         "length_s": 2.0,
     }
     assert values == pytest.approx(expected)
     whole = measure_recording(events, used_s=np.inf, threshold=5.0)
-    assert whole.values["length_s"] == 4.0 and whole.values["rate_hz"] == pytest.approx(104 * 11 / 144 / 4)
+    assert whole.values["length_s"] == 4.0 and whole.values["firing_rate_hz"] == pytest.approx(104 * 11 / 144 / 4)
     assert whole.features.shape == (len(NAMES),)
 
 
@@ -100,8 +107,8 @@ def test_spike_times_have_no_voltages_to_check():
 @pytest.mark.parametrize(
     ("name", "values", "low", "high"),
     [
-        ("rate_hz", [1.0, 16.0, 4.0], 0.25, 64.0),  # a range of 16 to 1: half of it again is 4 to 1
-        ("rate_hz", [3.0, 3.0, 3.0], 1.5, 6.0),  # all alike: the least slack
+        ("firing_rate_hz", [1.0, 16.0, 4.0], 0.25, 64.0),  # a range of 16 to 1: half of it again is 4 to 1
+        ("firing_rate_hz", [3.0, 3.0, 3.0], 1.5, 6.0),  # all alike: the least slack
         ("noise_uv", [4.0, 4.0, 4.0], 3.2, 5.0),
         ("length_s", [120.0, 120.0, 120.0], 80.0, 180.0),
         ("silent_share", [0.2, 0.6, 0.3], 0.0, 0.8),
@@ -120,7 +127,7 @@ def test_ranges(name, values, low, high):
     [
         ("gain_uv", 0.2, "gain: 0.2 µV per count, expected 0.099 to 0.101 (check the rig's input range)"),
         ("noise_uv", 2.0, "noise floor: 2 µV, expected 3.2 to 5 (check the amplifier's gain and"),
-        ("rate_hz", 9.0, "firing rate: 9 spikes per second and electrode, expected 1 to 4 (look at the traces)"),
+        ("firing_rate_hz", 9.0, "firing rate: 9 spikes per second and electrode, expected 1 to 4 (look at the traces)"),
         ("silent_share", 0.9, "electrodes without a spike: 90%, expected 10 to 30% (look at the traces)"),
         ("length_s", 1.0, "length: 1 s, expected 6.67 to 15 (record as long as for training)"),
     ],
@@ -144,7 +151,7 @@ def test_dead_electrodes_are_refused():
 
 def test_silence_is_said_once():
     measured = make_measured()
-    values = {"rate_hz": 0.0, "silent_share": 1.0, "dead_share": 1.0, "noise_uv": np.nan}
+    values = {"firing_rate_hz": 0.0, "silent_share": 1.0, "dead_share": 1.0, "noise_uv": np.nan}
     odd = Measured(measured[0].values | values, np.full(len(NAMES), np.nan))
     grave, slight = list_strange(gain_experience(measured, GROUPS), odd)
     assert [sentence.split(":")[0] for sentence in grave] == ["dead electrodes", "silent"] and slight == []

@@ -120,8 +120,8 @@ def test_only_the_first_seconds_are_looked_at(tmp_path):
         counts[2, : int(FIRST_S * 500)] = 0
         counts[4, int(FIRST_S * 500) :] = 0
 
-    path = write(tmp_path / "ctl_1.h5", change, n_samples=10_000, rate_hz=500, labels=LABELS)
-    _, findings = examine(path, "array.rate_hz=500")
+    path = write(tmp_path / "ctl_1.h5", change, n_samples=10_000, sampling_rate_hz=500, labels=LABELS)
+    _, findings = examine(path, "array.sampling_rate_hz=500")
     assert find(findings, "dead electrodes in the first 10 s").what.endswith(f": {LABELS[2]}")
 
 
@@ -135,7 +135,7 @@ def test_a_gap_is_told(tmp_path):
 
 
 def test_of_two_raw_streams_the_choice_is_told(tmp_path):
-    counts = make_small_counts(60, RATE_HZ, rate_hz=RATE_HZ)
+    counts = make_small_counts(60, RATE_HZ, sampling_rate_hz=RATE_HZ)
     streams = [
         Stream(counts[:4], LABELS[:4], 100, label="Electrode Raw Data"),
         Stream(counts, LABELS, 100, label="All"),
@@ -168,9 +168,11 @@ def test_no_label_and_two(tmp_path):
 
 def test_another_rate_is_set_aside_or_resampled(tmp_path):
     write(tmp_path / "ctl_1.h5")
-    (one,), findings = examine(tmp_path / "ctl_1.h5", "array.rate_hz=25000")
+    (one,), findings = examine(tmp_path / "ctl_1.h5", "array.sampling_rate_hz=25000")
     assert find(findings, "recorded at 10000 Hz, not at 25000 Hz: set aside", DOUBTFUL).remedy and not one.used
-    (one,), findings = examine(tmp_path / "ctl_1.h5", "array.rate_hz=25000", "array.other_rate=resample")
+    (one,), findings = examine(
+        tmp_path / "ctl_1.h5", "array.sampling_rate_hz=25000", "array.other_sampling_rate=resample"
+    )
     assert list_bad(findings) == [] and one.used
 
 
@@ -262,7 +264,7 @@ def test_spike_times_have_no_noise_but_electrodes_that_fire(tmp_path):
     (one,), findings = examine(tmp_path / "ctl_1.h5", out=tmp_path / "out")
     assert one.electrodes == "3 of 60 fire" and np.isnan(one.noise_uv) and one.used
     assert list_bad(findings) == [] and not (tmp_path / "out").exists()
-    write_small_spike_times(tmp_path / "ctl_2.h5", rate_hz=0.0)
+    write_small_spike_times(tmp_path / "ctl_2.h5", firing_rate_hz=0.0)
     _, findings = examine(tmp_path / "ctl_2.h5")
     assert find(findings, "no spike in the whole recording", DOUBTFUL).remedy
 
@@ -274,7 +276,7 @@ def test_the_vendors_own_file(shared_data, tmp_path):
     folder = tmp_path / "raw"
     folder.mkdir()
     shutil.copy(shared_data / VENDOR_FILE, folder / "ctl.h5")
-    (one,), findings = examine(folder, "array.rate_hz=500")
+    (one,), findings = examine(folder, "array.sampling_rate_hz=500")
     assert isinstance(one.result, Recording) and one.electrodes == "8 of 8" and one.used
     choice = find(findings, "is read, the only electrode stream straight from the rig").what
     assert choice.startswith(f"{RAW} with 8 channels")

@@ -49,7 +49,7 @@ def draw_metadata(lab, random, shift=None):
     """A lab's metadata, every one strongly different from batch to batch; ``shift`` adds to the one it names."""
     metadata = pd.DataFrame({name: draw_fingerprint(lab, random) for name in WORDS})
     metadata["electrodes"] = (60 + metadata["electrodes"]).round()
-    metadata["rate_hz"] = np.where(metadata["rate_hz"] > 0, 25_000.0, 10_000.0)
+    metadata["sampling_rate_hz"] = np.where(metadata["sampling_rate_hz"] > 0, 25_000.0, 10_000.0)
     metadata["start"] = pd.factorize(lab["batch"])[0] * 30.0 + metadata["start"]  # batch after batch, a month each
     for name, values in (shift or {}).items():
         metadata[name] = metadata[name] + values
@@ -59,8 +59,8 @@ def draw_metadata(lab, random, shift=None):
 def make_catalogue(lab, **columns):
     """What the array stage writes, here with the same of everything unless told otherwise."""
     same = {
-        "duration_s": 120.0, "rate_hz": 25_000, "noise_uv": 4.0, "file_bytes": 10**6, "start": "2020-01-31T10:00:00",
-        "electrodes": 60, "events": 1,
+        "duration_s": 120.0, "sampling_rate_hz": 25_000, "noise_uv": 4.0, "file_bytes": 10**6,
+        "start": "2020-01-31T10:00:00", "electrodes": 60, "events": 1,
     }  # fmt: skip
     return pd.DataFrame({"recording": lab["recording"], **same, **columns})
 
@@ -238,10 +238,10 @@ def test_predictions_are_those_of_a_naive_bayes_classifier():
     """Two values of each metadatum, where smoothing over bins decides nothing; scikit-learn's is the reference."""
     lab, random = make_lab(batches=10, cultures=6), np.random.default_rng(4)
     other = (lab["label"] == "b").to_numpy()
-    metadata = pd.DataFrame({"rate_hz": (other ^ (random.random(60) < 0.2)) * 1.0, "electrodes": other * 1.0})
+    metadata = pd.DataFrame({"sampling_rate_hz": (other ^ (random.random(60) < 0.2)) * 1.0, "electrodes": other * 1.0})
     metadata["electrodes"] = (other ^ (random.random(60) < 0.3)) * 1.0
     audit = audit_confounds(metadata, lab, 19, 0).set_index("metadata")
-    for name, values in ((ALL, metadata), ("rate_hz", metadata[["rate_hz"]])):
+    for name, values in ((ALL, metadata), ("sampling_rate_hz", metadata[["sampling_rate_hz"]])):
         expected = np.empty(60, dtype=object)
         for fold in range(4):
             held = (lab["fold"] == fold).to_numpy()

@@ -385,7 +385,7 @@ def test_raster_counts_every_spike_once_in_its_rates():
     electrode, times = np.array([0, 2, 2, 1]), np.array([0.0, 0.26, 0.49, 1.0])
     table = plot_raster(electrode, times, 4, 1.0, bins=4).table
     assert table["spikes"].tolist() == [1, 2, 0, 1]
-    assert table["mean_rate_hz"].tolist() == [1.0, 2.0, 0.0, 1.0]  # spikes / 0.25 s / 4 electrodes
+    assert table["mean_firing_rate_hz"].tolist() == [1.0, 2.0, 0.0, 1.0]  # spikes / 0.25 s / 4 electrodes
     assert table["start_s"].tolist() == [0.0, 0.25, 0.5, 0.75]
 
 
@@ -438,8 +438,8 @@ def test_maps_save_one_line_per_electrode():
     grid = make_grid()
     both, spikes_only = plot_electrode_maps(grid, grid + 1), plot_electrode_maps(None, grid + 1)
     assert len(both.table) == len(spikes_only.table) == 10
-    assert both.table.iloc[0].to_dict() == {"row": 0, "col": 1, "noise_uv": 1.0, "rate_hz": 2.0}
-    assert list(spikes_only.table) == ["row", "col", "rate_hz"]
+    assert both.table.iloc[0].to_dict() == {"row": 0, "col": 1, "noise_uv": 1.0, "firing_rate_hz": 2.0}
+    assert list(spikes_only.table) == ["row", "col", "firing_rate_hz"]
     assert [len(both.axes), len(spikes_only.axes)] == [4, 2]
 
 

@@ -51,7 +51,7 @@ def test_names_families_and_values_agree():
 
 def test_shifting_by_whole_bins_changes_nothing():
     events = make_lively()
-    shift = 6 * events.rate_hz  # a whole number of every bin
+    shift = 6 * events.sampling_rate_hz  # a whole number of every bin
     later = dataclasses.replace(
         events,
         n_samples=events.n_samples + shift,
@@ -113,7 +113,7 @@ def test_sampling_rate_matters_little():
     fast = make_lively()
     half = dataclasses.replace(
         fast,
-        rate_hz=fast.rate_hz // 2,
+        sampling_rate_hz=fast.sampling_rate_hz // 2,
         n_samples=fast.n_samples // 2,
         first_sample=fast.first_sample // 2,
         peak_sample=fast.peak_sample // 2,

@@ -22,7 +22,7 @@ def test_planted_bursts_are_found():
         assert features[f"{limit}_log10_size"] == pytest.approx(np.log10(6))
         assert features[f"{limit}_log10_size_spread"] == pytest.approx(0)
         assert features[f"{limit}_log10_duration_s"] == pytest.approx(np.log10(0.05))
-        assert features[f"{limit}_log10_rate_hz"] == pytest.approx(np.log10(100))
+        assert features[f"{limit}_log10_firing_rate_hz"] == pytest.approx(np.log10(100))
         assert features[f"{limit}_log10_interval_s"] == pytest.approx(np.log10(5))
         assert features[f"{limit}_interval_cv"] == pytest.approx(0)
 

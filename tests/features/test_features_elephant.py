@@ -43,7 +43,7 @@ def test_cv_and_lv(trains, spike_trains):
 
 
 def test_interval_histogram(trains, spike_trains):
-    found = count_isi(trains.train, trains.first, EDGES_MS * trains.rate_hz / 1000)
+    found = count_isi(trains.train, trains.first, EDGES_MS * trains.sampling_rate_hz / 1000)
     clipped = [np.clip(isi(train).rescale("ms").magnitude, EDGES_MS[0], EDGES_MS[-1] - 1) for train in spike_trains]
     # Whole samples cannot lie on an edge but for the first, which is clipped to.
     expected = [np.histogram(values, EDGES_MS)[0] for values in clipped]

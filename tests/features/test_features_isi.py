@@ -34,7 +34,7 @@ def test_poisson_trains_have_cv_lv_and_fano_factor_one():
 def test_slow_change_of_rate_raises_cv_and_not_lv():
     """Shinomoto et al. 2003: what LV is for. A clock that slows down tenfold is irregular to the CV only."""
     steps = np.geomspace(0.01, 0.1, 1000)
-    features = name_features(make_trains([np.cumsum(steps)], steps.sum() + 1, rate_hz=1_000_000))
+    features = name_features(make_trains([np.cumsum(steps)], steps.sum() + 1, sampling_rate_hz=1_000_000))
     assert features["interval_cv_median"] > 0.5
     assert features["interval_lv_median"] < 1e-4
 

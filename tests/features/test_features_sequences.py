@@ -37,15 +37,15 @@ def test_intervals_of_poisson_trains_forget():
 
 def test_pairs_and_serial_correlations_agree_with_numpy():
     trains = order_spikes(make_lively())
-    edges = np.array(EDGES_MS) * trains.rate_hz / 1000
+    edges = np.array(EDGES_MS) * trains.sampling_rate_hz / 1000
     pairs = count_pairs(trains.train, trains.first, edges)
-    serial = correlate_successive(trains.train, trains.first, 0.5 * trains.rate_hz / 1000)
+    serial = correlate_successive(trains.train, trains.first, 0.5 * trains.sampling_rate_hz / 1000)
     for electrode in range(trains.n_electrodes):
         interval = np.diff(trains.train[trains.first[electrode] : trains.first[electrode + 1]])
         bins = [*edges, np.inf]
         expected = np.histogram2d(interval[:-1], interval[1:], bins=(bins, bins))[0]
         np.testing.assert_array_equal(pairs[electrode], expected)
-        logs = np.log(np.maximum(interval, 0.5 * trains.rate_hz / 1000))
+        logs = np.log(np.maximum(interval, 0.5 * trains.sampling_rate_hz / 1000))
         assert serial[electrode] == pytest.approx(np.corrcoef(logs[:-1], logs[1:])[0, 1])
 
 

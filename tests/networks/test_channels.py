@@ -156,7 +156,7 @@ def test_the_order_of_electrodes_is_not_seen(view):
 def test_clock_length_gain_and_name_are_not_seen(view):
     events = make_events("r1", spikes_per_s=8, duration_s=4.0)
     shown = view.show(events, 1.0, 3.0)
-    shift = events.rate_hz
+    shift = events.sampling_rate_hz
     later = replace(
         events, first_sample=events.first_sample + shift, peak_sample=events.peak_sample + shift, recording="other",
         n_samples=events.n_samples + 5 * shift, duration_s=events.duration_s + 5, start="2001-01-01T00:00:00",
@@ -209,7 +209,7 @@ def test_spikes_of_a_window_come_in_order_of_time():
     trains = cut_trains(events, 1.0, 3.0)
     assert (np.diff(trains.sample) >= 0).all() and trains.duration_s == 2.0
     np.testing.assert_array_equal(trains.counts, events.count_events(1.0, 3.0))
-    np.testing.assert_array_equal(trains.sample, events.peak_sample[trains.event] - events.rate_hz)
+    np.testing.assert_array_equal(trains.sample, events.peak_sample[trains.event] - events.sampling_rate_hz)
 
 
 def test_bins_that_do_not_fit():

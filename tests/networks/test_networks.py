@@ -74,7 +74,7 @@ def test_a_description_is_states_and_what_is_said_by_them(events):
 def test_shortcuts_change_nothing(name, events):
     """Order of electrodes, clock, length, gain and name."""
     network = build(name).eval()
-    shift = 3 * events.rate_hz
+    shift = 3 * events.sampling_rate_hz
     other = replace(
         reorder(events), first_sample=events.first_sample + shift, peak_sample=events.peak_sample + shift,
         n_samples=events.n_samples + 2 * shift, duration_s=events.duration_s + 6, recording="other", batch="z",

@@ -34,7 +34,11 @@ def recordings(tmp_path_factory) -> dict[str, Events]:
     found = {}
     for number in range(4):
         path = tmp_path_factory.mktemp("sparse") / "a.h5"
-        write_small_mcs(path, counts=make_small_counts(120, RATE_HZ, rate_hz=RATE_HZ, seed=number), rate_hz=RATE_HZ)
+        write_small_mcs(
+            path,
+            counts=make_small_counts(120, RATE_HZ, sampling_rate_hz=RATE_HZ, seed=number),
+            sampling_rate_hz=RATE_HZ,
+        )
         source = read_sources(path, "raw")[0]
         events = detect_events(read_counts(path, source), source, 5.0)
         name = f"r{number}"

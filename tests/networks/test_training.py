@@ -399,7 +399,7 @@ def test_leaks_are_marked(lab, tmp_path, model, validation, split_warning, leaky
     classifier = describe_training(tmp_path, jobs, split)
     assert (classifier.leaky, classifier.warning) == (leaky, warning)
     assert classifier.folds == [0, 2] and classifier.labels == LABELS and classifier.model == model
-    assert (classifier.rows, classifier.cols, classifier.rate_hz, classifier.format) == (12, 12, 25_000, "mcs")
+    assert (classifier.rows, classifier.cols, classifier.sampling_rate_hz, classifier.format) == (12, 12, 25_000, "mcs")
     assert classifier.facts["recordings"] == 12 and classifier.facts["chunks"] == 24
 
 

@@ -109,7 +109,7 @@ def damage_chunk(path, stored):
 )
 def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
     path = tmp_path / "a.h5"
-    write_mcs(path, make_counts((4, 20_000), 100), labels=RIG_ROW_ORDER[:4], rate_hz=25_000)
+    write_mcs(path, make_counts((4, 20_000), 100), labels=RIG_ROW_ORDER[:4], sampling_rate_hz=25_000)
     source = read_sources(path, "raw")[0]
     damage_chunk(path, stored)
     with pytest.raises(BadRecording, match=f"ChannelData: cannot be read .*{message}.*copy it again"):
@@ -118,7 +118,7 @@ def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
 
 def test_the_number_of_threads_changes_nothing(tmp_path):
     path = tmp_path / "a.h5"
-    write_mcs(path, make_noise((8, 50_000)), labels=RIG_ROW_ORDER[:8], rate_hz=25_000)
+    write_mcs(path, make_noise((8, 50_000)), labels=RIG_ROW_ORDER[:8], sampling_rate_hz=25_000)
     recording = Recording("a", "", "", "", path.name, "", read_sources(path, "raw")[0])
     threads = numba.get_num_threads()
     try:
@@ -131,19 +131,21 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
     assert len(set(found)) == 1
 
 
-@pytest.mark.parametrize(("rate_hz", "loudest"), [(25_000, 0), (25_000, 2**20), (10_000, 0)])
-def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypatch, rate_hz, loudest):
+@pytest.mark.parametrize(("sampling_rate_hz", "loudest"), [(25_000, 0), (25_000, 2**20), (10_000, 0)])
+def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypatch, sampling_rate_hz, loudest):
     """Span by span and, where 16 bits are not enough or the rate is another, some electrodes at a time."""
     path = tmp_path / "a.h5"
     counts = make_noise((7, 30_000))
     counts[3, 20_000] += loudest
-    write_mcs(path, counts, labels=RIG_ROW_ORDER[:7], rate_hz=rate_hz)
+    write_mcs(path, counts, labels=RIG_ROW_ORDER[:7], sampling_rate_hz=sampling_rate_hz)
     recording = Recording("a", "", "", "", path.name, "", read_sources(path, "raw")[0])
     cleaning = Cleaning(25_000, "resample", 2.0)
     whole = read_events(path, recording, cleaning)
     monkeypatch.setattr("mea.arrays.streaming.SPAN_BYTES", 7 * 2 * 10_000)
     for together in (1, 2, 3):
-        monkeypatch.setattr("mea.arrays.cleaning.MOST_BYTES", together * 30_000 * (2 if rate_hz == 25_000 else 12))
+        monkeypatch.setattr(
+            "mea.arrays.cleaning.MOST_BYTES", together * 30_000 * (2 if sampling_rate_hz == 25_000 else 12)
+        )
         parts = read_events(path, recording, cleaning)
         assert (parts.content_sha256, parts.samples_sha256) == (whole.content_sha256, whole.samples_sha256)
         assert np.array_equal(parts.threshold_uv, whole.threshold_uv)

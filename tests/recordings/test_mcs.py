@@ -55,7 +55,7 @@ def test_the_vendors_file_is_read_to_the_exact_volt(shared_data, stream, number,
     assert source.stream == analog.label
     assert np.array_equal(source.segments, analog.timestamp_index)
     assert source.segments[0, 0] == start_us
-    assert (source.rate_hz, source.rows, source.cols, source.n_electrodes) == (500, 8, 1, 8)
+    assert (source.sampling_rate_hz, source.rows, source.cols, source.n_electrodes) == (500, 8, 1, 8)
     assert source.n_samples == analog.channel_data.shape[1]
 
 
@@ -103,7 +103,7 @@ def test_what_is_written_has_the_vendors_types_to_the_byte(tmp_path, shared_data
         make_small_counts(8, 9800),
         filtered=make_small_counts(8, 9850),
         labels=[f"E{k}" for k in range(1, 9)],
-        rate_hz=500,
+        sampling_rate_hz=500,
         layout="Linear8",
         start="2014-07-09T10:17:35.172098",
     )
@@ -149,7 +149,7 @@ def encode_type(kind) -> tuple:
 
 def test_the_same_arguments_give_the_same_bytes_whole_or_in_blocks(tmp_path):
     counts = make_small_counts(4, 10_000)
-    arguments = {"labels": FOUR["labels"], "rate_hz": 10_000}
+    arguments = {"labels": FOUR["labels"], "sampling_rate_hz": 10_000}
     write_mcs(tmp_path / "a.h5", counts, **arguments)
     write_mcs(tmp_path / "b.h5", (counts[:, first : first + 777] for first in range(0, 10_000, 777)), **arguments)
     write_mcs(tmp_path / "c.h5", counts + 1, **arguments)
@@ -158,8 +158,8 @@ def test_the_same_arguments_give_the_same_bytes_whole_or_in_blocks(tmp_path):
 
 
 def test_a_rate_without_whole_microseconds_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="rate_hz = 30000: the file holds whole µs per sample"):
-        write_mcs(tmp_path / "a.h5", make_small_counts(1, 10), labels=["A4"], rate_hz=30_000)
+    with pytest.raises(ValueError, match="sampling_rate_hz = 30000: the file holds whole µs per sample"):
+        write_mcs(tmp_path / "a.h5", make_small_counts(1, 10), labels=["A4"], sampling_rate_hz=30_000)
 
 
 @settings(max_examples=25, deadline=None)
@@ -187,7 +187,7 @@ def test_any_counts_come_back_on_their_electrode(tmp_path_factory, data):
 def test_a_late_large_count_gives_int32(tmp_path):
     counts = np.zeros((2, 5000), np.int32)
     counts[1, 4999] = -32769
-    write_mcs(tmp_path / "a.h5", counts, labels=["A4", "M9"], rate_hz=25_000)
+    write_mcs(tmp_path / "a.h5", counts, labels=["A4", "M9"], sampling_rate_hz=25_000)
     found = read_counts(tmp_path / "a.h5", read_one(tmp_path / "a.h5"))
     assert found.dtype == np.int32
     assert np.array_equal(found, counts)
@@ -199,8 +199,8 @@ def test_rates_and_recordings_stand_side_by_side(tmp_path):
     ]
     write_mcs_file(tmp_path / "a.h5", [RigRecording([streams[0]]), RigRecording([streams[1]], timestamp_us=90_000_000)])
     first, second = read_sources(tmp_path / "a.h5", "raw")
-    assert (first.rate_hz, first.n_samples, first.duration_s) == (25_000, 500, 0.02)
-    assert (second.rate_hz, second.n_samples, second.duration_s) == (10_000, 1000, 0.1)
+    assert (first.sampling_rate_hz, first.n_samples, first.duration_s) == (25_000, 500, 0.02)
+    assert (second.sampling_rate_hz, second.n_samples, second.duration_s) == (10_000, 1000, 0.1)
     assert (first.start, second.start) == ("2024-01-01T12:00:00.000000", "2024-01-01T12:01:30.000000")
     order = [FOUR["labels"].index(name) for name in second.names]
     assert np.array_equal(read_counts(tmp_path / "a.h5", second), streams[1].counts[order])
@@ -393,7 +393,7 @@ def test_the_first_samples_are_the_first_of_all(tmp_path, stop, large):
     path = tmp_path / "a.h5"
     counts = make_small_counts(4, 10_000)
     counts[2, 9000] = 2**20 if large else 0
-    write_mcs(path, counts, labels=FOUR["labels"], rate_hz=10_000)
+    write_mcs(path, counts, labels=FOUR["labels"], sampling_rate_hz=10_000)
     source = read_one(path)
     found = read_counts(path, source, last=stop)
     assert np.array_equal(found, read_counts(path, source)[:, :stop])

@@ -66,7 +66,7 @@ def test_names_are_column_then_row_and_silent_electrodes_are_listed(tmp_path):
     spikes = write_small_spike_times(tmp_path / "a.h5", names=["ch_87A_unit_0", "ch_12A_unit_0"])
     source = read_one(tmp_path / "a.h5")
     assert (source.format, source.layout, source.rows, source.cols) == ("spike_times", "MCS_8x8_200um", 8, 8)
-    assert (source.rate_hz, source.n_samples, source.n_electrodes) == (0, 0, 60)
+    assert (source.sampling_rate_hz, source.n_samples, source.n_electrodes) == (0, 0, 60)
     low, high = list(source.names).index("12"), list(source.names).index("87")
     assert (source.row[low], source.col[low], source.row[high], source.col[high]) == (1, 0, 6, 7)
     assert (source.x_um[high], source.y_um[high]) == (1400, 1200)

@@ -209,7 +209,7 @@ def test_the_vendors_file(lab, shared_data):
     )
     catalogue = run_h5(lab)
     row = catalogue.loc["2014-07-09T10-17-35W8 Standard all 500 Hz"]
-    assert (row.label, row.rate_hz, row.electrodes, row.status) == ("y", "500", "8", "used")
+    assert (row.label, row.sampling_rate_hz, row.electrodes, row.status) == ("y", "500", "8", "used")
     assert "Raw" in row.stream
     assert row.start.startswith("2014-07-09T10:17")
 

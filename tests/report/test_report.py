@@ -40,7 +40,7 @@ HOSTILE = 'z"><b>&lt;</b><script>window.bad=1</script><img src=x onerror="window
 RECORDINGS = 12
 LARGEST_PAGE = 10_000_000  # bytes
 FAST = (
-    "unzip.source=", "h5.on_bad_recording=skip", "array.rate_hz=25000", "array.other_rate=set_aside",
+    "unzip.source=", "h5.on_bad_recording=skip", "array.sampling_rate_hz=25000", "array.other_sampling_rate=set_aside",
     "split.by=batch", "split.folds=3", "split.score=all", "split.chunk_s=0.5", "split.first_s=null",
     "train.model=cnn_lstm", "train.network=predecessor", "train.input=binned", "train.bin=count", "train.bin_ms=20",
     "train.epochs=2", "train.inner_folds=2", "train.validation=inner", "evaluate.permutations=19",
@@ -99,7 +99,7 @@ def lab(tmp_path_factory):
     with (folder / "raw" / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(lines)
     write_small_mcs(folder / "new" / "good.h5", seed=50)
-    write_small_mcs(folder / "new" / "slow.h5", seed=51, rate_hz=10_000)
+    write_small_mcs(folder / "new" / "slow.h5", seed=51, sampling_rate_hz=10_000)
     (folder / "new" / "bad.h5").write_bytes(b"no recording")
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in {"MEA_QUIET": "1", "MEA_WORKERS": "1", "MEA_DEVICE": "cpu"}.items():
@@ -508,8 +508,8 @@ def test_traces_are_the_files_samples_and_the_arrays(lab):
     for trace in traces:
         electrode = names.index(trace["name"].removeprefix("electrode "))
         channel = labels.index(names[electrode])
-        first, peaks = round(trace["start_s"] * events.rate_hz), unpack(trace["peaks"])
-        part = slice(first, first + events.rate_hz // 4)
+        first, peaks = round(trace["start_s"] * events.sampling_rate_hz), unpack(trace["peaks"])
+        part = slice(first, first + events.sampling_rate_hz // 4)
         scale = float(info["ConversionFactor"][channel]) * 10.0 ** int(info["Exponent"][channel])
         raw = (counts[info["RowIndex"][channel], part] - float(info["ADZero"][channel])) * scale * 1e6
         np.testing.assert_allclose(list_samples(trace["before"], len(raw)), raw, atol=0.051)
@@ -523,7 +523,7 @@ def test_where_there_are_many_recordings_no_extreme_is_lost(lab):
     _, events, traces = draw_small(lab, 400)
     for trace, whole in zip(traces, draw_small(lab, 10**6)[2]):
         every, some = (unpack(line["tenths_uv"]) for line in (whole["before"], trace["before"]))
-        assert len(some) < 500 < len(every) == events.rate_hz // 4
+        assert len(some) < 500 < len(every) == events.sampling_rate_hz // 4
         assert (some.min(), some.max()) == (every.min(), every.max())
 
 

@@ -193,7 +193,7 @@ def make_recording(spikes):
     source = Source(
         format="mcs",
         dataset="Data/Recording_0/AnalogStream/Stream_1/ChannelData",
-        rate_hz=25_000,
+        sampling_rate_hz=25_000,
         n_samples=100_000,
         duration_s=4.0,
         start="2024-03-05T10:20:30",

@@ -234,14 +234,16 @@ def test_nothing_but_planted_spikes_stands_out_of_the_noise(measured):
     assert traits.noise_uv.max() <= 6
 
 
-@pytest.mark.parametrize("rate_hz", [25_000, 10_000])
-def test_noise_has_the_spectrum_that_noise_density_states(rate_hz):
-    noise = make_noise(40 * rate_hz, rate_hz, 5.0, np.random.default_rng(1))
+@pytest.mark.parametrize("sampling_rate_hz", [25_000, 10_000])
+def test_noise_has_the_spectrum_that_noise_density_states(sampling_rate_hz):
+    noise = make_noise(40 * sampling_rate_hz, sampling_rate_hz, 5.0, np.random.default_rng(1))
     assert noise.std() == pytest.approx(5.0, rel=0.01)
-    frequency_hz, density = welch(noise, rate_hz, nperseg=2048)
+    frequency_hz, density = welch(noise, sampling_rate_hz, nperseg=2048)
     middle = slice(4, -4)  # the window blurs both ends
-    np.testing.assert_allclose(density[middle], noise_density(frequency_hz[middle], rate_hz, 5.0), rtol=0.25)
-    assert np.mean(density[middle] / noise_density(frequency_hz[middle], rate_hz, 5.0)) == pytest.approx(1, abs=0.01)
+    np.testing.assert_allclose(density[middle], noise_density(frequency_hz[middle], sampling_rate_hz, 5.0), rtol=0.25)
+    assert np.mean(density[middle] / noise_density(frequency_hz[middle], sampling_rate_hz, 5.0)) == pytest.approx(
+        1, abs=0.01
+    )
 
 
 def test_noise_falls_towards_both_ends():
@@ -294,7 +296,7 @@ def test_our_reader_reads_the_same_values(tmp_path):
     np.testing.assert_array_equal(source.zero, zero[order])
     np.testing.assert_allclose(source.volts_per_count, factor[order] * 1e-12, rtol=1e-15)
     assert list(zip(source.row, source.col)) == [places[name] for name in source.names]
-    assert (source.rate_hz, source.n_samples, source.start[:19]) == (25_000, 2500, plan.start)
+    assert (source.sampling_rate_hz, source.n_samples, source.start[:19]) == (25_000, 2500, plan.start)
 
 
 def test_the_electrodes_stream_is_not_always_the_first(tmp_path):

@@ -10,38 +10,38 @@ from mea.runtime.errors import MeaError
 from mea.splitting.chunks import cut_chunks
 
 
-@pytest.mark.parametrize(("rate_hz", "chunk_samples"), [(25_000, 30_000), (10_000, 12_000)])
-def test_chunks_of_the_predecessor(rate_hz, chunk_samples):
+@pytest.mark.parametrize(("sampling_rate_hz", "chunk_samples"), [(25_000, 30_000), (10_000, 12_000)])
+def test_chunks_of_the_predecessor(sampling_rate_hz, chunk_samples):
     """1.2 s are 30,000 samples at 25 kHz; 120 s give 100 chunks without a gap, and what is left over is dropped."""
-    lab = make_lab([("a", "c1", "b1"), ("b", "", "")], rate_hz, 120.0)
-    lab.loc[1, "duration_s"] = 1.2 * 3 - 1 / rate_hz  # one sample too short for three
+    lab = make_lab([("a", "c1", "b1"), ("b", "", "")], sampling_rate_hz, 120.0)
+    lab.loc[1, "duration_s"] = 1.2 * 3 - 1 / sampling_rate_hz  # one sample too short for three
     chunks, refused = cut_chunks(lab, 1.2, None)
     assert not refused
     first = chunks[chunks["recording"] == "r00"]
     assert len(first) == 100 and (chunks["recording"] == "r01").sum() == 2
     borders = np.arange(101) * chunk_samples
-    starts = [round(value * rate_hz) for value in first["start_s"]]
-    stops = [round(value * rate_hz) for value in first["stop_s"]]
+    starts = [round(value * sampling_rate_hz) for value in first["start_s"]]
+    stops = [round(value * sampling_rate_hz) for value in first["stop_s"]]
     assert starts == borders[:-1].tolist() and stops == borders[1:].tolist()
-    np.testing.assert_allclose(first["start_s"] * rate_hz, starts, atol=1e-3)
+    np.testing.assert_allclose(first["start_s"] * sampling_rate_hz, starts, atol=1e-3)
     assert first["chunk"].is_unique and first["chunk"].iloc[7] == "r00@0007"
     assert first[["label", "culture", "batch"]].drop_duplicates().values.tolist() == [["a", "c1", "b1"]]
 
 
 @given(
-    rate_hz=st.sampled_from([500, 10_000, 20_000, 25_000, 30_000]),
+    sampling_rate_hz=st.sampled_from([500, 10_000, 20_000, 25_000, 30_000]),
     chunk_samples=st.integers(1, 100_000),
     n_samples=st.integers(1, 3_000_000),
 )
 @quick
-def test_chunks_lie_end_to_end_inside_the_recording(rate_hz, chunk_samples, n_samples):
+def test_chunks_lie_end_to_end_inside_the_recording(sampling_rate_hz, chunk_samples, n_samples):
     assume(n_samples // chunk_samples < 2000)
-    lab = make_lab([("a", "", "")], rate_hz, n_samples / rate_hz)
-    chunks, refused = cut_chunks(lab, chunk_samples / rate_hz, None)
+    lab = make_lab([("a", "", "")], sampling_rate_hz, n_samples / sampling_rate_hz)
+    chunks, refused = cut_chunks(lab, chunk_samples / sampling_rate_hz, None)
     assert len(chunks) == n_samples // chunk_samples
     assert bool(refused) == (n_samples < chunk_samples)
-    starts = np.rint(chunks["start_s"] * rate_hz).astype(int)
-    stops = np.rint(chunks["stop_s"] * rate_hz).astype(int)
+    starts = np.rint(chunks["start_s"] * sampling_rate_hz).astype(int)
+    stops = np.rint(chunks["stop_s"] * sampling_rate_hz).astype(int)
     assert (starts == np.arange(len(chunks)) * chunk_samples).all() and (stops - starts == chunk_samples).all()
 
 

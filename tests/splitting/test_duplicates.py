@@ -52,7 +52,7 @@ def measure(number=0):
 
 def clean(name, counts, source, **changes):
     """Events of counts that were changed, and of electrodes that were left out."""
-    source = replace(source, n_samples=counts.shape[1], duration_s=counts.shape[1] / source.rate_hz, **changes)
+    source = replace(source, n_samples=counts.shape[1], duration_s=counts.shape[1] / source.sampling_rate_hz, **changes)
     return replace(detect_events(counts, source, 5.0), recording=name)
 
 
@@ -431,7 +431,7 @@ def test_any_crop_is_found(first, length_s, seed, spikes_per_s):
 @pytest.mark.parametrize("cut_s", [10.0, 10.00001, 10.123456])
 def test_spike_times_cropped_between_two_samples(tmp_path, cut_s):
     """Rounded anew, a spike may come to stand a sample further; most patterns survive it."""
-    write_small_spike_times(tmp_path / "whole.h5", duration_s=120.0, rate_hz=5.0)
+    write_small_spike_times(tmp_path / "whole.h5", duration_s=120.0, firing_rate_hz=5.0)
     (source,) = read_sources(tmp_path / "whole.h5", "raw")
     kept = source.spike_times_s >= cut_s
     piece = replace(

@@ -198,7 +198,7 @@ def make_chunks(lines):
 
 def make_classifier(folds, labels=AB):
     return Classifier(
-        folder=None, model="rate", labels=labels, rows=12, cols=12, rate_hz=25_000, format="mcs", chunk_s=1.0,
+        folder=None, model="rate", labels=labels, rows=12, cols=12, sampling_rate_hz=25_000, format="mcs", chunk_s=1.0,
         first_s=None, folds=folds, leaky=0, warning="", params={}, facts={},
     )  # fmt: skip
 

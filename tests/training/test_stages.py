@@ -159,7 +159,7 @@ def test_train_keeps_every_fold_and_its_baseline(done):
     folds = {f"fold_{fold}{suffix}" for fold in range(3) for suffix in (".safetensors", "_rate.skops", "_inner.csv")}
     assert names == folds | {"classifier.json"}
     about = read_json(done / "models/folds/classifier.json")
-    assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["rate_hz"] == 25_000
+    assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["sampling_rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
     metrics = read_json(done / "metrics/train.json")
     assert metrics["model"] == "cnn_lstm" and list(metrics)[1:] == ["processes", "mean", "fold_0", "fold_1", "fold_2"]

@@ -109,7 +109,7 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Sou
     return Source(
         format="mcs",
         dataset=f"/Data/{name}/AnalogStream/{chosen.name}/ChannelData",
-        rate_hz=round(1e6 / tick_us),
+        sampling_rate_hz=round(1e6 / tick_us),
         n_samples=samples.shape[1],
         duration_s=samples.shape[1] * tick_us / 1e6,
         start=start,

@@ -95,7 +95,7 @@ def write_mcs(
     counts: np.ndarray | Iterable[np.ndarray],
     *,
     labels: Sequence[str],
-    rate_hz: int,
+    sampling_rate_hz: int,
     layout: str = "120MEA200/30iR-Ti",
     start: str = "2024-01-01T12:00:00",
     conversion_factor: ArrayLike = 59605,
@@ -116,7 +116,7 @@ def write_mcs(
         (n, samples) int32, or an iterable of such blocks in time, so that a long recording needs little memory.
     labels
         (n,) electrode names.
-    rate_hz
+    sampling_rate_hz
         Samples per second; a divisor of 1,000,000, for the file holds whole µs per sample.
     layout
         ``MeaLayout``, such as ``120MEA200/30iR-Ti``.
@@ -130,11 +130,17 @@ def write_mcs(
     Raises
     ------
     ValueError
-        If ``rate_hz`` does not divide 1,000,000.
+        If ``sampling_rate_hz`` does not divide 1,000,000.
     """
-    if 1_000_000 % rate_hz:
-        raise ValueError(f"rate_hz = {rate_hz}: the file holds whole µs per sample; take a divisor of 1,000,000.")
-    common: dict[str, Any] = {"labels": labels, "tick_us": 1_000_000 // rate_hz, "conversion_factor": conversion_factor}
+    if 1_000_000 % sampling_rate_hz:
+        raise ValueError(
+            f"sampling_rate_hz = {sampling_rate_hz}: the file holds whole µs per sample; take a divisor of 1,000,000."
+        )
+    common: dict[str, Any] = {
+        "labels": labels,
+        "tick_us": 1_000_000 // sampling_rate_hz,
+        "conversion_factor": conversion_factor,
+    }
     common |= {"exponent": exponent, "zero": zero, "row_index": row_index, "segments": segments}
     lengths: list[int] = []
     streams = [Stream(_watch_lengths(counts, lengths), **common)]

@@ -51,7 +51,7 @@ def _read_recording(h5: h5py.File, where: str) -> Source:
     return Source(
         format="spike_times",
         dataset="/spikes",
-        rate_hz=0,
+        sampling_rate_hz=0,
         n_samples=0,
         duration_s=stop_s - start_s,
         start="",
