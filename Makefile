@@ -1,22 +1,27 @@
-# Everything runs in .venv, which is made when it is missing or requirements.txt has changed.
+# Everything runs in .venv. It is made when it is missing; requirements are installed again when their list has changed.
 PYTHON ?= python3
+FOUND := $(shell command -v $(PYTHON))
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+TEST_INSTALLED := .venv/.installed-test
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+TOO_OLD := import sys; v = sys.version_info; v >= (3, 11) or sys.exit("make: PYTHON=$(PYTHON) ($(FOUND)) is Python %d.%d; \
+    3.11 or newer is needed. Name one: make PYTHON=python3.11 install" % tuple(v[:2]))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test test-all check bench bench-check thousand controls preset explain doctor
+.PHONY: repro test test-all check bench bench-check thousand controls preset explain doctor install clean help
 
-repro: $(INSTALLED)  ## run the whole pipeline and say where the results are
+repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (also: make, without a target)
 	dvc repro
-	python -m mea.report.headline metrics/evaluate.json metrics/classify.csv report/index.html plots models/classifier
+	mea summary
 
-test: $(INSTALLED)  ## the tests, in under 10 minutes on 2 cores
+test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
 	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-all: $(INSTALLED)  ## the tests, the slow ones too
+test-all: $(TEST_INSTALLED)  ## the tests, the slow ones too
 	python -m pytest -q -n 2 --dist loadfile
 
-check: $(INSTALLED)  ## style, types, tests
+check: $(TEST_INSTALLED)  ## style, types, tests
 	ruff check
 	ruff format --check
 	mypy mea stages benchmarks
@@ -35,19 +40,35 @@ controls: $(INSTALLED)  ## does it find what is there, and nothing where there i
 	python -m benchmarks.controls $(if $(SEEDS),--seeds $(SEEDS)) $(foreach set,$(SET),--set "$(set)")
 
 preset: $(INSTALLED)  ## NAME=predecessor_base, predecessor_second, null_base, null_second or charlesworth2015 (SOURCE=folder)
-	python -m mea.versions.presets $(NAME) $(if $(SOURCE),--source "$(SOURCE)") $(foreach set,$(SET),--set "$(set)")
+	mea preset $(NAME) $${SOURCE:+--source "$$SOURCE"} $(foreach set,$(SET),--set "$(set)")
 
-explain: $(INSTALLED)  ## what spoke for a class: RECORDING="name ..." of data/array, or SOURCE=folder of new ones
-	python -m mea.classification.explain $(RECORDING) $(if $(SOURCE),--source "$(SOURCE)") \
-	    --model models/classifier --array data/array --split data/split --out plots/explain
+explain: $(INSTALLED)  ## what decides a class: RECORDING=name of one in data/array, or SOURCE=folder of new ones
+	mea explain $${RECORDING:+"$$RECORDING"} $${SOURCE:+--source "$$SOURCE"}
 
+# Make splits no value at blanks that belong to a name: FILES is one path if there is such a file, else several.
 doctor: $(INSTALLED)  ## look at recordings before anything is run: FILES="data/raw more.zip"; PROPOSE=recordings.csv
-	python -m mea.doctor $(FILES) $(if $(PROPOSE),--propose "$(PROPOSE)") $(if $(JSON),--json "$(JSON)")
+	@if [ -e "$$FILES" ]; then set -- "$$FILES"; else set -- $$FILES; fi; \
+	mea doctor "$$@" $${PROPOSE:+--propose "$$PROPOSE"} $${JSON:+--json "$$JSON"}
 
-install: $(INSTALLED)
+install: $(INSTALLED)  ## make .venv and install what running needs; PYTHON=python3.12 to choose one
 
-$(INSTALLED): requirements.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m mea.versions.plots_page
+clean:  ## remove the caches of tools, half-written files, plots of the doctor and of explain; no data, results or .venv
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks dvc_plots plots/doctor plots/explain
+	find . \( -path ./.git -o -path ./.dvc -o -path ./.venv -o -path ./data/raw \) -prune \
+	    -o \( -name __pycache__ -o -name '.*.partial' \) -prune -print -exec rm -rf {} +
+
+help:  ## this list
+	@awk -F ':.*## *' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@test -n "$(FOUND)" || { echo "make: PYTHON=$(PYTHON): no such command. Name Python 3.11 or newer: make PYTHON=python3.11 install" >&2; exit 1; }
+	@"$(FOUND)" -c '$(TOO_OLD)'
+	[ "$$("$(FOUND)" -V)" = "$$($(BIN)/python -V 2>&1)" ] || "$(FOUND)" -m venv --clear .venv
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	$(BIN)/mea plots-page
 	touch $(INSTALLED)
+
+$(TEST_INSTALLED): requirements-test.txt $(INSTALLED)
+	$(PIP) -r requirements-test.txt
+	touch $(TEST_INSTALLED)

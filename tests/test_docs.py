@@ -87,7 +87,9 @@ def test_all_commands_can_be_typed(name, built_lab, tmp_path):
         ("make reproduce", "make reproduce: the Makefile has no such target"),
         ("make repro && make  tets  # comment", "make tets: the Makefile"),
         ("MEA_QUIET=1 python -m mea.comparison a b", "python -m mea.comparison: no such module"),
-        ("python -m mea.versions.compare a --markdown", "python -m mea.versions.compare: knows no --markdown"),
+        ("mea compare a --markdown", "mea compare: knows no --markdown"),
+        ("python -m mea compare a --markdown", "mea compare: knows no --markdown"),
+        ("mea comparison a b", "mea comparison: no such command"),
         ("python -m stages.classify --folder x", "python -m stages.classify: knows no --folder"),
         ("python tests/closures.py", "tests/closures.py: no such file"),
         ("dvc exp rerun", "dvc exp rerun: DVC does not know it"),
@@ -102,7 +104,7 @@ def test_a_command_that_is_not_there_is_noticed(command, fault):
 
 
 def test_commands_that_are_there_are_left_alone():
-    fine = "make repro  # a; b\nA=1 python -m mea.versions.compare main \\\n    v1 --md > c.md\ndvc pull && dvc repro"
+    fine = "make repro  # a; b\nA=1 mea compare main \\\n    v1 --md > c.md\ndvc pull && dvc repro"
     assert find_faults(fine) == []
     assert split_commands("A=1 b 'c; d' | e\nf") == [["b", "c; d"], ["e"], ["f"]]
 
@@ -142,7 +144,7 @@ def write_document(folder: Path, last: str) -> list:
     ("planted", "said"),
     [
         ("git chekout main", "git: 'chekout' is not a git command"),
-        ("python -m mea.versions.compare main --markdown", "unrecognized arguments: --markdown"),
+        ("mea compare main --markdown", "unrecognized arguments: --markdown"),
         ("python -m stages.splitt", "No module named stages.splitt"),
         ("make reproduce", "No rule to make target"),
         ("dvc exp rerun", "dvc exp"),

@@ -64,10 +64,10 @@ def test_second_repro_does_nothing(lab):
 
 
 def test_headline_names_figures_and_places(lab):
-    said = lab.run("python", "-m", "mea.report.headline", "metrics/evaluate.json", "metrics/classify.csv", "plots")
+    said = lab.run("mea", "summary")
     assert "8 recordings, each called by a model that never saw its group" in said
     assert f"{lab.read_json('metrics/evaluate.json')['recording']['accuracy']:.1%}" in said
-    assert "Results: metrics/evaluate.json, metrics/classify.csv, plots" in said
+    assert "Results: metrics/evaluate.json, metrics/classify.csv, report/index.html, plots, models/classifier" in said
 
 
 # One experiment, compared with the commit it started from
@@ -116,7 +116,7 @@ def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
 
 
 def test_plots_diff_draws_both_without_internet(lab, chunky):
-    lab.run("python", "-m", "mea.versions.plots_page")
+    lab.run("mea", "plots-page")
     said = lab.run("dvc", "plots", "diff", "HEAD", chunky)
     assert "failed" not in said.lower()
     page = (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")

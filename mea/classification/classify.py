@@ -152,14 +152,10 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.classification.classify") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea classify") -> None:
     """Classify, write the table, and say how many recordings were predicted. Rejected ones are no error."""
     arguments = build_parser(prog).parse_args(argv)
     show_warnings_plainly()
     with end_plainly("classify", "interrupted; nothing was written."):
         check_environment()
         classify_files(arguments.source, arguments.model, arguments.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -179,7 +179,7 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.classification.explain") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea explain") -> None:
     """Explain the recordings that are named, or all of a source; one plot and one table each."""
     arguments = build_parser(prog).parse_args(argv)
     show_warnings_plainly()
@@ -200,7 +200,3 @@ def main(argv: list[str] | None = None, prog: str = "python -m mea.classificatio
             plot = plot_explanation(evidence, label, (question.events.rows, question.events.cols), name)
             save_plot(plot, arguments.out / f"{name}.png")
             print_line(f"{name}: {label}, log odds {evidence['log_odds'].iloc[0]:.2f}: {arguments.out / name}.png")
-
-
-if __name__ == "__main__":
-    main()

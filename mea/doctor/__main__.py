@@ -1,4 +1,4 @@
-"""Look at a lab's own files before anything is run: ``make doctor FILES="FILE ..."``, ``python -m mea.doctor``.
+"""Look at a lab's own files before anything is run: ``make doctor FILES="FILE ..."``, ``mea doctor``.
 
 Says of every recording how it would be read and what is doubtful; of all together whether they can be held out honestly
 and how small an effect they could show; of the DVC project whether it is ready. Ends with status 1 when something is
@@ -116,7 +116,7 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.doctor") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea doctor") -> None:
     """Look, say, and end with status 1 when something is wrong."""
     arguments = build_parser(prog).parse_args(argv)
     show_warnings_plainly()

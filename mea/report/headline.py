@@ -1,4 +1,4 @@
-"""The metrics to look at first: ``python -m mea.report.headline METRICS CLASSIFIED [PLACE ...]``."""
+"""The metrics to look at first: ``mea summary``."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,9 @@ from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
+
+METRICS, CLASSIFIED = "metrics/evaluate.json", "metrics/classify.csv"
+PLACES = ("report/index.html", "plots", "models/classifier")
 
 
 def describe_results(metrics: Path, classified: Path) -> str:
@@ -123,25 +126,19 @@ def show_scores(scores: dict[str, Any]) -> str:
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.report.headline") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea summary") -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Print the results of the last run in a few lines.",
-        epilog=f"For instance: {prog} metrics/evaluate.json metrics/classify.csv",
     )
-    parser.add_argument("metrics", metavar="METRICS", help="the metrics that the stage evaluate wrote")
-    parser.add_argument(
-        "classified", metavar="CLASSIFIED", help="the table of new recordings that the stage classify wrote"
-    )
-    parser.add_argument(
-        "places", metavar="PLACE", nargs="*", help="further places with results, named in the last line"
-    )
+    for name, default, stage in (("metrics", METRICS, "evaluate"), ("classified", CLASSIFIED, "classify")):
+        what = f"what the stage {stage} wrote; by default {default}"
+        parser.add_argument(name, metavar=name.upper(), nargs="?", default=default, help=what)
+    what = "further places with results, to be named in the last line; by default the report, plots and classifier"
+    parser.add_argument("places", metavar="PLACE", nargs="*", help=what)
     arguments = parser.parse_args(argv)
-    with end_plainly("headline", "interrupted."):
+    with end_plainly("summary", "interrupted."):
         print(describe_results(Path(arguments.metrics), Path(arguments.classified)))
-    print("Results:", ", ".join([arguments.metrics, arguments.classified, *arguments.places]))
-
-
-if __name__ == "__main__":
-    main()
+    places = arguments.places or [place for place in PLACES if Path(place).exists()]
+    print("Results:", ", ".join([arguments.metrics, arguments.classified, *places]))

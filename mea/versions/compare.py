@@ -1,4 +1,4 @@
-"""Whether one version of the classifier is better than another: ``python -m mea.versions.compare A [B] [--md]``."""
+"""Whether one version of the classifier is better than another: ``mea compare A [B] [--md]``."""
 
 import argparse
 import math
@@ -204,7 +204,7 @@ def _show(value: Any, sign: bool = False) -> str:
     return "none" if value is None else str(value)
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.compare") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea compare") -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     known = "a commit, branch, tag or DVC experiment, or workspace"
@@ -214,7 +214,3 @@ def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.comp
     arguments = parser.parse_args(argv)
     with end_plainly("compare", "interrupted; nothing was changed."):
         print(describe_comparison(load_version(arguments.a), load_version(arguments.b), arguments.md))
-
-
-if __name__ == "__main__":
-    main()

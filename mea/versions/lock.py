@@ -1,4 +1,4 @@
-"""Whether ``dvc.lock`` is up to date, checked without data: ``python -m mea.versions.lock``.
+"""Whether ``dvc.lock`` is up to date, checked without data: ``mea lock``.
 
 It uses DVC's private API (``repo.index``, ``Stage.changed``, ``Stage.status``), because neither ``dvc repro --dry`` nor
 ``dvc status`` gives both a reason and an exit status (https://github.com/treeverse/dvc/issues/5369). DVC's version is
@@ -92,7 +92,7 @@ def _list_changes(status: list[Any]) -> list[str]:
     return changes or [OTHER_RUN]
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.lock") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea lock") -> None:
     """The command line: status 1 where a stage would run."""
     argparse.ArgumentParser(prog=prog, description=DESCRIPTION).parse_args(argv)
     with end_plainly("lock", "interrupted; nothing was changed."):
@@ -104,7 +104,3 @@ def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.lock
                 + "\nRun dvc repro, then commit dvc.lock with the metrics and plots, and dvc push."
             )
     print("dvc.lock is up to date with dvc.yaml, the code and params.yaml.")
-
-
-if __name__ == "__main__":
-    main()

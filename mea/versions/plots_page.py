@@ -54,10 +54,10 @@ def write_page(path: Path) -> None:
         work.write_text(PAGE % scripts, encoding="utf-8", newline="\n")
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.plots_page") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea plots-page") -> None:
     """The command line."""
     argparse.ArgumentParser(prog=prog, description=DESCRIPTION).parse_args(argv)
-    with end_plainly("plots_page", "interrupted; the same command does it again."):
+    with end_plainly("plots-page", "interrupted; the same command does it again."):
         settings = Path(".dvc")
         if not settings.is_dir():
             raise MeaError(f"{Path.cwd()}: no DVC project here. Run in the project's folder.")
@@ -66,7 +66,3 @@ def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.plot
             [sys.executable, "-m", "dvc", "config", "--quiet", "--local", "plots.html_template", "plots.html"],
             check=True,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Named parameters, run as DVC experiments: ``python -m mea.versions.presets NAME [--source FOLDER] [--set K=V]``."""
+"""Named parameters, run as DVC experiments: ``mea preset NAME [--source FOLDER] [--set K=V]``."""
 
 import argparse
 import difflib
@@ -200,7 +200,7 @@ def _run_dvc(*arguments: str) -> bool:
     return not subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.presets") -> None:
+def main(argv: list[str] | None = None, prog: str = "mea preset") -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog=prog, description="Run a preset as a DVC experiment.")
     parser.add_argument("name", metavar="NAME", help=", ".join(PRESETS))
@@ -213,11 +213,4 @@ def main(argv: list[str] | None = None, prog: str = "python -m mea.versions.pres
         check_names(overrides, committed)
         print(describe_overrides(arguments.name, overrides, committed), flush=True)
         run_preset(arguments.name, overrides)
-    print(
-        f"Results of {arguments.name} are in the workspace. Compare: python -m mea.versions.compare OTHER "
-        f"{arguments.name}"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    print(f"Results of {arguments.name} are in the workspace. Compare: mea compare OTHER {arguments.name}")

@@ -16,7 +16,7 @@ parameters.
 import re
 import shlex
 import subprocess
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -26,6 +26,7 @@ from dvc.cli.parser import DvcParserError, get_main_parser
 from markdown_it import MarkdownIt
 
 from builders.lab import ROOT, Lab
+from mea import __main__ as mea
 from mea.runtime.params import load_params
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
@@ -34,7 +35,7 @@ SHELL = "sh"
 FOREIGN_SHELLS = ("bash", "console", "powershell", "shell", "zsh")  # nobody runs these: each must say so
 MARK = re.compile(r"<!-- (?P<kind>not run|slow|first)(?: `(?P<command>[^`]+)`)?: (?P<text>.+) -->")
 LEAST_REASON = 10  # characters
-COMMANDS = ("make", "python", "dvc")  # those that can be compared with what there is
+COMMANDS = ("make", "python", "dvc", "mea")  # those that can be compared with what there is
 PARAMETER = re.compile(r"(?:-S |--set |SET=)[\"']?([a-z0-9]+\.[A-Za-z_0-9.]+)=")
 BEFORE = ("sudo", "nohup", "exec", "export", "!", "if", "then", "do")
 
@@ -181,6 +182,8 @@ def _check_command(words: list[str], root: Path) -> str:
         return _check_targets([word for word in words[1:] if "=" not in word and not word.startswith("-")], root)
     if program == "dvc":
         return _check_dvc(tuple(words[1:]))
+    if program == "mea" or words[:3] == ["python", "-m", "mea"]:
+        return _check_mea(words[1:] if program == "mea" else words[3:])
     if program == "python" and words[1:2] == ["-m"]:
         return _check_module(words[2], words[3:], root)
     if program == "python" and words[1:] and words[1].endswith(".py"):
@@ -206,6 +209,28 @@ def _check_dvc(words: tuple[str, ...]) -> str:
     return ""
 
 
+def _check_mea(words: list[str]) -> str:
+    name, *arguments = words or ["--help"]
+    if name in ("--help", "--version", "COMMAND"):
+        return ""
+    if name not in mea.COMMANDS:
+        return f"mea {name}: no such command"
+    known = re.findall(r"--[a-z]+", _print_help(name))
+    unknown = [flag for flag in _list_flags(arguments) if flag not in known]
+    return f"mea {name}: knows no {unknown[0]}" if unknown else ""
+
+
+@cache
+def _print_help(name: str) -> str:
+    with redirect_stdout(StringIO()) as said, suppress(SystemExit):
+        mea.main([name, "--help"])
+    return said.getvalue()
+
+
+def _list_flags(arguments: list[str]) -> list[str]:
+    return [word.partition("=")[0] for word in arguments if re.match(r"--[a-z]", word)]
+
+
 def _check_module(name: str, arguments: list[str], root: Path) -> str:
     if name.partition(".")[0] not in ("mea", "stages", "benchmarks") or "<" in name:
         return ""
@@ -213,10 +238,10 @@ def _check_module(name: str, arguments: list[str], root: Path) -> str:
     path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
     if not path.is_file():
         return f"python -m {name}: no such module"
-    flags = [word.partition("=")[0] for word in arguments if re.match(r"--[a-z]", word)]
-    source = path.read_text(encoding="utf-8") + (root / "mea" / "runtime" / "command.py").read_text(encoding="utf-8")
-    # the flags of a stage are the keywords of its run_command, those of mea.classification.explain stand in a list
-    known = [flag for flag in flags if any(text in source for text in (flag, f"{flag[2:]}=", f'"{flag[2:]}"'))]
+    flags, shared = _list_flags(arguments), root / "mea" / "runtime" / "command.py"
+    source = path.read_text(encoding="utf-8") + shared.read_text(encoding="utf-8")
+    # the flags of a stage are the keywords of its run_command
+    known = [flag for flag in flags if any(text in source for text in (flag, f"{flag[2:]}="))]
     missing = [flag for flag in flags if flag not in [*known, "--help"]]
     return f"python -m {name}: knows no {missing[0]}" if missing else ""
 
@@ -225,20 +250,13 @@ def _check_module(name: str, arguments: list[str], root: Path) -> str:
 
 
 def prepare_clone(lab: Lab) -> Lab:
-    """Make of a lab's clone what a reader has: a branch main on a server of its own, and an installation that is done.
-
-    The environment that runs the tests stands in for ``.venv``: ``make`` finds an empty one that is newer than
-    requirements.txt, and so takes what is on the path.
-    """
+    """Make of a lab's clone what a reader has: a branch main on a server of its own."""
     server = lab.folder.parent / "server.git"
     lab.run("git", "checkout", "--quiet", "-B", "main")
     lab.run("git", "clone", "--quiet", "--bare", ".", str(server))
     lab.run("git", "remote", "set-url", "origin", str(server))
     lab.run("git", "fetch", "--quiet", "origin")
     lab.run("git", "branch", "--quiet", "--set-upstream-to", "origin/main")
-    (lab.folder / ".venv" / "bin").mkdir(parents=True)
-    (lab.folder / ".venv" / "bin" / "activate").touch()
-    (lab.folder / ".venv" / ".installed").touch()
     return lab
 
 

@@ -44,8 +44,9 @@ class Lab:
         return done.stdout
 
     def describe_call(self, environment: dict[str, str]) -> dict:
-        """How a command is called: this Python first on the path, nobody's own settings, one process a stage."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        """How a command is called: this Python first on the path, no settings of a user's own, one process a stage."""
+        own, python = self.folder / ".venv" / "bin", Path(sys.executable).parent
+        path = os.pathsep.join([str(own), str(python), os.environ["PATH"]])
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MEA_", "DVC", "GIT_"))}
         settings = {
             "PATH": path,
@@ -97,7 +98,23 @@ def clone_lab(origin: Path, folder: Path) -> Lab:
     lab = Lab(folder)
     lab.run("git", "config", "user.name", "A. Tester")
     lab.run("git", "config", "user.email", "tester@example.org")
+    install_command(folder)
     return lab
+
+
+def install_command(folder: Path) -> None:
+    """Make in a clone what ``make install`` makes: ``.venv`` with the command ``mea``, which runs the clone's code.
+
+    The environment that runs the tests stands in for it: there is no other Python in it, and ``make`` finds it newer
+    than the requirements.
+    """
+    home = folder / ".venv"
+    (home / "bin").mkdir(parents=True)
+    command = home / "bin" / "mea"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec python -m mea "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    for name in ("bin/activate", ".installed", ".installed-test"):
+        (home / name).touch()
 
 
 def build_lab(folder: Path) -> Lab:

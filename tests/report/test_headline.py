@@ -62,15 +62,21 @@ def test_a_missing_file_is_named(tmp_path, missing):
         main([str(path) for path in paths])
 
 
-def test_too_few_arguments_are_explained(capsys):
-    with pytest.raises(SystemExit) as end:
+def test_without_arguments_the_results_of_the_folder_are_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"summary: metrics/evaluate.json: no such file. Run the pipeline first"):
         main([])
-    assert end.value.code == 2 and "arguments are required: METRICS, CLASSIFIED" in capsys.readouterr().err
+    for folder in ("metrics", "plots"):
+        (tmp_path / folder).mkdir()
+    write_results(tmp_path / "metrics")
+    main([])
+    said = capsys.readouterr().out
+    assert "75.0%" in said and said.endswith("Results: metrics/evaluate.json, metrics/classify.csv, plots\n")
 
 
 def test_help_explains_the_arguments(capsys):
     with pytest.raises(SystemExit) as end:
-        main(["--help"], prog="mea headline")
+        main(["--help"], prog="mea summary")
     said = capsys.readouterr().out
-    assert end.value.code == 0 and said.startswith("usage: mea headline [-h] METRICS CLASSIFIED [PLACE ...]")
-    assert "metrics that the stage evaluate wrote" in said and "table of new recordings" in " ".join(said.split())
+    assert end.value.code == 0 and said.startswith("usage: mea summary [-h] [METRICS] [CLASSIFIED] [PLACE ...]")
+    assert "what the stage evaluate wrote" in said and "what the stage classify wrote" in said

@@ -441,7 +441,7 @@ def test_bins_must_be_known(copied):
 
 
 def test_the_command_line(project):
-    command = [sys.executable, "-m", "mea.versions.compare", "first", "better", "--md"]
+    command = [sys.executable, "-m", "mea", "compare", "first", "better", "--md"]
     path = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == 0 and "a real difference: B is better" in done.stdout, done.stderr

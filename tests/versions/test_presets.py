@@ -135,7 +135,7 @@ def second_output(preset_lab) -> str:
 
 
 def run_preset(lab: Lab, name: str, *arguments: str) -> str:
-    return lab.run("python", "-m", "mea.versions.presets", name, *QUICK_FLAGS, *arguments)
+    return lab.run("mea", "preset", name, *QUICK_FLAGS, *arguments)
 
 
 def list_experiments(lab: Lab, name: str) -> list[str]:
@@ -162,7 +162,7 @@ def test_edited_params_are_not_lost(preset_lab, second_output):
     path = preset_lab.folder / "params.yaml"
     held = path.read_bytes()
     path.write_bytes(held + b"# a thought\n")
-    said = preset_lab.run("python", "-m", "mea.versions.presets", "predecessor_base", status=1)
+    said = preset_lab.run("mea", "preset", "predecessor_base", status=1)
     assert "params.yaml holds values that are in no commit and no experiment" in said
     assert path.read_bytes() == held + b"# a thought\n"
     path.write_bytes(held)
@@ -170,9 +170,7 @@ def test_edited_params_are_not_lost(preset_lab, second_output):
 
 def test_a_preset_that_fails_puts_the_committed_params_back(preset_lab, second_output):
     held = (preset_lab.folder / "params.yaml").read_bytes()
-    said = preset_lab.run(
-        "python", "-m", "mea.versions.presets", "predecessor_base", "--set", "unzip.source=nowhere", status=1
-    )
+    said = preset_lab.run("mea", "preset", "predecessor_base", "--set", "unzip.source=nowhere", status=1)
     assert "nowhere" in said and "params.yaml is as committed again" in said
     assert preset_lab.run("git", "diff", "HEAD", "--", "params.yaml") == ""
     (preset_lab.folder / "params.yaml").write_bytes(held)

@@ -112,7 +112,7 @@ def test_an_experiment_goes_to_a_colleague(built_lab, tmp_path):
     assert "fewer_bins" in colleague.run("dvc", "exp", "list", "--all-commits", "origin")
     colleague.run("dvc", "exp", "pull", "origin", "fewer_bins")
     colleague.run("dvc", "pull")
-    assert "A: main" in colleague.run("python", "-m", "mea.versions.compare", "main", "fewer_bins")
+    assert "A: main" in colleague.run("mea", "compare", "main", "fewer_bins")
     colleague.run("dvc", "exp", "apply", "fewer_bins")
     said = colleague.run("dvc", "repro")
     assert "Data and pipelines are up to date." in said and "Running stage" not in said
@@ -191,7 +191,7 @@ def without_data(bare):
 
 
 def test_a_lock_in_sync_is_told_without_data(without_data):
-    said = without_data.run("python", "-m", "mea.versions.lock")
+    said = without_data.run("mea", "lock")
     assert "dvc.lock is up to date with dvc.yaml" in said
     assert without_data.run("git", "status", "--porcelain") == ""
 
@@ -287,11 +287,11 @@ def list_gitlab() -> list[str]:
 @pytest.mark.parametrize("commands", [list_github(), list_gitlab()], ids=["github", "gitlab"])
 def test_every_command_of_the_workflows_is_there(commands):
     assert find_faults("\n".join(commands)) == []
-    assert {"python -m mea.versions.lock", "make test", "make repro"} <= set(commands)
-    assert any(line.startswith("python -m mea.versions.compare") for line in commands)
+    assert {"mea lock", "make test", "make repro"} <= set(commands)
+    assert any(line.startswith("mea compare") for line in commands)
 
 
-@pytest.mark.parametrize("planted", ["make validate-all", "python -m mea.locks", "dvc pull --hard"])
+@pytest.mark.parametrize("planted", ["make validate-all", "mea locks", "dvc pull --hard"])
 def test_a_planted_wrong_command_in_a_workflow_is_noticed(planted):
     assert len(find_faults("\n".join([*list_github(), planted]))) == 1
 
@@ -319,11 +319,11 @@ def test_the_workflows_comparison_runs(built_lab, tmp_path):
     base = lab.run("git", "rev-parse", "HEAD").strip()
     lab.change_params({"split": {"by": "culture"}})
     lab.commit("split by culture, and the lock left as it was")
-    assert "split: params.yaml" in lab.run("python", "-m", "mea.versions.lock", status=1)
+    assert "split: params.yaml" in lab.run("mea", "lock", status=1)
     head = lab.run("git", "rev-parse", "HEAD").strip()
     commands = list_github()
     start = commands.index("git config user.name validate")
-    end = next(number for number, line in enumerate(commands) if line.startswith("python -m mea.versions.compare"))
+    end = next(number for number, line in enumerate(commands) if line.startswith("mea compare"))
     given = {"BASE": base, "HEAD": head}
     lab.run("bash", "-eu", "-o", "pipefail", "-c", "\n".join(commands[start : end + 1]), **given)
     comparison = (lab.folder / "comparison.md").read_text(encoding="utf-8")
