@@ -90,7 +90,7 @@ def test_a_store_on_s3_brings_everything_elsewhere(built_lab, tmp_path, store):
     assert "Data and pipelines are up to date." in said and "Running stage" not in said
     elsewhere = tmp_path / "elsewhere"
     assert not (elsewhere / ".dvc" / "config.local").exists() and (elsewhere / ".dvc" / "cache").is_dir()
-    assert (elsewhere / "calls.csv").read_bytes() == (lab.folder / "metrics" / "classify.csv").read_bytes()
+    assert (elsewhere / "predictions.csv").read_bytes() == (lab.folder / "metrics" / "classify.csv").read_bytes()
     config = (lab.folder / ".dvc" / "config").read_text(encoding="utf-8")
     assert "secret" not in config and "s3://mea-lab/recordings" in config
 
@@ -135,7 +135,7 @@ def test_a_promoted_model_is_fetched_into_an_empty_folder_and_calls(built_lab, t
     for text in ("/mea-store", "gto register", "dvc artifacts get"):
         said = run_block(find_block(text), lab)
     bench = tmp_path / "bench"
-    assert (bench / "calls.csv").read_bytes() == (lab.folder / "metrics" / "classify.csv").read_bytes()
+    assert (bench / "predictions.csv").read_bytes() == (lab.folder / "metrics" / "classify.csv").read_bytes()
     fetched = {path.name: path.read_bytes() for path in (bench / "model").iterdir() if path.is_file()}
     assert "card.md" in fetched and "classifier.json" in fetched, said
 
