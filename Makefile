@@ -1,4 +1,5 @@
 # Everything runs in .venv. It is made when it is missing; requirements are installed again when their list has changed.
+# Other Python: make PYTHON=python3.12 install. docs/install.md says the same without make.
 PYTHON ?= python3
 FOUND := $(shell command -v $(PYTHON))
 BIN := .venv/bin
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: repro test test-all check bench bench-check thousand controls preset explain doctor install clean help
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (also: make, without a target)
-	dvc repro
+	dvc repro report
 	mea summary
 
 test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
