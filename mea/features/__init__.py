@@ -6,6 +6,8 @@ of electrodes are shares of the layout, silent ones included, and distances are 
 
 Names end with their unit. ``log10`` stands before a quantity whose decimal logarithm is given, ``p`` in a number is
 its decimal point. An undefined measure (the size of bursts where there are none) is NaN, never infinite.
+
+Uses arrays and what is below. Begin with ``trains``: the spikes of a window, as every family takes them.
 """
 
 import warnings

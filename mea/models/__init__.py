@@ -7,6 +7,8 @@ chunks (:mod:`mea.training.describers`) has ``pool_chunk`` and ``build_estimator
 scikit-learn model on features of chunks; its module has ``describe_chunks(chunks, events) -> (n_chunks, n_features)``
 and ``build_estimator(seed)``. One that judges whole recordings, too, has ``describe_recordings(chunks, events)``; the
 judging is in :mod:`mea.models.machine`.
+
+Uses networks and what is below. Begin with ``features``, the default.
 """
 
 from types import ModuleType

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from builders.closure import ROOT
+from builders.lab import ROOT
 
 from mea.evaluation.card import INTENDED_USE, LEAKY_USE, SCORES, write_card
 from mea.evaluation.rules import Rules

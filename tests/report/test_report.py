@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders.arrays import make_events
-from builders.closure import ROOT
+from builders.lab import ROOT
 from builders.recordings import write_small_mcs
 
 import stages.array

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from builders.arrays import make_events, plan_recordings, write_array
-from builders.closure import ROOT
+from builders.lab import ROOT
 from builders.recordings import write_small_mcs
 from ruamel.yaml import YAML
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss

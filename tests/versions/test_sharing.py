@@ -207,16 +207,10 @@ def edit(lab: Lab, name: str, old: str, new: str) -> None:
     ("name", "old", "new", "stage", "said"),
     [
         ("dvc.yaml", "cmd: python -m stages.split", "cmd: python -X dev -m stages.split", "split", "changed command"),
-        (
-            "dvc.yaml",
-            "      - mea/splitting/folds.py\n",
-            "      - mea/splitting/folds.py\n      - LICENSE\n",
-            "split",
-            "LICENSE",
-        ),
-        ("dvc.yaml", "    outs:\n      - data/split\n", "    outs:\n      - data/splits\n", "train", "data/split is"),
+        ("dvc.yaml", "stages/split.py,", "stages/split.py, LICENSE,", "split", "LICENSE"),
+        ("dvc.yaml", "outs: [data/split]", "outs: [data/splits]", "train", "data/split is"),
         ("params.yaml", "bins: 10", "bins: 11", "evaluate", "params.yaml: evaluate"),
-        ("mea/splitting/folds.py", '"""', '"""Changed. ', "train", "mea/splitting/folds.py modified"),
+        ("mea/splitting/folds.py", '"""', '"""Changed. ', "train", "mea/splitting modified"),
         ("metrics/evaluate.json", "{", "{ ", "evaluate", "metrics/evaluate.json modified"),
     ],
 )
@@ -240,11 +234,12 @@ def test_parts_of_two_runs_in_one_lock_are_noticed(without_data):
 
 def test_what_git_should_have_brought_is_noticed(without_data):
     (without_data.folder / "mea" / "splitting" / "aggregation.py").unlink()
+    (without_data.folder / "stages" / "train.py").unlink()
     (without_data.folder / "metrics" / "h5.json").unlink()
     stale = find_stale(without_data.folder)
-    assert "mea/splitting/aggregation.py is missing" in "; ".join(stale["train"]) and "metrics/h5.json" in "; ".join(
-        stale["report"]
-    )
+    said = {name: "; ".join(changes) for name, changes in stale.items()}
+    assert "mea/splitting modified" in said["train"] and "stages/train.py is missing" in said["train"]
+    assert "metrics/h5.json" in said["report"]
 
 
 def test_a_stale_lock_ends_with_status_1_and_the_remedy(without_data, monkeypatch):
