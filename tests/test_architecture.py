@@ -148,7 +148,7 @@ def test_nothing_imports_a_stage():
 def test_only_commands_know_the_parameter_file():
     """The command line every stage shares, and ``make preset`` and ``make doctor``, commands of their own."""
     knowing = {show(path) for path in [*MODULES, *SCRIPTS] if "params.yaml" in list_literals(path)}
-    assert knowing <= {"mea/runtime/command.py", "mea/versions/presets.py", "mea/doctor/__main__.py"}
+    assert knowing <= {"mea/runtime/command.py", "mea/versions/presets/__init__.py", "mea/doctor/__main__.py"}
 
 
 def test_nothing_is_imported_by_a_computed_name():

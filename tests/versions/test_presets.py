@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from mea.runtime.errors import MeaError
 from mea.runtime.params import load_params, read_section
 from mea.versions import presets
-from mea.versions.presets import PRESETS, check_names, describe_overrides, list_overrides
+from mea.versions.presets import _format_value, check_names, format_overrides, list_overrides, list_presets, load_preset
 
 QUICK = ("train.epochs=1", "train.bin_ms=20", "split.folds=2")
 QUICK_FLAGS = [part for setting in QUICK for part in ("--set", setting)]
@@ -25,7 +25,7 @@ def list_preset(name: str, folder) -> dict[str, str]:
 # What they set
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", list_presets())
 def test_every_value_passes_the_stages_own_check(name, tmp_path):
     overrides = list_preset(name, tmp_path)
     params = load_params(ROOT / "params.yaml", [f"{key}={value}" for key, value in overrides.items()])
@@ -44,7 +44,7 @@ def test_a_mistyped_key_is_named():
         check_names({"zzz": "3"}, committed)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", list_presets())
 def test_every_key_is_a_parameter_there_is(name, tmp_path):
     committed = load_params(ROOT / "params.yaml")
     for key in list_preset(name, tmp_path):
@@ -59,6 +59,24 @@ def test_the_predecessors_presets_differ_in_the_split_alone():
     assert base["split.seed"] == "42" and base["train.validation"] == "scored" and base["train.sequence"] == "reshape"
 
 
+def test_a_preset_starts_from_the_one_it_extends():
+    base, second = load_preset("predecessor_base"), load_preset("predecessor_second")
+    assert second.parameters == base.parameters | {"split.by": "chunk"}
+    null = load_preset("null_second").parameters
+    assert null["split.by"] == "chunk" and null["split.folds"] == 4 and null["split.seed"] == 42
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (1.2, "1.2"), ([0, "a b"], "[0,'a b']"), ("auto", "auto"), ("it's", r"'it\'s'")],
+)
+def test_values_are_written_as_dvc_reads_them(value, text, tmp_path):
+    assert _format_value(value) == text
+    (tmp_path / "params.yaml").write_text("a: {b: 7}", encoding="utf-8")
+    apply_overrides(tmp_path / "params.yaml", [f"a.b={text}"])
+    assert load_params(tmp_path / "params.yaml") == {"a": {"b": value}}
+
+
 def test_further_settings_go_before_the_presets_own():
     assert list_overrides("predecessor_base", None, ["split.by=culture", "array.threshold=6"]).items() >= {
         ("split.by", "culture"),
@@ -67,7 +85,7 @@ def test_further_settings_go_before_the_presets_own():
 
 
 def test_the_description_says_from_what_to_what(tmp_path):
-    text = describe_overrides(
+    text = format_overrides(
         "predecessor_second",
         {"split.by": "chunk", "train.bin": "peak", "split.score": "[0]"},
         {"split": {"by": "auto", "score": "all"}, "train": {"bin": "peak"}},
@@ -94,7 +112,12 @@ def test_any_folder_name_reaches_the_parameter(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "extra", "text"),
     [
-        ("predecessor_third", None, [], "NAME=predecessor_third: no such preset. There are predecessor_base, "),
+        (
+            "predecessor_third",
+            None,
+            [],
+            "NAME=predecessor_third: no such preset. There are .*predecessor_base, ",
+        ),
         ("", None, [], "NAME=: no such preset"),
         ("charlesworth2015", None, [], "make preset NAME=charlesworth2015 SOURCE=FOLDER"),
         ("charlesworth2015", "nowhere", [], "SOURCE=nowhere: no such folder"),

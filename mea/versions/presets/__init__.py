@@ -1,76 +1,79 @@
-"""Named parameters, run as DVC experiments: ``mea preset NAME [--source FOLDER] [--set K=V]``."""
+"""Presets: named sets of parameters, each a YAML file in this folder, run as DVC experiments.
+
+``mea preset NAME [--source FOLDER] [--set SECTION.KEY=VALUE]``. A file has a ``description`` and ``parameters``, laid
+out like ``params.yaml``; ``extends`` names a preset whose parameters it starts from.
+"""
 
 import argparse
 import difflib
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from importlib.resources import files as files_of
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
+from mea.runtime.tables import flatten
 
-NETWORK = {  # the predecessor's network and training, on 1 ms bins so that it finishes on a laptop
-    "train.model": "cnn_lstm",
-    "train.network": "predecessor",
-    "train.sequence": "reshape",
-    "train.silence": "computed",
-    "train.precision": "float32",
-    "train.input": "binned",
-    "train.bin_ms": "1",
-    "train.bin": "peak",
-    "train.scale": "1",
-    "train.validation": "scored",
-    "train.epochs": "20",
-    "train.patience": "5",
-    "train.min_gain": "0.001",
-    "train.learning_rate": "0.001",
-    "train.batch_size": "4",
-}
-SPLIT = {"split.folds": "5", "split.score": "[0]", "split.chunk_s": "1.2", "split.first_s": "null", "split.seed": "42"}
-EXACT = "Time bins of 1 ms, so that it finishes on a laptop. The exact network: --set train.input=full"
-SMALL_LAB = {  # 8 recordings of 20 chunks whose classes differ in nothing but chance, and that are easily told apart
-    "simulate.class_effect": "0",
-    "simulate.fingerprint": "2",
-    "simulate.batches": "4",
-    "simulate.cultures_per_label": "1",
-    "simulate.duration_s": "24",
-}
-SOURCE = "{source}"  # stands for the folder the user names
-PRESETS: dict[str, tuple[str, dict[str, str]]] = {
-    "predecessor_base": (
-        f"The predecessor's first version: a fifth of the recordings held out, epoch chosen on them. {EXACT}",
-        {**SPLIT, "split.by": "recording", **NETWORK},
-    ),
-    "predecessor_second": (
-        f"The predecessor's second version: a fifth of the chunks held out, from the same recordings. {EXACT}",
-        {**SPLIT, "split.by": "chunk", **NETWORK},
-    ),
-    "null_base": (
-        "Control: no class effect, small lab, predecessor_base with all folds scored. Should be at chance.",
-        {**SPLIT, "split.by": "recording", **NETWORK, **SMALL_LAB, "split.folds": "4", "split.score": "all"},
-    ),
-    "null_second": (
-        "Control: no class effect, small lab, predecessor_second. Whatever it scores above chance is leakage.",
-        {**SPLIT, "split.by": "chunk", **NETWORK, **SMALL_LAB, "split.folds": "4", "split.score": "all"},
-    ),
-    "charlesworth2015": (
-        "370 recordings of cortical and hippocampal cultures (Charlesworth and others, 2015): spike times, 8 × 8 grid.",
-        {
-            "unzip.source": SOURCE,
-            "classify.source": "none",
-            "split.by": "batch",
-            "split.folds": "5",
-            "split.score": "all",
-            "split.chunk_s": "30",
-            "split.first_s": "900",
-            "train.model": "features",
-            "train.validation": "inner",
-        },
-    ),
-}
+SUFFIX = ".yaml"
+PLAIN = re.compile(r"[\w.+/-]+")  # what the grammar of -S reads as it is
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of parameters, as its file in this folder describes it.
+
+    Attributes
+    ----------
+    name
+        Of the file, without ``.yaml``.
+    description
+        What it is for.
+    parameters
+        ``section.key`` to value; those of the preset that it extends, with its own on top.
+    needs_source
+        Whether the user must name the folder of the recordings, ``unzip.source``.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    needs_source: bool
+
+
+def list_presets() -> list[str]:
+    """The names of the presets, sorted.
+
+    >>> list_presets()
+    ['charlesworth2015', 'null_base', 'null_second', 'predecessor_base', 'predecessor_second']
+    """
+    files = (file.name for file in files_of(__package__).iterdir())
+    return sorted(name.removesuffix(SUFFIX) for name in files if name.endswith(SUFFIX))
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset and those that it extends.
+
+    Raises
+    ------
+    MeaError
+        If there is no such preset.
+
+    >>> load_preset("predecessor_second").parameters["split.by"]
+    'chunk'
+    """
+    if name not in list_presets():
+        raise MeaError(f"NAME={name}: no such preset. There are {', '.join(list_presets())}.")
+    values = YAML(typ="safe").load((files_of(__package__) / f"{name}{SUFFIX}").read_text("utf-8"))
+    base = load_preset(values["extends"]).parameters if "extends" in values else {}
+    parameters = base | flatten(values["parameters"])
+    return Preset(name, values["description"], parameters, values.get("needs_source", False))
 
 
 def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str, str]:
@@ -90,16 +93,15 @@ def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str,
     MeaError
         If there is no such preset, it needs a source and none, or a missing one, is given, or it takes none.
     """
-    if name not in PRESETS:
-        raise MeaError(f"NAME={name}: no such preset. There are {', '.join(PRESETS)}.")
-    overrides = dict(PRESETS[name][1])
-    if (SOURCE in overrides.values()) != bool(source):
+    preset = load_preset(name)
+    if preset.needs_source != bool(source):
         need = "takes no SOURCE; it works on the committed unzip.source" if source else "needs its recordings' folder"
         remedy = f"--set unzip.source={source}" if source else f"make preset NAME={name} SOURCE=FOLDER"
         raise MeaError(f"{name}: {need}: {remedy}.")
     if source and not Path(source).is_dir():
         raise MeaError(f"SOURCE={source}: no such folder. Name the folder of the recordings' archives.")
-    overrides = {key: _quote(source) if value == SOURCE else value for key, value in overrides.items()}
+    overrides = {"unzip.source": _quote(source)} if source else {}
+    overrides |= {key: _format_value(value) for key, value in preset.parameters.items()}
     for setting in extra:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -108,8 +110,18 @@ def list_overrides(name: str, source: str | None, extra: list[str]) -> dict[str,
     return overrides
 
 
-def _quote(text: str | None) -> str:
-    return "'" + str(text).replace("'", "\\'") + "'"
+def _format_value(value: Any) -> str:
+    """A value of a YAML file as ``dvc exp run -S`` reads it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_format_value, value))}]"
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else _quote(text)
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
 
 
 def read_committed() -> dict[str, dict]:
@@ -142,12 +154,12 @@ def check_names(overrides: dict[str, str], committed: dict[str, dict]) -> None:
             raise MeaError(f"{key}: params.yaml has no such parameter.{meant}")
 
 
-def describe_overrides(name: str, overrides: dict[str, str], committed: dict[str, dict]) -> str:
+def format_overrides(name: str, overrides: dict[str, str], committed: dict[str, dict]) -> str:
     """What the preset is and which committed values it replaces, one line each."""
-    lines = [f"{name}: {PRESETS[name][0]}"]
+    lines = [f"{name}: {load_preset(name).description}"]
+    known = flatten(committed)
     for key, value in overrides.items():
-        section, _, parameter = key.partition(".")
-        before, after = committed.get(section, {}).get(parameter), YAML(typ="safe").load(value)
+        before, after = known.get(key), YAML(typ="safe").load(value)
         lines.append(f"  {key}: {after} (as committed)" if before == after else f"  {key}: {before} -> {after}")
     return "\n".join(lines)
 
@@ -203,7 +215,7 @@ def _run_dvc(*arguments: str) -> bool:
 def main(argv: list[str] | None = None, prog: str = "mea preset") -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog=prog, description="Run a preset as a DVC experiment.")
-    parser.add_argument("name", metavar="NAME", help=", ".join(PRESETS))
+    parser.add_argument("name", metavar="NAME", help=", ".join(list_presets()))
     parser.add_argument("--source", help="folder of the recordings, for charlesworth2015")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one more")
     arguments = parser.parse_args(argv)
@@ -211,6 +223,6 @@ def main(argv: list[str] | None = None, prog: str = "mea preset") -> None:
         overrides = list_overrides(arguments.name, arguments.source, arguments.set)
         committed = read_committed()
         check_names(overrides, committed)
-        print(describe_overrides(arguments.name, overrides, committed), flush=True)
+        print(format_overrides(arguments.name, overrides, committed), flush=True)
         run_preset(arguments.name, overrides)
     print(f"Results of {arguments.name} are in the workspace. Compare: mea compare OTHER {arguments.name}")
