@@ -5,7 +5,7 @@ from pathlib import Path
 from builders.spike_trains import make_lively
 
 from benchmarks.timing import Effort, Target, compare, time_together
-from mea.features import compute_features, compute_long_window_features
+from mea.features.compute import compute_features, compute_long_window_features
 
 DESCRIBED_S, PIECE_S = 900, 30  # of a recording of 60 electrodes with bursts, about 100,000 spikes
 DESCRIBE = Target("describe", "s", 900, "all features of 900 s of 60 electrodes; the reference is real time")

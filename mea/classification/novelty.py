@@ -22,8 +22,8 @@ import pandas as pd
 from mea.arrays.cleaning import measure_noise
 from mea.arrays.events import Events
 from mea.classification.feature_space import Space, find_space, foretell_distance, measure_held_out
-from mea.features import list_families
 from mea.features.cached import fetch_features
+from mea.features.families import list_families
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 from mea.runtime.parallel import run_parallel
@@ -81,7 +81,7 @@ class Measured:
     values
         The number of each of :data:`CHECKS`; NaN where it is not known.
     features
-        (n_features,) float64 as :func:`mea.features.compute_features` gives them; NaN where one is undefined.
+        (n_features,) float64 as :func:`mea.features.compute.compute_features` gives them; NaN where one is undefined.
     """
 
     values: dict[str, float]

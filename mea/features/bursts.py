@@ -3,33 +3,52 @@
 import numba
 import numpy as np
 
-from mea.features.nan_statistics import NAN, divide, group_cv, log10_offset, nanmean, nanmedian, nanstd
+from mea.features.feature import Family, list_measures
+from mea.features.nan_statistics import NAN, compute_group_cv, divide, log10_offset, nanmean, nanmedian, nanstd
 from mea.features.trains import Trains
 
-LIMITS_MS = (20, 100)
+MAX_ISI_MS = (20, 100)
 MIN_SIZE = 5
 MIN_INTERVALS = 3
-SMALL_RATE = 0.1  # bursts per minute
+OFFSET_PER_MIN = 0.1  # bursts per minute
+MEASURES = {
+    "log10_rate_per_min": ("log10(1/min)", "bursts per minute of an electrode + 0.1, mean over all electrodes"),
+    "log10_rate_per_min_std": ("log10(1/min)", "the same, standard deviation over all electrodes"),
+    "electrode_fraction": ("", "fraction of all electrodes that burst"),
+    "spike_fraction": ("", "fraction of all spikes that lie in bursts"),
+    "spike_fraction_electrode": ("", "fraction of an electrode's spikes in bursts, mean over the electrodes that fire"),
+    "log10_size": ("log10(spikes)", "spikes of a burst, mean over the bursts"),
+    "log10_size_std": ("log10(spikes)", "spikes of a burst, standard deviation over the bursts"),
+    "log10_duration_s": ("log10(s)", "first to last spike of a burst, mean over the bursts"),
+    "log10_duration_s_std": ("log10(s)", "first to last spike of a burst, standard deviation over the bursts"),
+    "log10_firing_rate_hz": ("log10(Hz)", "firing rate within a burst, mean over the bursts"),
+    "log10_firing_rate_hz_std": ("log10(Hz)", "firing rate within a burst, standard deviation over the bursts"),
+    "log10_interval_s": ("log10(s)", "from the start of a burst to the next one's on its electrode, median"),
+    "interval_cv": ("", "coefficient of variation of these intervals, median over the electrodes"),
+}
+FEATURES = tuple(
+    feature
+    for limit_ms in MAX_ISI_MS
+    for feature in list_measures(f"burst_{limit_ms}_ms", MEASURES, f"bursts: ISIs up to {limit_ms} ms")
+)
 
 
 def compute_bursts(trains: Trains) -> dict[str, float]:
     """Bursts by maximum interval: runs of at least 5 spikes, each within 20 (and again 100) ms of the one before.
 
     Burst detection with a limit on the interval, as compared in Cotterill, Charlesworth, Thomas, Paulsen and Eglen,
-    Journal of Neurophysiology 116:306 (2016), doi:10.1152/jn.00093.2016. For either limit, ``burst_<limit>_ms_...``:
+    Journal of Neurophysiology 116:306 (2016), doi:10.1152/jn.00093.2016. The features ``burst_<limit>_ms_...`` are
+    listed in ``FEATURES``. The firing rate within a burst is its number of intervals over its duration. The intervals
+    between bursts have a coefficient of variation on electrodes with at least 3 of them.
 
-    - ``log10_rate_per_min``: log10(bursts per minute + 0.1), averaged over all electrodes, and ``_spread`` over them;
-    - ``electrode_share``: share of all electrodes that burst;
-    - ``spike_share``: share of all spikes that lie in bursts; ``spike_share_electrode``: averaged over the electrodes
-      that fire, each counting alike;
-    - ``log10_size`` (spikes), ``log10_duration_s`` (first to last spike), ``log10_firing_rate_hz`` (intervals over
-      duration): mean and ``_spread`` over all bursts;
-    - ``log10_interval_s``: median over all intervals from one burst's beginning to the next one's on its electrode;
-    - ``interval_cv``: regularity, the standard deviation over the mean of these intervals; median over the electrodes
-      with at least 3 of them.
+    >>> from mea.features.trains import build_trains
+    >>> burst = [0.50, 0.51, 0.52, 0.53, 0.54]
+    >>> features = compute_bursts(build_trains([[*burst, 2.0], [1.0]], duration_s=60))
+    >>> features["burst_20_ms_electrode_fraction"], round(features["burst_20_ms_spike_fraction"], 3)  # 5 of 7 spikes
+    (0.5, 0.714)
     """
     features: dict[str, float] = {}
-    for limit_ms in LIMITS_MS:
+    for limit_ms in MAX_ISI_MS:
         bursts = find_bursts(trains.train, trains.first, limit_ms * trains.sampling_rate_hz / 1000, MIN_SIZE)
         measures = _measure_occurrence(trains, *bursts) | _measure_shape(trains, *bursts[1:])
         measures |= _measure_regularity(trains, *bursts[:2])
@@ -42,11 +61,11 @@ def _measure_occurrence(trains: Trains, electrode: np.ndarray, first: np.ndarray
     per_minute = np.bincount(electrode, minlength=n) / (trains.duration_s / 60)
     inside = np.bincount(electrode, last - first + 1, n)
     return {
-        "log10_rate_per_min": nanmean(log10_offset(per_minute, SMALL_RATE)),
-        "log10_rate_per_min_spread": nanstd(log10_offset(per_minute, SMALL_RATE)),
-        "electrode_share": float((per_minute > 0).mean()),
-        "spike_share": divide(inside.sum(), len(trains.sample)),
-        "spike_share_electrode": nanmean(divide(inside, trains.counts)),
+        "log10_rate_per_min": nanmean(log10_offset(per_minute, OFFSET_PER_MIN)),
+        "log10_rate_per_min_std": nanstd(log10_offset(per_minute, OFFSET_PER_MIN)),
+        "electrode_fraction": float((per_minute > 0).mean()),
+        "spike_fraction": float(divide(inside.sum(), len(trains.sample))),
+        "spike_fraction_electrode": nanmean(divide(inside, trains.counts)),
     }
 
 
@@ -58,25 +77,25 @@ def _measure_shape(trains: Trains, first: np.ndarray, last: np.ndarray) -> dict:
     features: dict[str, float] = {}
     for name, values in shapes.items():
         features[f"log10_{name}"] = nanmean(np.log10(values))
-        features[f"log10_{name}_spread"] = nanstd(np.log10(values))
+        features[f"log10_{name}_std"] = nanstd(np.log10(values))
     return features
 
 
 def _measure_regularity(trains: Trains, electrode: np.ndarray, first: np.ndarray) -> dict:
     same = electrode[1:] == electrode[:-1]
     interval_s = np.diff(trains.train[first])[same] / trains.sampling_rate_hz
-    cv = group_cv(interval_s, electrode[1:][same], trains.n_electrodes, MIN_INTERVALS)
+    cv = compute_group_cv(interval_s, electrode[1:][same], trains.n_electrodes, MIN_INTERVALS)
     median = nanmedian(interval_s)
     return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": nanmedian(cv)}
 
 
 @numba.njit(cache=True, nogil=True)
-def find_bursts(train, first, limit, least):
-    """Bursts of each electrode: runs of at least ``least`` spikes, each at most ``limit`` samples after the one before.
+def find_bursts(train, first, limit, min_size):
+    """Bursts of each electrode: at least ``min_size`` spikes, each at most ``limit`` samples after the one before.
 
     Returns three (bursts,) int64: the electrode, and the numbers within ``train`` of the first and of the last spike.
     """
-    most = len(train) // least
+    most = len(train) // min_size
     electrodes, firsts, lasts = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
     for electrode in range(len(first) - 1):
@@ -84,8 +103,11 @@ def find_bursts(train, first, limit, least):
         for spike in range(first[electrode] + 1, first[electrode + 1] + 1):
             ends = spike == first[electrode + 1] or train[spike] - train[spike - 1] > limit
             if ends:
-                if spike - begin >= least:
+                if spike - begin >= min_size:
                     electrodes[count], firsts[count], lasts[count] = electrode, begin, spike - 1
                     count += 1
                 begin = spike
     return electrodes[:count], firsts[:count], lasts[:count]
+
+
+FAMILY = Family("bursts", FEATURES, compute_bursts)

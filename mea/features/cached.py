@@ -5,19 +5,19 @@ from collections.abc import Callable
 import numpy as np
 
 from mea.arrays.events import Events
-from mea.features import compute_features, compute_long_window_features
+from mea.features.compute import compute_features, compute_long_window_features
 from mea.runtime.cache import fetch_array, make_key
 
 Windows = list[tuple[float, float]]  # start and stop of each, s
 
 
 def fetch_features(events: Events, windows: Windows) -> np.ndarray:
-    """:func:`mea.features.compute_features`, from the cache if they were computed before."""
+    """:func:`mea.features.compute.compute_features`, from the cache if they were computed before."""
     return _fetch(compute_features, events, windows)
 
 
 def fetch_long_window_features(events: Events, windows: Windows) -> np.ndarray:
-    """:func:`mea.features.compute_long_window_features`, from the cache if they were computed before."""
+    """:func:`mea.features.compute.compute_long_window_features`, from the cache if they were computed before."""
     return _fetch(compute_long_window_features, events, windows)
 
 

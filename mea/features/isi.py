@@ -1,46 +1,73 @@
-"""Intervals between an electrode's successive spikes: how long, how regular."""
+"""Inter-spike intervals (ISIs): how long, how regular."""
 
 from itertools import pairwise
 
 import numba
 import numpy as np
 
+from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
 from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, nanquantile
 from mea.features.trains import Trains
 
 EDGES_MS = np.geomspace(1, 30_000, 13)
-SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+SHOWN = ("q10", "median", "q90")
+
+
+def _format_ms(milliseconds: float) -> str:
+    return f"{milliseconds:.2g}".replace(".", "p") if milliseconds < 10 else f"{milliseconds:.0f}"
+
+
+BINS = [f"{_format_ms(low)}_to_{_format_ms(high)}_ms" for low, high in pairwise(EDGES_MS)]
+IRREGULARITY = {"cv": "coefficient of variation", "lv": "local variation"}
+FEATURES = (
+    *(Feature(f"isi_pooled_fraction_{name}", "", f"fraction of all ISIs in {format_range(name)}") for name in BINS),
+    *(
+        Feature(
+            f"isi_electrode_fraction_{name}",
+            "",
+            f"fraction of an electrode's ISIs in {format_range(name)}, mean over the electrodes",
+        )
+        for name in BINS
+    ),
+    *(
+        Feature(f"isi_{measure}_{name}", "", f"{words} of an electrode's ISIs, {format_quantile(name)}")
+        for measure, words in IRREGULARITY.items()
+        for name in SHOWN
+    ),
+)
 
 
 def compute_isi(trains: Trains) -> dict[str, float]:
-    """Histogram of the intervals, and their irregularity.
+    """Histogram of the inter-spike intervals, and how irregular they are.
 
-    - ``interval_pooled_share_<from>_to_<to>_ms``: share of all electrodes' intervals in each of 12 bins, evenly wide in
-      the logarithm from 1 ms to 30 s; shorter and longer ones count in the first and in the last.
-    - ``interval_electrode_share_<from>_to_<to>_ms``: the same, averaged over the electrodes with at least one interval,
-      each counting alike.
-    - ``interval_cv_*``: standard deviation over mean of an electrode's intervals (1 for a Poisson process, 0 for a
-      clock); quantiles over the electrodes with at least 5 spikes.
-    - ``interval_lv_*``: local variation 3 / (k - 1) Σ ((I_i - I_i+1) / (I_i + I_i+1))² of its k intervals (1 and 0
-      again), which slow changes of the rate do not raise. Shinomoto, Shima and Tanji, Neural Computation 15:2823
-      (2003), doi:10.1162/089976603322518759.
+    - ``isi_pooled_fraction_<from>_to_<to>_ms``: intervals of all electrodes together, in 12 bins of equal width in the
+      logarithm from 1 ms to 30 s. Shorter intervals count in the first bin, longer ones in the last.
+    - ``isi_electrode_fraction_<from>_to_<to>_ms``: the same histogram of each electrode that has an interval, averaged
+      over these electrodes.
+    - ``isi_cv_<quantile>``: standard deviation over mean of an electrode's intervals, 1 for a Poisson process and 0 for
+      a clock. Quantiles over the electrodes with at least 5 spikes.
+    - ``isi_lv_<quantile>``: local variation 3 / (k - 1) Σ ((I_i - I_i+1) / (I_i + I_i+1))² of k intervals, also 1 and
+      0. Slow changes of the rate do not raise it. Shinomoto, Shima and Tanji, Neural Computation 15:2823 (2003),
+      doi:10.1162/089976603322518759.
+
+    >>> from mea.features.trains import build_trains
+    >>> features = compute_isi(build_trains([[0.1, 0.2, 0.3, 0.4, 0.5], [0.25, 0.255]], duration_s=1))
+    >>> round(features["isi_pooled_fraction_73_to_173_ms"], 3)  # four of five intervals
+    0.8
+    >>> features["isi_cv_median"]  # of the electrode with five spikes
+    0.0
     """
     histogram = count_isi(trains.train, trains.first, EDGES_MS * trains.sampling_rate_hz / 1000)
     per_electrode = divide(histogram, histogram.sum(axis=1, keepdims=True))
     defined = per_electrode[~np.isnan(per_electrode[:, 0])]
-    bins = [f"{_write(low)}_to_{_write(high)}_ms" for low, high in pairwise(EDGES_MS)]
     pooled = divide(histogram.sum(axis=0), histogram.sum())
-    alike = defined.mean(axis=0) if len(defined) else np.full(len(bins), NAN)
-    features = {f"interval_pooled_share_{name}": value for name, value in zip(bins, pooled)}
-    features |= {f"interval_electrode_share_{name}": value for name, value in zip(bins, alike)}
-    for measure, values in zip(("cv", "lv"), measure_irregularity(trains.train, trains.first)):
-        quantiles = nanquantile(values, SHARES.values())
-        features |= {f"interval_{measure}_{name}": value for name, value in zip(SHARES, quantiles)}
+    mean = defined.mean(axis=0) if len(defined) else np.full(len(BINS), NAN)
+    features = {f"isi_pooled_fraction_{name}": float(value) for name, value in zip(BINS, pooled)}
+    features |= {f"isi_electrode_fraction_{name}": float(value) for name, value in zip(BINS, mean)}
+    for measure, values in zip(IRREGULARITY, compute_cv_lv(trains.train, trains.first)):
+        quantiles = nanquantile(values, [QUANTILES[name] for name in SHOWN])
+        features |= {f"isi_{measure}_{name}": value for name, value in zip(SHOWN, quantiles)}
     return features
-
-
-def _write(milliseconds: float) -> str:
-    return f"{milliseconds:.2g}".replace(".", "p") if milliseconds < 10 else f"{milliseconds:.0f}"
 
 
 @numba.njit(cache=True, nogil=True)
@@ -58,7 +85,7 @@ def count_isi(train, first, edges):
 
 
 @numba.njit(cache=True, nogil=True)
-def measure_irregularity(train, first):
+def compute_cv_lv(train, first):
     """CV and LV of each electrode's intervals: two (n,) float64, NaN for fewer than 5 spikes."""
     cv, lv = np.full(len(first) - 1, np.nan), np.full(len(first) - 1, np.nan)
     for electrode in range(len(first) - 1):
@@ -70,7 +97,10 @@ def measure_irregularity(train, first):
         total = 0.0
         for place in range(1, len(intervals)):
             both = intervals[place - 1] + intervals[place]
-            if both > 0:  # two spikes at one time, twice in a row, differ in nothing
+            if both > 0:  # two pairs of spikes at one time each: no difference
                 total += ((intervals[place - 1] - intervals[place]) / both) ** 2
         lv[electrode] = 3 * total / (len(intervals) - 1)
     return cv, lv
+
+
+FAMILY = Family("isi", FEATURES, compute_isi)

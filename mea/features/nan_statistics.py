@@ -1,4 +1,7 @@
-"""Statistics that say NaN, without a warning, where there is nothing to describe."""
+"""Statistics of the defined values that give NaN, without a warning, where there are too few.
+
+NumPy's ``nanmean``, ``nanstd`` and ``nanquantile`` warn in these cases, and its quantiles are several times slower.
+"""
 
 import math
 from collections.abc import Iterable
@@ -9,9 +12,13 @@ NAN = float("nan")
 MIN_SPIKES = 5  # of an electrode, for measures of its own
 
 
-def log10_offset(value, small: float):
-    """Decimal logarithm of ``value + small``: the small number, in the value's unit, is where zero ends up."""
-    return np.log10(value + small)
+def log10_offset(value, offset: float):
+    """Decimal logarithm of ``value + offset``. The offset, in the value's unit, is where zero ends up.
+
+    >>> float(log10_offset(0, 0.1))
+    -1.0
+    """
+    return np.log10(value + offset)
 
 
 def nanmean(values: np.ndarray) -> float:
@@ -21,17 +28,25 @@ def nanmean(values: np.ndarray) -> float:
 
 
 def nanstd(values: np.ndarray) -> float:
-    """Standard deviation (of the population, not of a sample) of the defined values; NaN below two of them."""
+    """Standard deviation (divided by n) of the defined values; NaN for fewer than two, where NumPy gives 0.
+
+    >>> nanstd(np.array([1, 3, np.nan])), nanstd(np.array([1.0]))
+    (1.0, nan)
+    """
     values = values[~np.isnan(values)]
     return float(values.std()) if len(values) > 1 else NAN
 
 
-def nanquantile(values: np.ndarray, shares: Iterable[float]) -> list[float]:
-    """Quantiles of the defined values, interpolated linearly; NaN where there are none."""
+def nanquantile(values: np.ndarray, quantiles: Iterable[float]) -> list[float]:
+    """Quantiles of the defined values, interpolated linearly; NaN where there are none.
+
+    >>> nanquantile(np.array([3, 1, np.nan, 2]), [0.25, 0.5])
+    [1.5, 2.0]
+    """
     ordered = np.sort(values[~np.isnan(values)])
     if not len(ordered):
-        return [NAN for _ in shares]
-    positions = [share * (len(ordered) - 1) for share in shares]
+        return [NAN for _ in quantiles]
+    positions = [quantile * (len(ordered) - 1) for quantile in quantiles]
     lower = [int(position) for position in positions]
     upper = [min(low + 1, len(ordered) - 1) for low in lower]
     return [
@@ -48,15 +63,19 @@ def nanmedian(values: np.ndarray) -> float:
 def nanskew(values: np.ndarray) -> float:
     """Third standardised moment of the defined values; NaN where they do not vary."""
     values = values[~np.isnan(values)]
-    spread = nanstd(values)
-    if not spread > 0:
+    std = nanstd(values)
+    if not std > 0:
         return NAN
-    return float((((values - values.mean()) / spread) ** 3).mean())
+    return float((((values - values.mean()) / std) ** 3).mean())
 
 
-def min_active_electrodes(share: float, n_electrodes: int) -> int:
-    """Least number of electrodes that make up the share, and at least two: one electrode is no crowd."""
-    return max(2, math.ceil(round(share * n_electrodes, 6)))  # 0.1 * 70 is a little more than 7
+def min_active_electrodes(fraction: float, n_electrodes: int) -> int:
+    """Smallest number of electrodes that makes up the fraction, and at least two: one electrode alone is no network.
+
+    >>> min_active_electrodes(0.1, 61)
+    7
+    """
+    return max(2, math.ceil(round(fraction * n_electrodes, 6)))  # 0.1 * 70 is a little more than 7
 
 
 def divide(numerator, denominator):
@@ -66,9 +85,9 @@ def divide(numerator, denominator):
     return np.divide(numerator, denominator, out=np.full(shape, NAN), where=denominator != 0)[()]
 
 
-def group_cv(values: np.ndarray, group: np.ndarray, n_groups: int, least: int) -> np.ndarray:
-    """(n_groups,) standard deviation over mean of each group's values; NaN for fewer than ``least`` of them."""
+def compute_group_cv(values: np.ndarray, group: np.ndarray, n_groups: int, min_values: int) -> np.ndarray:
+    """(n_groups,) standard deviation over mean of each group's values; NaN for fewer than ``min_values`` of them."""
     count = np.bincount(group, minlength=n_groups)
     mean = divide(np.bincount(group, values, n_groups), count)
-    spread = np.sqrt(divide(np.bincount(group, (values - mean[group]) ** 2, n_groups), count))
-    return np.where(count >= least, divide(spread, mean), NAN)
+    std = np.sqrt(divide(np.bincount(group, (values - mean[group]) ** 2, n_groups), count))
+    return np.where(count >= min_values, divide(std, mean), NAN)

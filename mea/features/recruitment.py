@@ -3,7 +3,8 @@
 import numba
 import numpy as np
 
-from mea.features.firing_rates import measure_gini
+from mea.features.feature import QUANTILES, Family, Feature, format_quantile, list_measures
+from mea.features.firing_rates import compute_gini
 from mea.features.nan_statistics import NAN, log10_offset, min_active_electrodes, nanmean, nanquantile, nanstd
 from mea.features.network_bursts import BIN_MS, find_network_bursts
 from mea.features.trains import Trains
@@ -13,57 +14,93 @@ BEFORE_MS, AFTER_MS = 50, 400  # around the onset: where an electrode's first sp
 MIN_ELECTRODES = 4
 MIN_BURSTS = 3
 MIN_REPEATS = 5  # bursts, to say what repeats
-SMALL_MS = 1.0
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+OFFSET_MS = 1.0
+LATENCY_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+SHOWN = ("q10", "median", "q90")
+PER_BURST = {
+    "fraction": ("", "fraction of all electrodes that join a network burst"),
+    **{
+        f"log10_{name}_ms": (
+            "log10(ms)",
+            f"latency of the electrodes in a network burst + 1 ms, {format_quantile(name)}",
+        )
+        for name in SHOWN
+    },
+    "log10_iqr_ms": ("log10(ms)", "interquartile range of the latencies in a network burst + 1 ms"),
+    "rank_distance_correlation": ("", "correlation of an electrode's rank with its distance from the leaders"),
+}
+FEATURES = (
+    *list_measures("recruitment", PER_BURST, std_over="network bursts"),
+    *(
+        Feature(
+            f"recruitment_joined_{name}_fraction", "", f"fraction of bursts an electrode joins, {format_quantile(name)}"
+        )
+        for name in SHOWN
+    ),
+    Feature("recruitment_joined_gini", "", "Gini coefficient of the fraction of bursts an electrode joins"),
+    Feature("recruitment_leader_repeat_fraction", "", "fraction of the pairs of network bursts with the same leader"),
+    Feature(
+        "recruitment_leader_move_steps", "steps", "mean distance on the grid from one burst's leaders to the next one's"
+    ),
+    Feature(
+        "recruitment_rank_std", "", "mean rank of an electrode, standard deviation over the electrodes beyond chance"
+    ),
+    Feature("recruitment_rank_std_within", "", "standard deviation of an electrode's rank over the bursts, mean"),
+)
 
 
 def compute_recruitment(trains: Trains) -> dict[str, float]:
-    """Order of the electrodes' first spikes in network bursts (a tenth of all electrodes).
+    """Order of the electrodes' first spikes in network bursts (10 % of all electrodes).
 
-    Looked for from 50 ms before to 400 ms after the beginning of the first 50 ms in which enough electrodes fire;
-    bursts that at least a tenth of all electrodes, and at least 4, join. Latencies count from the earliest. Electrodes
-    that fire in the same sample share a rank, and the lead. First spikes and leaders: Eytan and Marom, Journal of
-    Neuroscience 26:8465 (2006), doi:10.1523/JNEUROSCI.1627-06.2006.
+    A first spike is looked for from 50 ms before to 400 ms after the start of the first 50 ms in which enough
+    electrodes fire. Bursts count if at least 10 % of all electrodes, and at least 4, join. Latencies count from the
+    earliest spike. Electrodes that fire in the same sample share their rank and the lead. First spikes and leaders:
+    Eytan and Marom, Journal of Neuroscience 26:8465 (2006), doi:10.1523/JNEUROSCI.1627-06.2006.
 
-    Mean over the bursts, of at least 3, and their standard deviation ``_spread``:
+    Mean over the bursts, of at least 3, and standard deviation ``_std``:
 
-    - ``recruitment_share``: share of all electrodes that join.
-    - ``recruitment_log10_<quantile>_ms``, ``recruitment_log10_quartiles_ms``: log10 of the latency's 10 %, 50 % and
-      90 % quantile over the electrodes, and of the range between its quartiles, each + 1 ms.
-    - ``recruitment_distance``: correlation of an electrode's rank with its distance from the leaders' middle.
+    - ``recruitment_fraction``: electrodes that join, of all electrodes.
+    - ``recruitment_log10_<quantile>_ms``, ``recruitment_log10_iqr_ms``: log10 of the 10 %, 50 % and 90 % quantile of
+      the latency over the electrodes, and of its interquartile range, each + 1 ms.
+    - ``recruitment_rank_distance_correlation``: of an electrode's rank with its distance from the leaders' middle.
 
     Over the bursts, of at least 5:
 
-    - ``recruitment_joined_<quantile>_share``, ``recruitment_joined_gini``: quantiles over all electrodes, and Gini
-      coefficient, of the share of bursts that an electrode joins.
-    - ``recruitment_leader_repeat_share``: share of the pairs of bursts with the same leader;
-      ``recruitment_leader_move_steps``: mean distance between the leaders of one and of the next, steps of the grid.
-    - ``recruitment_rank_spread``: standard deviation over the electrodes that join 5 bursts of their mean rank (from 0,
-      first, to 1, last), less what chance adds; ``recruitment_rank_within``: mean of an electrode's own standard
+    - ``recruitment_joined_<quantile>_fraction``, ``recruitment_joined_gini``: quantiles over all electrodes, and Gini
+      coefficient, of the fraction of bursts that an electrode joins.
+    - ``recruitment_leader_repeat_fraction``: pairs of bursts with the same leader, of all pairs;
+      ``recruitment_leader_move_steps``: mean distance between the leaders of one burst and of the next, in steps of the
+      grid.
+    - ``recruitment_rank_std``: standard deviation of the mean rank (0 first, 1 last) over the electrodes that join 5
+      bursts, less the variance that chance adds; ``recruitment_rank_std_within``: mean of an electrode's own standard
       deviation over the bursts.
+
+    >>> from mea.features.trains import build_trains
+    >>> onset_s = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+    >>> wave = build_trains([onset_s + k * 0.002 for k in range(4)], duration_s=10)  # always in this order
+    >>> features = compute_recruitment(wave)
+    >>> features["recruitment_fraction"], features["recruitment_leader_repeat_fraction"]
+    (1.0, 1.0)
     """
-    per_burst, rank, lead, middle = measure_bursts(find_latencies(trains), trains.row, trains.col, _count_least(trains))
+    per_burst, rank, lead, middle = measure_bursts(find_latencies(trains), trains.row, trains.col, _count_min(trains))
     features: dict[str, float] = {}
-    logs = log10_offset(per_burst[:, 1:5] * (1000 / trains.sampling_rate_hz), SMALL_MS)
+    logs = log10_offset(per_burst[:, 1:5] * (1000 / trains.sampling_rate_hz), OFFSET_MS)
     columns = [per_burst[:, 0] / trains.n_electrodes, *logs.T, per_burst[:, 5]]
-    names = ["share", "log10_q10_ms", "log10_median_ms", "log10_q90_ms", "log10_quartiles_ms", "distance"]
     enough = len(per_burst) >= MIN_BURSTS
-    for name, values in zip(names, columns):
+    for name, values in zip(PER_BURST, columns, strict=True):
         features[f"recruitment_{name}"] = nanmean(values) if enough else NAN
-        features[f"recruitment_{name}_spread"] = nanstd(values) if enough else NAN
+        features[f"recruitment_{name}_std"] = nanstd(values) if enough else NAN
     return features | _compute_joined(rank) | _compute_leaders(lead, middle) | _compute_ranks(rank)
 
 
-def _count_least(trains: Trains) -> int:
+def _count_min(trains: Trains) -> int:
     return max(MIN_ELECTRODES, min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes))
 
 
 def find_latencies(trains: Trains) -> np.ndarray:
-    """(bursts, n) samples from the window's beginning to each electrode's first spike there; -1 where it has none."""
-    onset, _ = find_network_bursts(
-        trains.count_active(BIN_MS), min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes)
-    )
+    """(bursts, n) samples from where the search begins to each electrode's first spike; -1 where it has none."""
+    min_active = min_active_electrodes(ACTIVE_FRACTION, trains.n_electrodes)
+    onset, _ = find_network_bursts(trains.count_active(BIN_MS), min_active)
     low = np.ceil((onset * BIN_MS - BEFORE_MS) * trains.sampling_rate_hz / 1000).astype(np.int64)
     length = round((BEFORE_MS + AFTER_MS) * trains.sampling_rate_hz / 1000)
     return _find_latencies(trains.train, trains.first, low, length)
@@ -71,19 +108,19 @@ def find_latencies(trains: Trains) -> np.ndarray:
 
 def _compute_joined(rank: np.ndarray) -> dict[str, float]:
     joined = np.isfinite(rank).mean(axis=0) if len(rank) >= MIN_REPEATS else np.full(rank.shape[1], NAN)
-    quantiles = zip(SHARES, nanquantile(joined, SHARES.values()))
-    features = {f"recruitment_joined_{name}_share": value for name, value in quantiles}
-    return features | {"recruitment_joined_gini": measure_gini(joined)}
+    quantiles = zip(SHOWN, nanquantile(joined, [QUANTILES[name] for name in SHOWN]))
+    features = {f"recruitment_joined_{name}_fraction": value for name, value in quantiles}
+    return features | {"recruitment_joined_gini": compute_gini(joined)}
 
 
 def _compute_leaders(lead: np.ndarray, middle: np.ndarray) -> dict[str, float]:
     count = len(lead)
     if count < MIN_REPEATS:
-        return {"recruitment_leader_repeat_share": NAN, "recruitment_leader_move_steps": NAN}
+        return {"recruitment_leader_repeat_fraction": NAN, "recruitment_leader_move_steps": NAN}
     total = lead.sum(axis=0)
     pairs = (total @ total - (lead**2).sum()) / (count * (count - 1))
     return {
-        "recruitment_leader_repeat_share": float(min(max(pairs, 0.0), 1.0)),
+        "recruitment_leader_repeat_fraction": float(min(max(pairs, 0.0), 1.0)),
         "recruitment_leader_move_steps": float(np.hypot(*np.diff(middle, axis=0).T).mean()),
     }
 
@@ -92,14 +129,14 @@ def _compute_ranks(rank: np.ndarray) -> dict[str, float]:
     count = np.isfinite(rank).sum(axis=0)
     often = count >= MIN_REPEATS
     if often.sum() < 2:
-        return {"recruitment_rank_spread": NAN, "recruitment_rank_within": NAN}
+        return {"recruitment_rank_std": NAN, "recruitment_rank_std_within": NAN}
     ranks, count = rank[:, often], count[often]
     mean = np.nanmean(ranks, axis=0)
     within = np.nansum((ranks - mean) ** 2, axis=0) / (count - 1)
     between = mean.var() - (within / count).mean()  # else few bursts would look reliable
     return {
-        "recruitment_rank_spread": float(np.sqrt(max(between, 0.0))),
-        "recruitment_rank_within": float(np.sqrt(within).mean()),
+        "recruitment_rank_std": float(np.sqrt(max(between, 0.0))),
+        "recruitment_rank_std_within": float(np.sqrt(within).mean()),
     }
 
 
@@ -116,12 +153,12 @@ def _find_latencies(train, first, low, length):
 
 
 @numba.njit(cache=True, nogil=True)
-def measure_bursts(latency, row, col, least):
-    """Of each burst that at least so many electrodes join: its measures, ranks, leaders and their middle.
+def measure_bursts(latency, row, col, min_electrodes):
+    """Measures, ranks and leaders of each burst that at least ``min_electrodes`` join.
 
-    Returns (bursts, 6): electrodes, latency (samples since the earliest) at 10, 50 and 90 %, range between quartiles,
-    correlation of rank with distance from the leaders. (bursts, n) rank from 0 to 1, NaN for who does not join;
-    (bursts, n) share of the lead; (bursts, 2) row and column of the leaders' middle.
+    Returns (bursts, 6): electrodes, latency (samples since the earliest) at 10, 50 and 90 %, interquartile range,
+    correlation of rank with distance from the leaders. (bursts, n) rank from 0 to 1, NaN if the electrode does not
+    join; (bursts, n) fraction of the lead; (bursts, 2) row and column of the leaders' middle.
     """
     n = latency.shape[1]
     measures, rank = np.full((len(latency), 6), np.nan), np.full((len(latency), n), np.nan)
@@ -129,7 +166,7 @@ def measure_bursts(latency, row, col, least):
     kept = 0
     for burst in range(len(latency)):
         who = np.flatnonzero(latency[burst] >= 0)
-        if len(who) < least:
+        if len(who) < min_electrodes:
             continue
         after = latency[burst][who]
         after = after - after.min()
@@ -139,7 +176,7 @@ def measure_bursts(latency, row, col, least):
         lead[kept][leaders] = 1 / len(leaders)
         own = (np.searchsorted(ordered, after) + np.searchsorted(ordered, after, side="right")) / (2 * len(who))
         rank[kept][who] = own
-        at = np.quantile(ordered.astype(np.float64), np.array(QUANTILES))
+        at = np.quantile(ordered.astype(np.float64), np.array(LATENCY_QUANTILES))
         away = np.hypot(row[who] - middle[kept, 0], col[who] - middle[kept, 1])
         measures[kept] = np.array([len(who), at[0], at[2], at[4], at[3] - at[1], _correlate(own, away)])
         kept += 1
@@ -151,3 +188,6 @@ def _correlate(one, other):
     one, other = one - one.mean(), other - other.mean()
     variances = (one * one).sum() * (other * other).sum()
     return (one * other).sum() / np.sqrt(variances) if variances > 1e-20 else np.nan  # rounding alone is smaller
+
+
+FAMILY = Family("recruitment", FEATURES, compute_recruitment)

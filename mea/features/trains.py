@@ -1,10 +1,12 @@
-"""The spikes of one stretch of a recording, in the orders the features need."""
+"""The spikes of one window of a recording, in the orders that the features need."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numba
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mea.arrays.events import Events
 
@@ -13,22 +15,22 @@ BASE_MS = 5  # every bin is a whole number of these
 
 @dataclass(frozen=True)
 class Trains:
-    """Spikes of a stretch: ``n`` electrodes, silent ones included, ``m`` spikes.
+    """Spikes of a window: ``n`` electrodes, silent ones included, ``m`` spikes.
 
     Attributes
     ----------
     sampling_rate_hz
         Samples per second.
     n_samples
-        Length of the stretch.
+        Length of the window.
     row, col
         (n,) int64 place of each electrode on the grid.
     sample
-        (m,) int64 samples since the beginning of the stretch, in order of time.
+        (m,) int64 samples since the start of the window, in order of time.
     electrode
         (m,) int64 electrode of each, in the same order.
     event
-        (m,) int64 number of each among the recording's events, in the same order.
+        (m,) int64 index of each among the recording's events, in the same order.
     """
 
     sampling_rate_hz: int
@@ -68,7 +70,7 @@ class Trains:
         return self.train * 1000 // (BASE_MS * self.sampling_rate_hz)
 
     def count_bins(self, bin_ms: int) -> int:
-        """Whole bins of the stretch; the remainder is dropped."""
+        """Whole bins of the window; the remainder is dropped."""
         return self.n_samples * 1000 // (bin_ms * self.sampling_rate_hz)
 
     @cached_property
@@ -90,7 +92,7 @@ class Trains:
         return _count_active(self.train_bin, self.first, bin_ms // BASE_MS, self.count_bins(bin_ms))
 
     def count_electrodes(self, bin_ms: int) -> np.ndarray:
-        """(n, bins) float64 spikes of each electrode in each bin; kept, for several families ask."""
+        """(n, bins) float64 spikes of each electrode in each bin; kept, because several families use it."""
         if bin_ms not in self._kept:
             many, n_bins = bin_ms // BASE_MS, self.count_bins(bin_ms)
             self._kept[bin_ms] = _count_electrodes(self.train_bin, self.first, many, n_bins)
@@ -113,10 +115,33 @@ def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
     return Trains(events.sampling_rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
-def empty_trains() -> Trains:
-    """A second of silence on four electrodes: what the features' names are read from."""
-    none = np.zeros(0, np.int64)
-    return Trains(1000, 1000, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), none, none, none)
+def build_trains(
+    times_s: Sequence[ArrayLike], duration_s: float, n_cols: int = 8, sampling_rate_hz: int = 10_000
+) -> Trains:
+    """Spike trains given as times, one of each electrode; the grid is filled row by row.
+
+    Parameters
+    ----------
+    times_s
+        Of each electrode's spikes, s; empty for a silent electrode.
+    duration_s
+        Length of the window, s.
+    n_cols
+        Columns of the grid.
+    sampling_rate_hz
+        Each time is rounded to a sample.
+
+    >>> trains = build_trains([[0.2, 0.1], [0.15], []], duration_s=1)
+    >>> trains.counts.tolist(), trains.sample.tolist(), trains.electrode.tolist()
+    ([2, 1, 0], [1000, 1500, 2000], [0, 1, 0])
+    """
+    samples = [np.round(np.asarray(times) * sampling_rate_hz).astype(np.int64) for times in times_s]
+    sample = np.concatenate(samples)
+    electrode = np.repeat(np.arange(len(samples)), [len(train) for train in samples])
+    order = np.lexsort((electrode, sample))
+    row, col = np.divmod(np.arange(len(samples)), n_cols)
+    n_samples = round(duration_s * sampling_rate_hz)
+    return Trains(sampling_rate_hz, n_samples, row, col, sample[order], electrode[order], np.arange(len(order)))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,22 +4,40 @@ import numba
 import numpy as np
 
 from mea.arrays.events import Events
+from mea.features.feature import QUANTILES, Family, Feature, format_quantile
 from mea.features.nan_statistics import divide, nanmean, nanmedian, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
 
-SHARES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+SHOWN = ("q10", "median", "q90")
+PEAK = "height of a spike's peak"
+FEATURES = (
+    *(Feature(f"amplitude_log10_{name}_uv", "log10(µV)", f"{PEAK}, {format_quantile(name)}") for name in SHOWN),
+    Feature("amplitude_log10_std", "log10(µV)", f"{PEAK}, standard deviation over the spikes"),
+    Feature("amplitude_skew", "", f"{PEAK} in µV, third standardised moment"),
+    Feature("amplitude_electrode_log10_uv", "log10(µV)", f"{PEAK}, mean over the electrodes' means"),
+    Feature("amplitude_electrode_log10_std", "log10(µV)", f"{PEAK}, standard deviation of the electrodes' means"),
+    Feature("peak_positive_fraction", "", "fraction of the spikes whose peak is positive"),
+    Feature("peak_positive_fraction_electrode", "", "the same of each electrode, mean over the electrodes"),
+    *(
+        Feature(f"width_{name}_ms", "ms", f"width of a spike at half its height, {format_quantile(name)}")
+        for name in SHOWN
+    ),
+    Feature("width_std_ms", "ms", "width of a spike at half its height, standard deviation over the spikes"),
+    Feature("rebound_median_ratio", "", "largest excursion of the other sign after the peak, over the peak, median"),
+    Feature("rebound_median_ms", "ms", "time of this excursion after the peak, median"),
+)
 
 
-def compute_waveforms(trains: Trains, events: Events | None) -> dict[str, float]:
-    """Amplitude, sign and width of the spikes of a stretch; None for the events of a stretch without spikes.
+def compute_waveforms(trains: Trains, events: Events) -> dict[str, float]:
+    """Amplitude, sign and width of the spikes of a window.
 
-    - ``amplitude_log10_<quantile>_uv``: log10 of the height of a spike's peak, in µV, whatever its sign; quantiles over
-      all spikes. ``amplitude_log10_spread`` and ``amplitude_skew`` (of the µV): over all spikes.
-    - ``amplitude_electrode_log10_uv``, ``amplitude_electrode_log10_spread``: mean and standard deviation over the
+    - ``amplitude_log10_<quantile>_uv``: log10 of the height of a spike's peak, in µV, of either sign; quantiles over
+      all spikes. ``amplitude_log10_std`` and ``amplitude_skew`` (of the µV): over all spikes.
+    - ``amplitude_electrode_log10_uv``, ``amplitude_electrode_log10_std``: mean and standard deviation over the
       electrodes of the mean log10.
-    - ``peak_positive_share``: share of the spikes whose peak is positive; ``peak_positive_share_electrode``: averaged
-      over the electrodes, each counting alike.
-    - ``width_<quantile>_ms``, ``width_spread_ms``: time around the peak spent above half its height, interpolated
+    - ``peak_positive_fraction``: spikes whose peak is positive, of all spikes; ``peak_positive_fraction_electrode``:
+      mean over the electrodes.
+    - ``width_<quantile>_ms``, ``width_std_ms``: time around the peak spent above half its height, interpolated
       linearly; of the kept waveform only.
     - ``rebound_median_ratio``, ``rebound_median_ms``: largest excursion of the other sign after the peak, over the
       peak's height, and its time after the peak (not counted where there is none). Shape measures as in Barthó, Hirase,
@@ -30,22 +48,21 @@ def compute_waveforms(trains: Trains, events: Events | None) -> dict[str, float]
     height_uv, positive = np.abs(peak_uv[peak_uv != 0]), peak_uv[peak_uv != 0] > 0
     logs = np.log10(height_uv)
     means = _average_electrodes(logs, electrode, trains.n_electrodes)
-    quantiles = zip(SHARES, nanquantile(logs, SHARES.values()))
-    features = {f"amplitude_log10_{name}_uv": value for name, value in quantiles}
-    features |= {"amplitude_log10_spread": nanstd(logs), "amplitude_skew": nanskew(height_uv)}
-    features |= {"amplitude_electrode_log10_uv": nanmean(means)}
-    features |= {"amplitude_electrode_log10_spread": nanstd(means)}
-    features["peak_positive_share"] = nanmean(positive.astype(np.float64))
-    features["peak_positive_share_electrode"] = nanmean(_average_electrodes(positive, electrode, trains.n_electrodes))
+    quantiles = [QUANTILES[name] for name in SHOWN]
     width_ms = width * (1000 / trains.sampling_rate_hz)
-    features |= {f"width_{name}_ms": value for name, value in zip(SHARES, nanquantile(width_ms, SHARES.values()))}
-    features |= {"width_spread_ms": nanstd(width_ms), "rebound_median_ratio": nanmedian(ratio)}
+    features = {f"amplitude_log10_{name}_uv": value for name, value in zip(SHOWN, nanquantile(logs, quantiles))}
+    features |= {"amplitude_log10_std": nanstd(logs), "amplitude_skew": nanskew(height_uv)}
+    features |= {"amplitude_electrode_log10_uv": nanmean(means), "amplitude_electrode_log10_std": nanstd(means)}
+    features["peak_positive_fraction"] = nanmean(positive.astype(np.float64))
+    features["peak_positive_fraction_electrode"] = nanmean(
+        _average_electrodes(positive, electrode, trains.n_electrodes)
+    )
+    features |= {f"width_{name}_ms": value for name, value in zip(SHOWN, nanquantile(width_ms, quantiles))}
+    features |= {"width_std_ms": nanstd(width_ms), "rebound_median_ratio": nanmedian(ratio)}
     return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.sampling_rate_hz))}
 
 
-def _measure_all(trains: Trains, events: Events | None) -> tuple[np.ndarray, ...]:
-    if events is None:
-        return tuple(np.zeros(0) for _ in range(4))
+def _measure_all(trains: Trains, events: Events) -> tuple[np.ndarray, ...]:
     return measure_shapes(
         trains.event,
         events.electrode,
@@ -94,3 +111,6 @@ def _walk_down(shape, peak, step):
             return abs(place - peak) + (shape[place] - 0.5) / (shape[place] - shape[place + step])
         place += step
     return float(abs(place - peak))
+
+
+FAMILY = Family("waveforms", FEATURES, compute_waveforms)

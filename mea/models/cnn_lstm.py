@@ -18,13 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from mea.features import list_targets
+from mea.features.families import list_targets
 from mea.models.tcn import convolve_time, pool_time
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ChunkView
 from mea.networks.recipes import Recipe
 
-COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "intervals"))]
+COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "isi"))]
 CROWD = 2 * len(ELECTRODE) + len(COUNTS)
 MAPS = 2 * len(ELECTRODE)
 CROWD_WIDTH, PLACES_WIDTH = 48, 32

@@ -14,12 +14,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import Events
-from mea.features import list_summary_families, summarise_recording
 from mea.features.cached import fetch_features, fetch_long_window_features
+from mea.features.compute import summarise_recording
+from mea.features.families import list_summary_families
 
 
 def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-    """(n_chunks, n_features), named by :func:`mea.features.list_features`; NaN where one is undefined.
+    """(n_chunks, n_features), named by :func:`mea.features.families.list_features`; NaN where one is undefined.
 
     Measured once for every recording and length of chunk, and kept.
     """
@@ -46,7 +47,7 @@ def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tupl
     names
         (n,) the recordings, sorted.
     values
-        (n, n_summaries), named by :func:`mea.features.list_summaries`; NaN where a feature is undefined.
+        (n, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN where a feature is undefined.
     """
     parts = dict(list(chunks.groupby("recording", sort=True)))
     return np.array(list(parts)), np.array([_summarise(part, events[name]) for name, part in parts.items()])

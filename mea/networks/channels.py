@@ -1,8 +1,8 @@
-"""Channels over time bins: what the networks of spike trains see of a stretch of a recording.
+"""Channels over time bins: what the networks of spike trains see of a window of a recording.
 
-Everything is a share or a rate over all electrodes of the layout, silent ones included, so that neither the order of
-the electrodes, nor their number, nor the absolute clock can be seen. An interval belongs to the bin of its second
-spike; what lies before the stretch is not known to it.
+Every channel is a fraction or a rate over all electrodes of the layout, silent ones included. The networks therefore
+see neither the order of the electrodes, nor their number, nor the absolute clock. An inter-spike interval (ISI) belongs
+to the bin of its second spike; spikes before the window are not used.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from mea.arrays.events import Events
 from mea.features.trains import Trains, cut_trains
 from mea.runtime.errors import MeaError
 
-EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of intervals
-FINE_MS = 10  # electrodes with spikes in the same so many ms are active together
-SILENCE_S = 10.0  # longer silence is as long as that
+EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of ISIs
+FINE_MS = 10  # electrodes with spikes in the same 10 ms are active together
+SILENCE_S = 10.0  # longer silence counts as 10 s
 
 POPULATION = [
-    "log_rate",
-    "active",
-    "spread",
-    "filled",
-    "together",
-    "neighbours",
-    *(f"intervals_{k}" for k in range(len(EDGES_MS) + 1)),
-    *(f"electrodes_{k}" for k in range(len(EDGES_MS) + 1)),
+    "log_firing_rate",
+    "active_fraction",
+    "log_count_std",
+    "filled_fraction",
+    "synchrony",
+    "active_neighbours",
+    *(f"isi_{k}" for k in range(len(EDGES_MS) + 1)),
+    *(f"isi_electrodes_{k}" for k in range(len(EDGES_MS) + 1)),
 ]
-ELECTRODE = ["log_count", "company", "silence", *(f"intervals_{k}" for k in range(len(EDGES_MS) + 1))]
+ELECTRODE = ["log_count", "coactivity", "silence", *(f"isi_{k}" for k in range(len(EDGES_MS) + 1))]
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class PopulationView:
     ----------
     bin_ms
         Length of a bin.
-    fewest
-        Bins that a chunk must have.
+    min_bins
+        Bins that a chunk must have at least.
     """
 
     bin_ms: float
-    fewest: int = 1
+    min_bins: int = 1
 
     def check(self, events: Events) -> None:
-        """Raise when a recording cannot be shown this way: the bin must be a whole number of 10 ms.
+        """Check that the bin is a multiple of 10 ms.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class PopulationView:
         """
         if self.bin_ms % FINE_MS:
             raise MeaError(
-                f"train.bin_ms = {self.bin_ms:g} ms: this network looks at pieces of {FINE_MS} ms in each bin "
+                f"train.bin_ms = {self.bin_ms:g} ms: this network counts in steps of {FINE_MS} ms within each bin "
                 f"({events.recording} and all others). Choose a multiple of {FINE_MS}."
             )
 
@@ -72,9 +72,9 @@ class PopulationView:
 
     def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
         trains = cut_trains(events, start_s, stop_s)
-        if trains.count_bins(int(self.bin_ms)) < self.fewest:
+        if trains.count_bins(int(self.bin_ms)) < self.min_bins:
             raise MeaError(
-                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.fewest} bins of "
+                f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.min_bins} bins of "
                 f"train.bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
             )
         return trains
@@ -91,7 +91,7 @@ class GridView(PopulationView):
 
 
 def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows: int, cols: int) -> np.ndarray:
-    """(c, n, bins) values of electrodes → (c + 1, rows, cols, bins); the last channel is 1 where there is one."""
+    """(c, n, bins) values of electrodes → (c + 1, rows, cols, bins); the last channel is 1 where an electrode is."""
     grid = np.zeros((len(values) + 1, rows, cols, values.shape[2]), np.float32)
     grid[:-1, row, col] = values
     grid[-1, row, col] = 1
@@ -99,43 +99,43 @@ def place_electrodes(values: np.ndarray, row: np.ndarray, col: np.ndarray, rows:
 
 
 def compute_population_channels(trains: Trains, bin_ms: int) -> np.ndarray:
-    """(22, bins) float32, the population as a whole; a rest shorter than a bin is dropped.
+    """(22, bins) float32, the population as a whole; a remainder shorter than a bin is dropped.
 
     In this order, each in every bin:
 
-    - ``log_rate``: log(1 + spikes per second and electrode);
-    - ``active``: share of the electrodes with a spike;
-    - ``spread``: standard deviation over the electrodes of log(1 + spikes);
-    - ``filled``: share of its 10 ms pieces with a spike;
-    - ``together``: largest share of the electrodes active in one of these;
-    - ``neighbours``: share of the neighbouring pairs of electrodes of which both are active;
-    - ``intervals_<k>``: log(1 + intervals per second and electrode) of each class of length, up to 3, 10, 30, 100, 300,
-      1000, 3000 ms and longer;
-    - ``electrodes_<k>``: share of the electrodes with an interval of each class.
+    - ``log_firing_rate``: log(1 + spikes per second and electrode);
+    - ``active_fraction``: fraction of the electrodes with a spike;
+    - ``log_count_std``: standard deviation over the electrodes of log(1 + spikes);
+    - ``filled_fraction``: fraction of the bin's 10 ms steps with a spike;
+    - ``synchrony``: largest fraction of the electrodes active in one of these steps;
+    - ``active_neighbours``: fraction of the pairs of touching electrodes of which both are active;
+    - ``isi_<k>``: log(1 + ISIs per second and electrode) of each class of length, up to 3, 10, 30, 100, 300, 1000,
+      3000 ms and longer;
+    - ``isi_electrodes_<k>``: fraction of the electrodes with an ISI of each class.
     """
     n, n_bins = trains.n_electrodes, trains.count_bins(bin_ms)
     fine = bin_ms // FINE_MS
     edges = np.array(EDGES_MS) * trains.sampling_rate_hz // 1000
-    pairs = find_neighbour_pairs(trains.row, trains.col)
+    pairs = find_touching_pairs(trains.row, trains.col)
     bin_samples = bin_ms * trains.sampling_rate_hz / 1000
     counts = _count_population(trains.sample, trains.electrode, n, n_bins, fine, bin_samples, edges, pairs)
-    spikes, active, spread, filled, together, neighbours, intervals, electrodes = counts
+    spikes, active, log_std, filled, synchrony, neighbours, isi, electrodes = counts
     per_s = 1 / max(n * bin_ms / 1000, 1e-12)
-    share = 1 / max(n, 1)
-    single = [np.log1p(spikes * per_s), active * share, spread, filled / fine, together * share]
+    per_electrode = 1 / max(n, 1)
+    single = [np.log1p(spikes * per_s), active * per_electrode, log_std, filled / fine, synchrony * per_electrode]
     single.append(neighbours / max(len(pairs), 1))
-    return np.concatenate([np.stack(single), np.log1p(intervals * per_s), electrodes * share]).astype(np.float32)
+    return np.concatenate([np.stack(single), np.log1p(isi * per_s), electrodes * per_electrode]).astype(np.float32)
 
 
 def compute_electrode_channels(trains: Trains, bin_ms: int) -> np.ndarray:
-    """(11, n, bins) float32, each electrode for itself; a rest shorter than a bin is dropped.
+    """(11, n, bins) float32, each electrode by itself; a remainder shorter than a bin is dropped.
 
     In this order, each in every bin:
 
     - ``log_count``: log(1 + spikes);
-    - ``company``: of all other electrodes, the share active in the same 10 ms as its spikes, mean over them;
-    - ``silence``: log(1 + seconds since its last spike) at the bin's end, 0 to 1, which stands for 10 s and more;
-    - ``intervals_<k>``: log(1 + intervals) of each class of length, as for the population.
+    - ``coactivity``: fraction of all other electrodes active in the same 10 ms as a spike, mean over its spikes;
+    - ``silence``: log(1 + seconds since its last spike) at the bin's end, scaled to 1 for 10 s and more;
+    - ``isi_<k>``: log(1 + ISIs) of each class of length, as for the population.
     """
     n_bins = trains.count_bins(bin_ms)
     edges = np.array(EDGES_MS) * trains.sampling_rate_hz // 1000
@@ -151,8 +151,15 @@ def compute_electrode_channels(trains: Trains, bin_ms: int) -> np.ndarray:
     return values
 
 
-def find_neighbour_pairs(row: np.ndarray, col: np.ndarray) -> np.ndarray:
-    """(pairs, 2) electrodes at most one row and one column apart."""
+def find_touching_pairs(row: np.ndarray, col: np.ndarray) -> np.ndarray:
+    """(pairs, 2) electrodes at most one row and one column apart: the 8 neighbours of a place, diagonal ones included.
+
+    Moran's I of the firing rates uses the 4 neighbours along rows and columns only:
+    :func:`mea.features.firing_rates.compute_morans_i`.
+
+    >>> find_touching_pairs(np.array([0, 1, 5]), np.array([0, 1, 5])).tolist()  # the first two touch at a corner
+    [[0, 1]]
+    """
     first, second = np.triu_indices(len(row), 1)
     near = np.maximum(abs(row[first] - row[second]), abs(col[first] - col[second])) <= 1
     return np.stack([first[near], second[near]], axis=1)
@@ -169,29 +176,29 @@ def _find_class(interval, edges):
 @numba.njit(cache=True, nogil=True)
 def _count_population(sample, electrode, n, n_bins, fine, bin_samples, edges, pairs):
     spikes, active, neighbours = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins)
-    spread, filled, together = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins)
+    log_std, filled, synchrony = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins)
     classes = len(edges) + 1
-    intervals, electrodes = np.zeros((classes, n_bins)), np.zeros((classes, n_bins))
+    isi, electrodes = np.zeros((classes, n_bins)), np.zeros((classes, n_bins))
     last, seen = np.full(n, -1, np.int64), np.full((classes, n), -1, np.int64)
     last_fine, count = np.full(n, -1, np.int64), np.zeros(n, np.int64)
     spike = 0
     for place in range(n_bins):
-        first, crowd, piece = spike, 0, -1
+        first, active_now, step = spike, 0, -1
         while spike < len(sample) and int(sample[spike] / bin_samples) <= place:
             unit, now = electrode[spike], sample[spike]
             active[place] += count[unit] == 0
             count[unit] += 1
             own = int(now * fine / bin_samples)
-            if own != piece:
-                piece, crowd = own, 0
+            if own != step:
+                step, active_now = own, 0
                 filled[place] += 1
             if last_fine[unit] != own:
                 last_fine[unit] = own
-                crowd += 1
-                together[place] = max(together[place], crowd)
+                active_now += 1
+                synchrony[place] = max(synchrony[place], active_now)
             if last[unit] >= 0:
                 k = _find_class(now - last[unit], edges)
-                intervals[k, place] += 1
+                isi[k, place] += 1
                 if seen[k, unit] != place:
                     seen[k, unit] = place
                     electrodes[k, place] += 1
@@ -201,8 +208,8 @@ def _count_population(sample, electrode, n, n_bins, fine, bin_samples, edges, pa
         if active[place] > 1:
             for pair in range(len(pairs)):
                 neighbours[place] += count[pairs[pair, 0]] > 0 and count[pairs[pair, 1]] > 0
-        spread[place] = _clear_counts(count, electrode[first:spike])
-    return spikes, active, spread, filled, together, neighbours, intervals, electrodes
+        log_std[place] = _clear_counts(count, electrode[first:spike])
+    return spikes, active, log_std, filled, synchrony, neighbours, isi, electrodes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -222,13 +229,13 @@ def _clear_counts(count, touched):
 @numba.njit(cache=True, nogil=True)
 def _count_electrodes(sample, electrode, n, n_bins, fine, bin_samples, edges, longest):
     values = np.zeros((4 + len(edges), n, n_bins), np.float32)
-    crowd = np.zeros(n_bins * fine, np.int64)
+    n_active = np.zeros(n_bins * fine, np.int64)
     last = np.full(n, -1, np.int64)
     for spike in range(len(sample)):
         own = int(sample[spike] * fine / bin_samples)
         unit = electrode[spike]
-        if own < len(crowd) and (last[unit] < 0 or int(last[unit] * fine / bin_samples) != own):
-            crowd[own] += 1
+        if own < len(n_active) and (last[unit] < 0 or int(last[unit] * fine / bin_samples) != own):
+            n_active[own] += 1
         last[unit] = sample[spike]
     last[:] = -1
     for spike in range(len(sample)):
@@ -237,7 +244,7 @@ def _count_electrodes(sample, electrode, n, n_bins, fine, bin_samples, edges, lo
         if place >= n_bins:
             break
         values[0, unit, place] += 1
-        values[1, unit, place] += crowd[int(now * fine / bin_samples)] - 1
+        values[1, unit, place] += n_active[int(now * fine / bin_samples)] - 1
         values[2, unit, place] = now + 1  # the last spike of the bin; what follows makes it a silence
         if last[unit] >= 0:
             values[3 + _find_class(now - last[unit], edges), unit, place] += 1

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from mea.arrays.events import Events
-from mea.features import list_features
 from mea.features.cached import fetch_features, fetch_long_window_features
+from mea.features.families import list_features
 from mea.models import find_network
 from mea.networks.chunks import ChunkDataset, DescribedChunks
 from mea.networks.training import train_network
@@ -29,7 +29,7 @@ CLIP = 3.0  # standard deviations; what lies beyond is as odd as that
 
 
 def measure_targets(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-    """(n_chunks, n_targets) of each chunk, named by :func:`mea.features.list_targets`; NaN where one is undefined."""
+    """(n_chunks, n_targets), named by :func:`mea.features.families.list_targets`; NaN where one is undefined."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
         windows = list(zip(part["start_s"].tolist(), part["stop_s"].tolist()))

@@ -6,7 +6,8 @@ import numpy as np
 
 from builders.arrays import make_events
 from mea.arrays.events import Events
-from mea.features import compute_features, compute_long_window_features, list_features, list_long_window_features
+from mea.features.compute import compute_features, compute_long_window_features
+from mea.features.families import list_features, list_long_window_features
 from mea.features.trains import Trains, cut_trains
 
 RATE_HZ = 10_000
@@ -43,7 +44,7 @@ def order_spikes(events: Events) -> Trains:
 
 
 def name_features(events: Events, start_s=0.0, stop_s=None) -> dict[str, float]:
-    """All features of a stretch, those that take minutes to show too."""
+    """All features of a window, long-window features included."""
     window = (start_s, events.duration_s if stop_s is None else stop_s)
     values = np.concatenate([compute_features(events, [window])[0], compute_long_window_features(events, [window])[0]])
     return dict(zip(list_features(events.has_waveforms) + list_long_window_features(), values, strict=True))

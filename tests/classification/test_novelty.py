@@ -21,7 +21,7 @@ from mea.classification.novelty import (
     measure_recordings,
     save_experience,
 )
-from mea.features import list_features
+from mea.features.families import list_features
 from mea.runtime.errors import MeaError
 
 NAMES = list_features(has_waveforms=True)

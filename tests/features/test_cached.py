@@ -1,4 +1,4 @@
-"""Features measured once and kept: what the key holds, and who shares them."""
+"""Features computed once and kept: what the key holds, and who shares them."""
 
 import dataclasses
 from pathlib import Path
@@ -9,8 +9,9 @@ import pytest
 from builders.arrays import make_events
 
 from mea.classification.novelty import measure_recording
-from mea.features import compute_features, list_features
 from mea.features.cached import fetch_features
+from mea.features.compute import compute_features
+from mea.features.families import list_features
 from mea.models.features import describe_recordings
 
 
@@ -24,7 +25,7 @@ def count_kept(folder: Path) -> int:
     return len(list(folder.rglob("*.npy")))
 
 
-def test_windows_are_described_once(own_cache):
+def test_windows_are_computed_once(own_cache):
     events, windows = make_events(), [(0.0, 1.0), (1.0, 4.0)]
     expected = np.stack([compute_features(events, [window])[0] for window in windows])
     for _ in range(2):
@@ -32,7 +33,7 @@ def test_windows_are_described_once(own_cache):
     assert count_kept(own_cache) == 1
 
 
-def test_the_same_counts_at_another_gain_are_described_anew():
+def test_the_same_counts_at_another_gain_are_computed_anew():
     """The planted fault: a key of the counts alone would give the amplitudes of the first."""
     events = make_events()
     louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 2)
@@ -42,7 +43,7 @@ def test_the_same_counts_at_another_gain_are_described_anew():
     assert other[place] - one[place] == pytest.approx(np.log10(2))
 
 
-def test_novelty_finds_what_the_model_has_measured(own_cache):
+def test_novelty_finds_what_the_model_has_computed(own_cache):
     events = make_events()
     chunks = pd.DataFrame({"recording": "r1", "start_s": [0.0, 2.0], "stop_s": [2.0, 4.0]})
     describe_recordings(chunks, {"r1": events})

@@ -1,4 +1,4 @@
-"""Summary features: invariants, and what happens where there is nothing to describe."""
+"""Summary features: invariants, and what happens where there is nothing to measure."""
 
 import dataclasses
 import warnings
@@ -11,22 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mea.arrays.events import load_events, save_events
-from mea.features import (
+from mea.features.compute import compute_features, compute_long_window_features, summarise_recording
+from mea.features.families import (
     LONG_WINDOW_FAMILIES,
-    compute_features,
-    compute_long_window_features,
     list_families,
     list_features,
     list_long_window_features,
     list_summaries,
     list_summary_families,
-    summarise_recording,
 )
 from mea.runtime.errors import MeaError
 
 # --- what must not matter ---------------------------------------------------------------------------------------------
 
-SPATIAL = ("rate_morans_i", "rate_log10_morans_i", "distance", "leader_move")
+SPATIAL = ("morans_i", "distance", "leader_move")
 
 
 def test_every_feature_of_a_lively_recording_is_defined():
@@ -39,14 +37,16 @@ def test_names_families_and_values_agree():
     assert list_features(True)[: len(list_features(False))] == list_features(False)
     assert len(compute_features(make_events(), [(0, 4)])[0]) == len(list_features(True))
     assert all(name == name.lower() and name.isidentifier() for name in list_features(True))
-    lasting = list_long_window_features()
-    assert compute_long_window_features(make_events(), [(0, 4), (1, 2)]).shape == (2, len(lasting))
-    assert all(name == name.lower() and name.isidentifier() for name in lasting)
+    long_window = list_long_window_features()
+    assert compute_long_window_features(make_events(), [(0, 4), (1, 2)]).shape == (2, len(long_window))
+    assert all(name == name.lower() and name.isidentifier() for name in long_window)
     names = list_summaries(False)
-    assert len(set(names)) == len(names) == 3 * len(list_features(False)) + len(lasting)
+    assert len(set(names)) == len(names) == 3 * len(list_features(False)) + len(long_window)
     assert len(names) == len(list_summary_families(False))
-    assert {*list_families(False), *LONG_WINDOW_FAMILIES} == set(list_summary_families(False))
-    assert names[0].startswith("whole_") and names[-1] == f"long_window_{lasting[-1]}"
+    assert {*list_families(False), *(family.name for family in LONG_WINDOW_FAMILIES)} == set(
+        list_summary_families(False)
+    )
+    assert names[0].startswith("whole_") and names[-1] == f"long_window_{long_window[-1]}"
 
 
 def test_shifting_by_whole_bins_changes_nothing():
@@ -73,7 +73,7 @@ def test_order_of_electrodes_changes_nothing():
     one, other = name_features(events), name_features(moved)
     flat = [name for name in one if not any(word in name for word in SPATIAL)]
     compare({name: one[name] for name in flat}, {name: other[name] for name in flat}, rtol=1e-9, atol=1e-12)
-    assert one["rate_morans_i"] != other["rate_morans_i"]
+    assert one["firing_rate_morans_i"] != other["firing_rate_morans_i"]
 
 
 def test_turning_the_grid_changes_nothing():
@@ -89,11 +89,11 @@ def test_identity_and_length_do_not_matter():
         longer, recording="z", label="b", culture="c", batch="d", start="2020-01-01T00:00:00", samples_sha256="e"
     )
     windows = [(0, 40), (0, 10), (10, 20)]
-    for describe in (compute_features, compute_long_window_features):
-        np.testing.assert_array_equal(describe(events, windows), describe(other, windows))
+    for compute in (compute_features, compute_long_window_features):
+        np.testing.assert_array_equal(compute(events, windows), compute(other, windows))
 
 
-def test_twice_as_long_a_recording_is_described_alike():
+def test_twice_as_long_a_recording_has_the_same_features():
     """Counts and maxima over the recording would double or creep; beyond what ten recordings differ by chance."""
     found = []
     for seed in range(10):
@@ -137,20 +137,20 @@ def test_events_whose_peaks_come_out_of_order():
     compare(name_features(bare), name_features(ordered))
 
 
-# --- recordings and their pieces --------------------------------------------------------------------------------------
+# --- recordings and their chunks --------------------------------------------------------------------------------------
 
 
-def test_recording_is_its_whole_and_the_mean_and_spread_of_its_pieces():
+def test_recording_is_its_whole_and_the_mean_and_std_of_its_chunks():
     events = make_lively(duration_s=47)
     windows = [(0, 10), (10, 20), (20, 30), (30, 40)]
-    pieces = np.stack([compute_features(events, [window])[0] for window in windows])
-    np.testing.assert_array_equal(compute_features(events, windows), pieces)
-    pieces[0, :9] = np.nan
-    pieces[:, 5] = np.nan
+    chunks = np.stack([compute_features(events, [window])[0] for window in windows])
+    np.testing.assert_array_equal(compute_features(events, windows), chunks)
+    chunks[0, :9] = np.nan
+    chunks[:, 5] = np.nan
     whole = compute_features(events, [(0, 45)])[0]
-    found = dict(zip(list_summaries(False), summarise_recording(whole, pieces, np.zeros(0))))
+    found = dict(zip(list_summaries(False), summarise_recording(whole, chunks, np.zeros(0))))
     for number, name in enumerate(list_features(False)):
-        defined = pieces[:, number][~np.isnan(pieces[:, number])]
+        defined = chunks[:, number][~np.isnan(chunks[:, number])]
         expected = (defined.mean(), defined.std()) if len(defined) else (np.nan, np.nan)
         np.testing.assert_allclose((found[f"mean_{name}"], found[f"std_{name}"]), expected)
         np.testing.assert_equal(found[f"whole_{name}"], whole[number])
@@ -169,37 +169,37 @@ def test_window_outside_the_recording_is_refused(start_s, stop_s):
         compute_features(make_events(), [(start_s, stop_s)])[0]
 
 
-# --- nothing, or nearly nothing, to describe --------------------------------------------------------------------------
+# --- nothing, or nearly nothing, to measure ---------------------------------------------------------------------------
 
 DEFINED_IN_SILENCE = {
     "burst_20_ms_log10_rate_per_min": -1,
-    "burst_20_ms_electrode_share": 0,
+    "burst_20_ms_electrode_fraction": 0,
     "network_burst_10_log10_rate_per_min": -1,
-    "network_burst_10_time_share": 0,
-    "together_10_ms_log10_share_above_10": -4,
+    "network_burst_10_time_fraction": 0,
+    "synchrony_10_ms_log10_fraction_above_10": -4,
     "correlation_20_ms_mean_all": 0,
-    "rate_log10_mean_hz": -2,
-    "rate_log10_spread": 0,
-    "rate_active_share_0p01_hz": 0,
+    "firing_rate_log10_mean_hz": -2,
+    "firing_rate_log10_std": 0,
+    "firing_rate_active_fraction_0p01_hz": 0,
 }
 UNDEFINED_IN_SILENCE = (
-    "interval_pooled_share_1_to_2p4_ms",
-    "interval_cv_median",
-    "burst_20_ms_spike_share",
+    "isi_pooled_fraction_1_to_2p4_ms",
+    "isi_cv_median",
+    "burst_20_ms_spike_fraction",
     "burst_100_ms_log10_size",
     "population_log10_fano_5_ms",
     "population_autocorrelation_10_ms",
-    "together_50_ms_mean",
+    "synchrony_50_ms_mean",
     "correlation_20_ms_median",
-    "correlation_20_ms_dimension_share",
-    "network_burst_10_peak_share",
-    "rate_gini",
-    "rate_morans_i",
+    "correlation_20_ms_participation_ratio",
+    "network_burst_10_peak_fraction",
+    "firing_rate_gini",
+    "firing_rate_morans_i",
 )
 
 
 @pytest.mark.parametrize("waveforms", [True, False])
-def test_silence_is_described_without_a_warning(waveforms):
+def test_silence_gives_no_warning(waveforms):
     silent = make_events(spikes_per_s=0, waveforms=waveforms, duration_s=60)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -210,7 +210,9 @@ def test_silence_is_described_without_a_warning(waveforms):
     assert {name: features[name] for name in DEFINED_IN_SILENCE} == pytest.approx(DEFINED_IN_SILENCE)
     assert [name for name in UNDEFINED_IN_SILENCE if not np.isnan(features[name])] == []
     shown = {name for name, value in features.items() if not np.isnan(value)}
-    assert all(name.startswith(("burst", "network_burst", "together", "correlation", "rate")) for name in shown)
+    families = dict(zip(list_features(waveforms), list_families(waveforms)))
+    defined = {"bursts", "network_bursts", "synchrony", "correlations", "firing_rates"}
+    assert {families.get(name, "long window") for name in shown} <= defined
 
 
 @settings(max_examples=60, deadline=None)
@@ -218,7 +220,7 @@ def test_silence_is_described_without_a_warning(waveforms):
     trains=st.lists(st.lists(st.integers(0, 59_999), max_size=12), min_size=1, max_size=6),
     duration_s=st.sampled_from([0.001, 0.03, 1.0, 6.0]),
 )
-def test_any_recording_is_described_without_warning_or_infinity(trains, duration_s):
+def test_any_recording_gives_neither_warning_nor_infinity(trains, duration_s):
     """Silent, one spike, one electrode, equal times, shorter than every bin."""
     times = [np.sort(np.array(train, float)) / 60_000 * duration_s for train in trains]
     events = make_trains(times, duration_s, 1, len(trains))
@@ -230,13 +232,13 @@ def test_any_recording_is_described_without_warning_or_infinity(trains, duration
     assert not np.isinf(values).any() and not np.isinf(whole).any()
     named = name_features(events)
     assert not np.isinf(list(named.values())).any()
-    shares = [value for name, value in named.items() if "share" in name and "log10" not in name]
-    assert all(np.isnan(value) or -1e-12 <= value <= 1 + 1e-12 for value in shares)
+    bounded = [name for name in named if ("fraction" in name or "participation" in name) and "log10" not in name]
+    assert all(np.isnan(named[name]) or -1e-12 <= named[name] <= 1 + 1e-12 for name in bounded)
 
 
 @settings(max_examples=20, deadline=None)
 @given(spikes=st.integers(0, 3), seed=st.integers(0, 100), length=st.integers(1, 4))
-def test_any_waveform_is_described_without_infinity(spikes, seed, length):
+def test_any_waveform_gives_no_infinity(spikes, seed, length):
     random = np.random.default_rng(seed)
     events = make_events(spikes_per_s=spikes / 4, rows=1, cols=1, seed=seed)
     events = with_waveform(events, random.integers(-2, 3, length), int(random.integers(0, length)))

@@ -16,11 +16,11 @@ def test_planted_bursts_are_found():
     for limit in ("burst_20_ms", "burst_100_ms"):
         per_minute = [4.0, 0, 0, 0]
         assert features[f"{limit}_log10_rate_per_min"] == pytest.approx(np.mean(np.log10(np.add(per_minute, 0.1))))
-        assert features[f"{limit}_electrode_share"] == 1 / 4
-        assert features[f"{limit}_spike_share"] == pytest.approx(24 / 27)
-        assert features[f"{limit}_spike_share_electrode"] == pytest.approx(24 / 27)
+        assert features[f"{limit}_electrode_fraction"] == 1 / 4
+        assert features[f"{limit}_spike_fraction"] == pytest.approx(24 / 27)
+        assert features[f"{limit}_spike_fraction_electrode"] == pytest.approx(24 / 27)
         assert features[f"{limit}_log10_size"] == pytest.approx(np.log10(6))
-        assert features[f"{limit}_log10_size_spread"] == pytest.approx(0)
+        assert features[f"{limit}_log10_size_std"] == pytest.approx(0)
         assert features[f"{limit}_log10_duration_s"] == pytest.approx(np.log10(0.05))
         assert features[f"{limit}_log10_firing_rate_hz"] == pytest.approx(np.log10(100))
         assert features[f"{limit}_log10_interval_s"] == pytest.approx(np.log10(5))

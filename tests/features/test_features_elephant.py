@@ -12,7 +12,7 @@ from elephant.spike_train_correlation import correlation_coefficient
 from elephant.statistics import cv, fanofactor, isi, lv
 
 from mea.features.correlations import correlate_counts
-from mea.features.isi import EDGES_MS, count_isi, measure_irregularity
+from mea.features.isi import EDGES_MS, compute_cv_lv, count_isi
 
 DURATION_S = 40
 
@@ -36,7 +36,7 @@ def spike_trains(events):
 
 
 def test_cv_and_lv(trains, spike_trains):
-    found = measure_irregularity(trains.train, trains.first)
+    found = compute_cv_lv(trains.train, trains.first)
     intervals = [isi(train).rescale("ms").magnitude for train in spike_trains]
     np.testing.assert_allclose(found[0], [cv(values) for values in intervals], rtol=1e-9)
     np.testing.assert_allclose(found[1], [lv(values) for values in intervals], rtol=1e-9)
@@ -65,7 +65,7 @@ def test_fano_factor_of_electrodes(events, spike_trains, bin_ms):
     expected = np.log10(np.array(factors) + 1e-3)
     features = name_features(events)
     assert features[f"electrode_log10_fano_{bin_ms}_ms"] == pytest.approx(expected.mean(), rel=1e-9)
-    assert features[f"electrode_log10_fano_{bin_ms}_ms_spread"] == pytest.approx(expected.std(), rel=1e-9)
+    assert features[f"electrode_log10_fano_{bin_ms}_ms_std"] == pytest.approx(expected.std(), rel=1e-9)
 
 
 @pytest.mark.parametrize("bin_ms", [20, 200])

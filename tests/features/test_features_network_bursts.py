@@ -1,4 +1,4 @@
-"""Electrodes active together, and network bursts: known answers."""
+"""Synchrony and network bursts: known answers."""
 
 import numpy as np
 import pytest
@@ -8,18 +8,18 @@ from mea.features.nan_statistics import min_active_electrodes
 from mea.features.network_bursts import find_network_bursts
 
 
-def test_electrodes_active_together():
+def test_synchrony():
     """Nine electrodes fire within 8 ms every second; one of them also alone, half-way."""
     trains = [np.arange(0.001, 20, 1) + 0.0005 * electrode for electrode in range(9)]
     trains[0] = np.sort(np.concatenate([trains[0], np.arange(0.501, 20, 1)]))
     features = name_features(make_trains(trains, 20))
-    assert features["together_10_ms_mean"] == pytest.approx(9 / 10)
-    assert features["together_10_ms_spread"] == pytest.approx(3 / 10)
-    assert features["together_10_ms_q50"] == pytest.approx(1 / 2)  # between a bin of one and a bin of all
-    assert features["together_10_ms_max"] == 1
+    assert features["synchrony_10_ms_mean"] == pytest.approx(9 / 10)
+    assert features["synchrony_10_ms_std"] == pytest.approx(3 / 10)
+    assert features["synchrony_10_ms_q50"] == pytest.approx(1 / 2)  # between a bin of one and a bin of all
+    assert features["synchrony_10_ms_max"] == 1
     for bin_ms in (10, 50, 200):
-        share = 10 ** features[f"together_{bin_ms}_ms_log10_share_above_50"] - 1e-4
-        assert share == pytest.approx(bin_ms / 1000)
+        fraction = 10 ** features[f"synchrony_{bin_ms}_ms_log10_fraction_above_50"] - 1e-4
+        assert fraction == pytest.approx(bin_ms / 1000)
 
 
 def test_planted_network_bursts_are_found():
@@ -30,11 +30,11 @@ def test_planted_network_bursts_are_found():
     features = name_features(make_trains(trains, 40))
     for crowd in ("network_burst_10", "network_burst_25"):
         assert features[f"{crowd}_log10_rate_per_min"] == pytest.approx(np.log10(15 + 0.1))
-        assert features[f"{crowd}_spike_share"] == 1
-        assert features[f"{crowd}_time_share"] == pytest.approx(0.15 / 4)
+        assert features[f"{crowd}_spike_fraction"] == 1
+        assert features[f"{crowd}_time_fraction"] == pytest.approx(0.15 / 4)
         assert features[f"{crowd}_log10_duration_s"] == pytest.approx(np.log10(0.15))
         assert features[f"{crowd}_log10_size_per_electrode"] == pytest.approx(np.log10(15 / 9))
-        assert features[f"{crowd}_peak_share"] == pytest.approx(8 / 9)
+        assert features[f"{crowd}_peak_fraction"] == pytest.approx(8 / 9)
         assert features[f"{crowd}_peak_time"] == pytest.approx(1 / 2)
         assert features[f"{crowd}_log10_interval_s"] == pytest.approx(np.log10(4))
         assert features[f"{crowd}_interval_cv"] == pytest.approx(0)
@@ -45,6 +45,6 @@ def test_one_bin_between_two_runs_is_bridged_and_two_are_not():
     assert (first.tolist(), last.tolist()) == ([0, 5], [3, 6])
 
 
-@pytest.mark.parametrize(("share", "electrodes", "least"), [(0.1, 70, 7), (0.1, 61, 7), (0.25, 60, 15), (0.1, 1, 2)])
-def test_crowd_is_a_share_of_the_electrodes_and_at_least_two(share, electrodes, least):
-    assert min_active_electrodes(share, electrodes) == least
+@pytest.mark.parametrize(("fraction", "electrodes", "least"), [(0.1, 70, 7), (0.1, 61, 7), (0.25, 60, 15), (0.1, 1, 2)])
+def test_active_electrodes_are_a_fraction_of_all_and_at_least_two(fraction, electrodes, least):
+    assert min_active_electrodes(fraction, electrodes) == least

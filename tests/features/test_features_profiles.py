@@ -23,14 +23,14 @@ def test_planted_bursts_rise_and_fall_as_they_do():
     for name in ("before_160_to_80", "before_40_to_0", "0_to_20", "20_to_40", "80_to_160", "1280_to_2560"):
         expected = np.log10(density.get(name, 0) + 1e-6)
         assert features[f"profile_log10_density_{name}_ms"] == pytest.approx(expected)
-        assert features[f"profile_share_{name}_ms_spread"] == pytest.approx(0)
+        assert features[f"profile_fraction_{name}_ms_std"] == pytest.approx(0)
     height = {"25_to_45": 4 / 8 / 4, "85_to_165": 2 / 8 / 16}
     for name in ("5_to_15", "25_to_45", "85_to_165", "645_to_1285"):
         assert features[f"profile_log10_fall_{name}_ms"] == pytest.approx(np.log10(height.get(name, 0) + 1e-3))
     assert features["profile_log10_rise_before_10_to_0_ms"] == -3
     assert features["profile_log10_peak_delay_ms"] == pytest.approx(np.log10(5))
     assert features["profile_log10_peak_hz"] == pytest.approx(np.log10(8 / 9 / 0.005))
-    assert features["profile_peak_spread_hz"] == pytest.approx(0)
+    assert features["profile_peak_std_hz"] == pytest.approx(0)
 
 
 def test_a_late_peak_is_approached():

@@ -19,25 +19,25 @@ def plant_bursts(latency_ms):
 
 def test_a_wave_is_fast_and_reliable():
     features = name_features(plant_bursts(2.0 * np.arange(9)))
-    expected = {"share": 1, "log10_q10_ms": np.log10(1.6 + 1), "log10_median_ms": np.log10(8 + 1)}
-    expected |= {"log10_q90_ms": np.log10(14.4 + 1), "log10_quartiles_ms": np.log10(8 + 1)}
-    expected["distance"] = np.corrcoef(np.arange(9), np.hypot(ROW, COL))[0, 1]
+    expected = {"fraction": 1, "log10_q10_ms": np.log10(1.6 + 1), "log10_median_ms": np.log10(8 + 1)}
+    expected |= {"log10_q90_ms": np.log10(14.4 + 1), "log10_iqr_ms": np.log10(8 + 1)}
+    expected["rank_distance_correlation"] = np.corrcoef(np.arange(9), np.hypot(ROW, COL))[0, 1]
     for name, value in expected.items():
         assert features[f"recruitment_{name}"] == pytest.approx(value)
-        assert features[f"recruitment_{name}_spread"] == pytest.approx(0, abs=1e-9)
-    assert features["recruitment_rank_spread"] == pytest.approx(np.std((np.arange(9) + 0.5) / 9))
-    assert features["recruitment_rank_within"] == pytest.approx(0, abs=1e-9)
-    assert features["recruitment_leader_repeat_share"] == 1
+        assert features[f"recruitment_{name}_std"] == pytest.approx(0, abs=1e-9)
+    assert features["recruitment_rank_std"] == pytest.approx(np.std((np.arange(9) + 0.5) / 9))
+    assert features["recruitment_rank_std_within"] == pytest.approx(0, abs=1e-9)
+    assert features["recruitment_leader_repeat_fraction"] == 1
     assert features["recruitment_leader_move_steps"] == 0
-    assert features["recruitment_joined_median_share"] == 1
+    assert features["recruitment_joined_median_fraction"] == 1
     assert features["recruitment_joined_gini"] == pytest.approx(0)
 
 
 def test_electrodes_of_one_sample_share_rank_and_lead():
     features = name_features(plant_bursts(np.zeros(9)))
-    assert features["recruitment_leader_repeat_share"] == pytest.approx(1 / 9)
-    assert features["recruitment_rank_spread"] == 0
-    assert np.isnan(features["recruitment_distance"])
+    assert features["recruitment_leader_repeat_fraction"] == pytest.approx(1 / 9)
+    assert features["recruitment_rank_std"] == 0
+    assert np.isnan(features["recruitment_rank_distance_correlation"])
     measures, rank, lead, middle = measure_bursts(np.array([[5, 5, 9, 7, -1, 9, 9]]), *np.divmod(np.arange(7), 7), 4)
     np.testing.assert_allclose(rank[0] * 6, [1, 1, 4.5, 2.5, np.nan, 4.5, 4.5])
     assert lead[0].tolist() == [0.5, 0.5, 0, 0, 0, 0, 0] and middle[0].tolist() == [0, 0.5]
@@ -49,20 +49,20 @@ def test_two_leaders_in_turn():
     latency_ms = np.full((8, 9), 20.0)
     latency_ms[::2, 0] = latency_ms[1::2, 5] = 0
     features = name_features(plant_bursts(latency_ms))
-    assert features["recruitment_leader_repeat_share"] == pytest.approx(12 / 28)
+    assert features["recruitment_leader_repeat_fraction"] == pytest.approx(12 / 28)
     assert features["recruitment_leader_move_steps"] == pytest.approx(np.sqrt(5))
 
 
 def test_an_order_by_chance_is_no_order():
     """The planted fault: mean ranks over eight bursts vary by chance, too, by 0.29 / sqrt(8)."""
-    spreads = []
+    stds = []
     for seed in range(20):
         random = np.random.default_rng(seed)
         latency_ms = np.stack([random.permutation(9) * 5.0 for _ in STARTS_S])
         features = name_features(plant_bursts(latency_ms))
-        spreads.append(features["recruitment_rank_spread"])
-        assert features["recruitment_rank_within"] == pytest.approx(0.29, abs=0.06)
-    assert np.median(spreads) < 0.05
+        stds.append(features["recruitment_rank_std"])
+        assert features["recruitment_rank_std_within"] == pytest.approx(0.29, abs=0.06)
+    assert np.median(stds) < 0.05
 
 
 def test_who_does_not_join():
@@ -70,9 +70,9 @@ def test_who_does_not_join():
     latency_ms = np.tile(3.0 * np.arange(9), (8, 1))
     latency_ms[:4, 0] = latency_ms[:, 1] = 1500  # long after
     features = name_features(plant_bursts(latency_ms))
-    assert features["recruitment_share"] == pytest.approx((4 * 7 / 9 + 4 * 8 / 9) / 8)
-    assert features["recruitment_joined_q10_share"] == pytest.approx(0.8 * 0.5)  # between 0 and a half
-    assert features["recruitment_joined_median_share"] == 1
+    assert features["recruitment_fraction"] == pytest.approx((4 * 7 / 9 + 4 * 8 / 9) / 8)
+    assert features["recruitment_joined_q10_fraction"] == pytest.approx(0.8 * 0.5)  # between 0 and a half
+    assert features["recruitment_joined_median_fraction"] == 1
 
 
 def test_latencies_agree_with_a_plain_search():

@@ -19,20 +19,20 @@ def test_alternating_intervals_follow_each_other():
     """3 ms, 200 ms, 3 ms, ...: doublets, of which a histogram alone could not tell."""
     train = 0.1 + np.cumsum(np.tile([0.003, 0.2], 50))
     features = name_features(make_trains([train, [1.0, 2.0]], 20))
-    assert features["return_map_root_share_0_to_5_then_110_to_400_ms"] == pytest.approx(np.sqrt(49 / 98))
-    assert features["return_map_root_share_110_to_400_then_0_to_5_ms"] == pytest.approx(np.sqrt(49 / 98))
-    assert features["return_map_root_share_0_to_5_then_0_to_5_ms"] == 0
-    assert features["return_map_serial_median"] == pytest.approx(-1)
+    assert features["return_map_root_fraction_0_to_5_then_110_to_400_ms"] == pytest.approx(np.sqrt(49 / 98))
+    assert features["return_map_root_fraction_110_to_400_then_0_to_5_ms"] == pytest.approx(np.sqrt(49 / 98))
+    assert features["return_map_root_fraction_0_to_5_then_0_to_5_ms"] == 0
+    assert features["return_map_serial_correlation_median"] == pytest.approx(-1)
 
 
 def test_intervals_of_poisson_trains_forget():
     features = name_features(make_trains(make_poisson(20, 300, 9), 300))
-    assert features["return_map_serial_median"] == pytest.approx(0, abs=0.03)
-    shares = [value**2 for name, value in features.items() if name.startswith("return_map_root")]
-    assert sum(shares) == pytest.approx(1)
+    assert features["return_map_serial_correlation_median"] == pytest.approx(0, abs=0.03)
+    fractions = [value**2 for name, value in features.items() if name.startswith("return_map_root")]
+    assert sum(fractions) == pytest.approx(1)
     single = [np.exp(-20 * low / 1000) - np.exp(-20 * high / 1000) for low, high in ((12, 35), (35, 110))]
     expected = np.sqrt(np.prod(single))
-    assert features["return_map_root_share_12_to_35_then_35_to_110_ms"] == pytest.approx(expected, abs=0.02)
+    assert features["return_map_root_fraction_12_to_35_then_35_to_110_ms"] == pytest.approx(expected, abs=0.02)
 
 
 def test_pairs_and_serial_correlations_agree_with_numpy():
@@ -52,8 +52,8 @@ def test_pairs_and_serial_correlations_agree_with_numpy():
 def test_an_electrode_with_few_pairs_does_not_count():
     """21 pairs of 50 ms on one electrode, 19 of 500 ms on another."""
     features = name_features(make_trains([np.arange(23) * 0.05, np.arange(21) * 0.5], 20))
-    assert features["return_map_root_share_35_to_110_then_35_to_110_ms"] == 1
-    assert np.isnan(features["return_map_serial_median"])  # constant
+    assert features["return_map_root_fraction_35_to_110_then_35_to_110_ms"] == 1
+    assert np.isnan(features["return_map_serial_correlation_median"])  # constant
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -65,10 +65,10 @@ def test_planted_triplets_are_runs_of_three():
     train = np.sort(np.concatenate([np.add.outer(starts, [0, 0.004, 0.008]).ravel(), starts + 0.07]))
     features = name_features(make_trains([train], 20))
     for limit in (5, 10, 30):
-        assert features[f"run_{limit}_ms_root_share_size_3"] == pytest.approx(np.sqrt(36 / 48))
-        assert features[f"run_{limit}_ms_root_share_size_1"] == pytest.approx(np.sqrt(12 / 48))
-    assert features["run_80_ms_root_share_size_4_to_5"] == 1
-    assert features["run_80_ms_root_share_size_1"] == features["run_80_ms_root_share_size_50_and_more"] == 0
+        assert features[f"run_{limit}_ms_root_fraction_size_3"] == pytest.approx(np.sqrt(36 / 48))
+        assert features[f"run_{limit}_ms_root_fraction_size_1"] == pytest.approx(np.sqrt(12 / 48))
+    assert features["run_80_ms_root_fraction_size_4_to_5"] == 1
+    assert features["run_80_ms_root_fraction_size_1"] == features["run_80_ms_root_fraction_size_50_and_more"] == 0
 
 
 def test_runs_that_slow_down():
@@ -107,11 +107,11 @@ def test_sequences_agree_with_numpy_scipy_and_elephant():
     size = np.log10(np.searchsorted(times, stop_s - 1e-9) - np.searchsorted(times, start_s - 1e-9))
     found = {name.removeprefix("network_sequence_10_"): value for name, value in features.items()}
     assert found["interval_lv"] == pytest.approx(lv(interval * pq.s))
-    assert found["interval_log10_spread"] == pytest.approx(np.log10(interval).std())
+    assert found["interval_log10_std"] == pytest.approx(np.log10(interval).std())
     assert found["size_log10_skew"] == pytest.approx(skew(size))
     for name, one, other in [
-        ("interval_serial", np.log10(interval[1:]), np.log10(interval[:-1])),
-        ("size_serial", size[1:], size[:-1]),
+        ("interval_serial_correlation", np.log10(interval[1:]), np.log10(interval[:-1])),
+        ("size_serial_correlation", size[1:], size[:-1]),
         ("size_after_pause", np.log10(pause), size[1:]),
         ("size_before_pause", np.log10(pause), size[:-1]),
     ]:
@@ -125,7 +125,7 @@ def test_classes_of_planted_intervals_and_durations():
     active = np.unique(np.concatenate([starts, starts[1] + np.arange(10) * 0.05, starts[2] + np.arange(10) * 0.05]))
     features = name_features(make_trains([active + 0.01] * 4, 120, 2, 2))
     for crowd in (10, 25):
-        found = {name.removeprefix(f"network_sequence_{crowd}_root_share_"): v for name, v in features.items()}
+        found = {name.removeprefix(f"network_sequence_{crowd}_root_fraction_"): v for name, v in features.items()}
         expected = {"interval_0p6_to_1p2_s": 2, "interval_2p5_to_5_s": 2, "interval_20_to_40_s": 1}
         for name, many in (expected | {"interval_over_40_s": 1, "interval_5_to_10_s": 0}).items():
             assert found[name] == pytest.approx(np.sqrt(many / 6))

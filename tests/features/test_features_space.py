@@ -1,4 +1,4 @@
-"""Correlations, and how rates are spread over electrodes and grid: known answers and numpy."""
+"""Correlations, and how firing rates are distributed over electrodes and grid: known answers and numpy."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import pytest
 from builders.spike_trains import make_poisson, make_trains, name_features
 
 from mea.features.correlations import correlate_counts
-from mea.features.firing_rates import measure_gini, measure_morans_i
+from mea.features.firing_rates import compute_gini, compute_morans_i
 
 
 def test_correlation_falls_with_distance():
@@ -28,8 +28,8 @@ def test_identical_trains_have_one_eigenvalue():
     train = make_poisson(5, 100, 1)[0]
     features = name_features(make_trains([train] * 4, 100, 2, 2))
     assert features["correlation_200_ms_median"] == pytest.approx(1)
-    assert features["correlation_200_ms_eigenvalue_1_share"] == pytest.approx(1)
-    assert features["correlation_200_ms_dimension_share"] == pytest.approx(1 / 4)
+    assert features["correlation_200_ms_eigenvalue_1_fraction"] == pytest.approx(1)
+    assert features["correlation_200_ms_participation_ratio"] == pytest.approx(1 / 4)
     assert features["correlation_200_ms_entropy"] == pytest.approx(0, abs=1e-9)
 
 
@@ -38,7 +38,7 @@ def test_silent_electrodes_correlate_zero_with_all():
     features = name_features(make_trains([train, train], 100, 2, 2))
     assert features["correlation_20_ms_mean_all"] == pytest.approx(1 / 6)
     assert features["correlation_20_ms_median"] == pytest.approx(1)
-    assert features["correlation_20_ms_eigenvalue_1_share"] == pytest.approx(1 / 2)
+    assert features["correlation_20_ms_eigenvalue_1_fraction"] == pytest.approx(1 / 2)
 
 
 def test_correlations_agree_with_numpy():
@@ -51,19 +51,19 @@ def test_correlations_agree_with_numpy():
 
 
 def test_gini_of_equal_and_of_single_rates():
-    assert measure_gini(np.full(8, 3.0)) == pytest.approx(0)
-    assert measure_gini(np.array([0, 0, 0, 5.0])) == pytest.approx(3 / 4)
+    assert compute_gini(np.full(8, 3.0)) == pytest.approx(0)
+    assert compute_gini(np.array([0, 0, 0, 5.0])) == pytest.approx(3 / 4)
     values = np.random.default_rng(0).exponential(size=40)
     expected = np.abs(np.subtract.outer(values, values)).mean() / (2 * values.mean())
-    assert measure_gini(values) == pytest.approx(expected)
-    assert np.isnan(measure_gini(np.zeros(3)))
+    assert compute_gini(values) == pytest.approx(expected)
+    assert np.isnan(compute_gini(np.zeros(3)))
 
 
 def test_morans_i_tells_clusters_from_checkerboards():
     row, col = np.divmod(np.arange(64), 8)
-    assert measure_morans_i(((row + col) % 2).astype(float), row, col) == pytest.approx(-1)
-    assert measure_morans_i((row < 4).astype(float), row, col) == pytest.approx(1 - 2 * 16 / 224)
-    random = [measure_morans_i(np.random.default_rng(seed).normal(size=64), row, col) for seed in range(400)]
+    assert compute_morans_i(((row + col) % 2).astype(float), row, col) == pytest.approx(-1)
+    assert compute_morans_i((row < 4).astype(float), row, col) == pytest.approx(1 - 2 * 16 / 224)
+    random = [compute_morans_i(np.random.default_rng(seed).normal(size=64), row, col) for seed in range(400)]
     assert np.mean(random) == pytest.approx(-1 / 63, abs=0.02)
 
 
@@ -72,13 +72,13 @@ def test_clustered_rates_of_a_recording():
     for pattern, sign in [((row < 3) & (col < 3), 1), ((row + col) % 2 == 0, -1)]:
         trains = [train if on else train[::10] for train, on in zip(make_poisson(10, 60, 36), pattern)]
         features = name_features(make_trains(trains, 60, 6, 6))
-        assert sign * features["rate_morans_i"] > 0.5
-        assert sign * features["rate_log10_morans_i"] > 0.5
+        assert sign * features["firing_rate_morans_i"] > 0.5
+        assert sign * features["firing_rate_log10_morans_i"] > 0.5
 
 
 def test_rates_run_over_silent_electrodes_too():
     features = name_features(make_trains([np.arange(0.1, 10, 0.1), [1.0]], 10, 2, 2))
-    assert features["rate_active_share_0p01_hz"] == 1 / 2
-    assert features["rate_active_share_1_hz"] == 1 / 4
-    assert features["rate_log10_mean_hz"] == pytest.approx(np.log10((9.9 + 0.1) / 4 + 0.01))
-    assert features["rate_log10_q10_hz"] == pytest.approx(-2)
+    assert features["firing_rate_active_fraction_0p01_hz"] == 1 / 2
+    assert features["firing_rate_active_fraction_1_hz"] == 1 / 4
+    assert features["firing_rate_log10_mean_hz"] == pytest.approx(np.log10((9.9 + 0.1) / 4 + 0.01))
+    assert features["firing_rate_log10_q10_hz"] == pytest.approx(-2)

@@ -14,9 +14,9 @@ def test_amplitude_width_and_rebound_of_a_triangle():
     shape = np.concatenate([trough, [200, 400, 200]])
     features = name_features(with_waveform(make_events(spikes_per_s=5, rows=3, cols=3), shape, 10))
     assert features["amplitude_log10_median_uv"] == pytest.approx(2)
-    assert features["amplitude_log10_spread"] == pytest.approx(0, abs=1e-9)
+    assert features["amplitude_log10_std"] == pytest.approx(0, abs=1e-9)
     assert features["amplitude_electrode_log10_uv"] == pytest.approx(2)
-    assert features["peak_positive_share"] == features["peak_positive_share_electrode"] == 0
+    assert features["peak_positive_fraction"] == features["peak_positive_fraction_electrode"] == 0
     assert features["width_median_ms"] == pytest.approx(10 / 25)
     assert features["rebound_median_ratio"] == pytest.approx(0.4)
     assert features["rebound_median_ms"] == pytest.approx(12 / 25)
@@ -36,12 +36,12 @@ def test_sign_of_the_peak():
     events = make_events(spikes_per_s=20, rows=3, cols=3)
     flipped = dataclasses.replace(events, volts_per_count=-events.volts_per_count)
     one, other = name_features(events), name_features(flipped)
-    assert one["peak_positive_share"] + other["peak_positive_share"] == 1
+    assert one["peak_positive_fraction"] + other["peak_positive_fraction"] == 1
     changed = {name for name in one if not np.array_equal(one[name], other[name], equal_nan=True)}
-    assert changed == {"peak_positive_share", "peak_positive_share_electrode"}
+    assert changed == {"peak_positive_fraction", "peak_positive_fraction_electrode"}
 
 
-def test_spike_times_are_described_alike_with_and_without_waveforms():
+def test_spike_times_have_the_same_features_with_and_without_waveforms():
     events = make_events(spikes_per_s=5)
     bare = dataclasses.replace(events, volts_per_count=np.full(events.n_electrodes, np.nan))
     found, expected = name_features(bare), name_features(events)

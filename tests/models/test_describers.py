@@ -10,7 +10,8 @@ from builders.arrays import describe_events, make_events, plan_recordings, write
 from test_training import assert_same
 
 from mea.classification.explain import Question, explain_recording
-from mea.features import compute_features, compute_long_window_features, list_features, list_targets
+from mea.features.compute import compute_features, compute_long_window_features
+from mea.features.families import list_features, list_targets
 from mea.models import chooses_epoch, is_describer
 from mea.models.cnn_lstm import RECIPE, STATES, build_network, make_view, pool_chunk
 from mea.networks.chunks import ChunkDataset, DescribedChunks, load_recordings
@@ -216,7 +217,7 @@ def test_it_can_be_explained(lab):
 def test_a_recording_it_cannot_be_shown(lab):
     model = load_classifier(lab[0] / "folds").open_fold(0)
     assert model.find_obstacle(make_events("other", rows=5, cols=7)) == ""
-    assert "pieces of 10 ms" in replace(model, train=TRAIN | {"bin_ms": 25}).find_obstacle(make_events("new"))
+    assert "steps of 10 ms" in replace(model, train=TRAIN | {"bin_ms": 25}).find_obstacle(make_events("new"))
 
 
 def test_nothing_is_chosen_on_the_scored_fold(lab):

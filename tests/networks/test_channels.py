@@ -15,7 +15,7 @@ from mea.networks.channels import (
     PopulationView,
     compute_electrode_channels,
     compute_population_channels,
-    find_neighbour_pairs,
+    find_touching_pairs,
 )
 from mea.runtime.errors import MeaError
 
@@ -51,21 +51,21 @@ def test_known_population():
     assert shown.shape == (22, 10) and shown.dtype == np.float32
     assert not np.delete(shown, 1, axis=1).any()
     one = by_name(shown[:, 1], POPULATION)
-    assert one["log_rate"] == pytest.approx(np.log1p(4 / 4 / 0.1))
-    assert one["active"] == pytest.approx(0.5)
-    assert one["spread"] == pytest.approx(np.std(np.log1p([3, 1, 0, 0])))
-    assert one["filled"] == pytest.approx(0.2)  # of ten pieces, the first and the third
-    assert one["together"] == pytest.approx(0.5)
-    assert one["neighbours"] == pytest.approx(1 / 6)  # of the six pairs of a square
-    assert one["intervals_0"] == pytest.approx(np.log1p(1 / 4 / 0.1))  # 2 ms
-    assert one["intervals_2"] == pytest.approx(np.log1p(1 / 4 / 0.1))  # 20 ms
-    assert one["electrodes_0"] == one["electrodes_2"] == pytest.approx(0.25)
-    assert sum(one[f"intervals_{k}"] for k in (1, 3, 4, 5, 6, 7)) == 0
+    assert one["log_firing_rate"] == pytest.approx(np.log1p(4 / 4 / 0.1))
+    assert one["active_fraction"] == pytest.approx(0.5)
+    assert one["log_count_std"] == pytest.approx(np.std(np.log1p([3, 1, 0, 0])))
+    assert one["filled_fraction"] == pytest.approx(0.2)  # of ten pieces, the first and the third
+    assert one["synchrony"] == pytest.approx(0.5)
+    assert one["active_neighbours"] == pytest.approx(1 / 6)  # of the six pairs of a square
+    assert one["isi_0"] == pytest.approx(np.log1p(1 / 4 / 0.1))  # 2 ms
+    assert one["isi_2"] == pytest.approx(np.log1p(1 / 4 / 0.1))  # 20 ms
+    assert one["isi_electrodes_0"] == one["isi_electrodes_2"] == pytest.approx(0.25)
+    assert sum(one[f"isi_{k}"] for k in (1, 3, 4, 5, 6, 7)) == 0
 
 
 def test_an_interval_belongs_to_the_bin_of_its_second_spike():
     shown = by_name(compute_population_channels(make_trains([(0.05, 0), (0.75, 0)]), 100), POPULATION)
-    (place,) = np.flatnonzero(shown["intervals_5"])
+    (place,) = np.flatnonzero(shown["isi_5"])
     assert place == 7 and EDGES_MS[4] < 700 <= EDGES_MS[5]
 
 
@@ -76,14 +76,14 @@ def test_population_against_a_slow_reference():
     for place in range(40):
         inside = (times >= 100 * place) & (times < 100 * (place + 1))
         counts = np.bincount(trains.electrode[inside], minlength=16)
-        assert shown["log_rate"][place] == pytest.approx(np.log1p(counts.sum() / 16 / 0.1), abs=1e-5)
-        assert shown["active"][place] == pytest.approx((counts > 0).mean())
-        assert shown["spread"][place] == pytest.approx(np.log1p(counts).std(), abs=1e-5)
+        assert shown["log_firing_rate"][place] == pytest.approx(np.log1p(counts.sum() / 16 / 0.1), abs=1e-5)
+        assert shown["active_fraction"][place] == pytest.approx((counts > 0).mean())
+        assert shown["log_count_std"][place] == pytest.approx(np.log1p(counts).std(), abs=1e-5)
         fine = [set(trains.electrode[(trains.sample // 100) == 10 * place + k]) for k in range(10)]
-        assert shown["filled"][place] == pytest.approx(np.mean([bool(units) for units in fine]))
-        assert shown["together"][place] == pytest.approx(max(len(units) for units in fine) / 16)
-        pairs = find_neighbour_pairs(trains.row, trains.col)
-        assert shown["neighbours"][place] == pytest.approx((counts[pairs] > 0).all(1).mean())
+        assert shown["filled_fraction"][place] == pytest.approx(np.mean([bool(units) for units in fine]))
+        assert shown["synchrony"][place] == pytest.approx(max(len(units) for units in fine) / 16)
+        pairs = find_touching_pairs(trains.row, trains.col)
+        assert shown["active_neighbours"][place] == pytest.approx((counts[pairs] > 0).all(1).mean())
 
 
 def test_every_interval_is_counted_once():
@@ -96,7 +96,7 @@ def test_every_interval_is_counted_once():
 
 
 def test_neighbours_touch():
-    pairs = find_neighbour_pairs(np.array([0, 0, 1, 3]), np.array([0, 1, 1, 1]))
+    pairs = find_touching_pairs(np.array([0, 0, 1, 3]), np.array([0, 1, 1, 1]))
     assert pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
@@ -108,8 +108,8 @@ def test_known_electrodes():
     assert shown.shape == (11, 4, 10) and shown.dtype == np.float32
     one = by_name(shown[:, 0, 1], ELECTRODE)
     assert one["log_count"] == pytest.approx(np.log1p(3))
-    assert one["company"] == pytest.approx((1 + 1 + 0) / 3 / 3)  # electrode 1 is there in the first 10 ms only
-    assert one["intervals_0"] == one["intervals_2"] == pytest.approx(np.log(2))  # 2 ms and 20 ms
+    assert one["coactivity"] == pytest.approx((1 + 1 + 0) / 3 / 3)  # electrode 1 is there in the first 10 ms only
+    assert one["isi_0"] == one["isi_2"] == pytest.approx(np.log(2))  # 2 ms and 20 ms
     silence = by_name(shown[:, 0], ELECTRODE)["silence"]
     seconds = np.expm1(silence * np.log1p(10))
     np.testing.assert_allclose(seconds, [0.1, *(0.077 + 0.1 * np.arange(9))], atol=1e-3)
@@ -128,12 +128,12 @@ def test_electrodes_and_population_agree():
         by_name(compute_electrode_channels(trains, 100), ELECTRODE),
     )
     counts = np.expm1(single["log_count"])
-    np.testing.assert_allclose(whole["log_rate"], np.log1p(counts.mean(0) / 0.1), atol=1e-5)
-    np.testing.assert_allclose(whole["active"], (counts > 0).mean(0), atol=1e-6)
-    np.testing.assert_allclose(whole["spread"], single["log_count"].std(0), atol=1e-5)
+    np.testing.assert_allclose(whole["log_firing_rate"], np.log1p(counts.mean(0) / 0.1), atol=1e-5)
+    np.testing.assert_allclose(whole["active_fraction"], (counts > 0).mean(0), atol=1e-6)
+    np.testing.assert_allclose(whole["log_count_std"], single["log_count"].std(0), atol=1e-5)
     for k in range(len(EDGES_MS) + 1):
-        found = np.expm1(single[f"intervals_{k}"]).sum(0)
-        np.testing.assert_allclose(found, np.expm1(whole[f"intervals_{k}"]) * 16 * 0.1, atol=1e-3)
+        found = np.expm1(single[f"isi_{k}"]).sum(0)
+        np.testing.assert_allclose(found, np.expm1(whole[f"isi_{k}"]) * 16 * 0.1, atol=1e-3)
 
 
 # --- what must not be seen -------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_the_size_of_the_layout_is_not_seen():
         trains, row=np.tile(trains.row, 2), col=np.tile(trains.col, 2), sample=np.repeat(trains.sample, 2),
         electrode=np.stack([trains.electrode, trains.electrode + 16], 1).ravel(), event=np.repeat(trains.event, 2),
     )  # fmt: skip
-    kept = [k for k, name in enumerate(POPULATION) if name != "neighbours"]
+    kept = [k for k, name in enumerate(POPULATION) if name != "active_neighbours"]
     np.testing.assert_allclose(
         compute_population_channels(twice, 100)[kept], compute_population_channels(trains, 100)[kept], atol=1e-5
     )
@@ -214,8 +214,8 @@ def test_spikes_of_a_window_come_in_order_of_time():
 
 def test_bins_that_do_not_fit():
     events = make_events("r1", duration_s=4.0)
-    with pytest.raises(MeaError, match=r"train\.bin_ms = 25 ms: .* pieces of 10 ms .*Choose a multiple of 10"):
+    with pytest.raises(MeaError, match=r"train\.bin_ms = 25 ms: .* steps of 10 ms .*Choose a multiple of 10"):
         PopulationView(25).check(events)
     GridView(100).check(events)
     with pytest.raises(MeaError, match=r"split\.chunk_s = 0\.5 s: .* 8 bins of train\.bin_ms = 100 ms at least"):
-        GridView(100, fewest=8).show(events, 0.0, 0.5)
+        GridView(100, min_bins=8).show(events, 0.0, 0.5)

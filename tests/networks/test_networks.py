@@ -10,7 +10,7 @@ from test_channels import reorder
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
-from mea.features import list_targets
+from mea.features.families import list_targets
 from mea.models import NETWORKS, cnn_lstm, find_network, predecessor, tcn
 from mea.models.cnn_lstm import STATES, convolve_partly, pool_chunk, pool_electrodes, pool_places
 from mea.models.tcn import pool_time
