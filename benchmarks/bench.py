@@ -114,8 +114,8 @@ def _format_line(line: dict) -> str:
     name = f"| `{line['name']}` | {line['what']} |"
     if line["ratio"] is None:
         return f"{name} not measured: {line['reason']} | | | | ≥ {line['target']:g} |"
-    figures = (line["unit"], f"{line['reference']:.4g}", f"{line['ours']:.4g}", f"{line['ratio']:.4g}")
-    return f"{name} {' | '.join(figures)} | ≥ {line['target']:g} |"
+    cells = (line["unit"], f"{line['reference']:.4g}", f"{line['ours']:.4g}", f"{line['ratio']:.4g}")
+    return f"{name} {' | '.join(cells)} | ≥ {line['target']:g} |"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--split.by", dest="by", default="batch", help="what is held out as a whole")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="further parameters")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where predictions and figures are kept")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where predictions and metrics are kept")
     given = parser.parse_args()
     run_models(given.array, given.model, given.by, given.seeds, given.set, given.out)
 

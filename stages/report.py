@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, describe_recording, share
+from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, share
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_cleaning, read_results
@@ -17,7 +17,7 @@ from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import show_progress
 from mea.runtime.params import StageParams
 from mea.training.classifier import load_classifier
-from mea.versions.compare import describe_comparison
+from mea.versions.compare import format_comparison
 from mea.versions.versions import WORKSPACE, load_version
 
 NO_COMPARISON = "none"
@@ -48,11 +48,11 @@ def write_report(
     results = read_results(metrics_from, plots_from, model, h5, unzip)
     comparison = ""
     if params.compare != NO_COMPARISON:
-        comparison = describe_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
+        comparison = format_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
     most = min(params.spikes, share(MOST_SPIKES, len(names)))
     places = Places(unzip, h5, array, read_cleaning(array), most, share(MOST_SAMPLES, len(names)))
-    details = [describe_recording(results, name, places) for name in show_progress(names, desc="report")]
+    details = [build_detail(results, name, places) for name in show_progress(names, desc="report")]
     doubtful = choose_doubtful(results.recordings, params.explain)
     drivers = explain_calls(load_classifier(model), doubtful, array, split)
     with fresh_folder(out) as folder:

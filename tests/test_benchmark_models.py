@@ -1,4 +1,4 @@
-"""The benchmark of models, on a tiny lab: through the real stages, and every figure in its column."""
+"""The benchmark of models, on a tiny lab: through the real stages, and every metric in its column."""
 
 import numpy as np
 import pandas as pd

@@ -63,9 +63,9 @@ def test_second_repro_does_nothing(lab):
     assert lab.run("git", "status", "--porcelain") == ""
 
 
-def test_headline_names_figures_and_places(lab):
+def test_headline_names_metrics_and_places(lab):
     said = lab.run("mea", "summary")
-    assert "8 recordings, each called by a model that never saw its group" in said
+    assert "8 recordings, each predicted by a model that never saw its group" in said
     assert f"{lab.read_json('metrics/evaluate.json')['recording']['accuracy']:.1%}" in said
     assert "Results: metrics/evaluate.json, metrics/classify.csv, report/index.html, plots, models/classifier" in said
 

@@ -58,7 +58,7 @@ def draw_scores(results: Results) -> list[Chart]:
 
 def draw_roc(results: Results, unit: str) -> Chart:
     """How well the classes are told apart at every threshold; ``unit`` is ``recording`` or ``chunk``."""
-    table, area = results.curves[f"roc_{unit}"], show_number(results.figures[unit]["roc_auc"])
+    table, area = results.curves[f"roc_{unit}"], show_number(results.metrics[unit]["roc_auc"])
     data = [_draw_line([0, 100], [0, 100], "chance", 0, color=GREY, dash="dot", mode="lines")]
     for series, (label, rows) in enumerate(table.groupby("label", sort=False)):
         sides = 100 * rows["false_positive_rate"], 100 * rows["true_positive_rate"]
@@ -79,7 +79,7 @@ def draw_calibration(results: Results, unit: str) -> Chart:
     line["hovertemplate"] = "%{x:.1f} % sure, %{y:.1f} % right<br>%{text}<extra></extra>"
     lowest = 0 if table["confidence"].min() < 0.5 else 50
     ideal = _draw_line([lowest, 100], [lowest, 100], "perfectly calibrated", 0, color=GREY, dash="dot", mode="lines")
-    error = show_number(results.figures[unit]["ece"])
+    error = show_number(results.metrics[unit]["ece"])
     words = f"Expected calibration error of {unit}s: {error}. Bars: intervals as if all were independent."
     layout = _make_layout("confidence (%)", "right (%)", [lowest - 2, 102], [-4, 104])
     return Chart(f"calibration-{unit}", f"Calibration, {unit}s", words, [ideal, line], layout)
@@ -95,7 +95,7 @@ def draw_risk(results: Results) -> Chart:
     accepted = _draw_line([0, 100], [target, target], "accepted error", 1, mode="lines")
     called = results.card["confidence"]["called"]
     words = f"New recordings that are called: {called}. Area under the curve: "
-    words += f"{show_number(results.figures['selective']['aurc'])}."
+    words += f"{show_number(results.metrics['selective']['aurc'])}."
     top = max(1.6 * target, 105 * float(table["risk"].max()))
     layout = _make_layout("recordings called, surest first (%)", "wrong among them (%)", [-2, 102], [-top / 25, top])
     return Chart("risk", "Risk against coverage", words, [line, accepted], layout)

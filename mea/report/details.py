@@ -46,7 +46,7 @@ class Places:
     most_samples: int
 
 
-def describe_recording(results: Results, name: str, places: Places) -> dict[str, Any]:
+def build_detail(results: Results, name: str, places: Places) -> dict[str, Any]:
     """Everything the page draws of one recording, ready for JSON.
 
     Raises

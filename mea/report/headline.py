@@ -13,7 +13,7 @@ METRICS, CLASSIFIED = "metrics/evaluate.json", "metrics/classify.csv"
 PLACES = ("report/index.html", "plots", "models/classifier")
 
 
-def describe_results(metrics: Path, classified: Path) -> str:
+def format_headline(metrics: Path, classified: Path) -> str:
     """The headline in a few lines of plain words.
 
     Parameters
@@ -32,7 +32,7 @@ def describe_results(metrics: Path, classified: Path) -> str:
         if not path.is_file():
             raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
     try:
-        lines = _describe_figures(read_json(metrics))
+        lines = _format_metrics(read_json(metrics))
     except (KeyError, TypeError) as error:
         raise MeaError(f"{metrics}: lacks {error}: not what the stage evaluate wrote. Run dvc repro.") from None
     table = read_table(classified)
@@ -44,25 +44,25 @@ def describe_results(metrics: Path, classified: Path) -> str:
     return "\n".join(lines)
 
 
-def _describe_figures(figures: dict[str, Any]) -> list[str]:
-    count = figures["recording"]["count"]
-    lines = [f"  {name:<20}{value}" for name, value in list_figures(figures)]
-    if figures["leaky"]:
-        return [f"{count} recordings. NOT AN HONEST FIGURE: {figures['warning']}", *lines]
-    lines.insert(0, f"{count} recordings, each called by a model that never saw its group:")
-    return lines + [f"  WARNING: {figures['warning']}"] * bool(figures["warning"])
+def _format_metrics(metrics: dict[str, Any]) -> list[str]:
+    count = metrics["recording"]["count"]
+    lines = [f"  {name:<20}{value}" for name, value in list_metrics(metrics)]
+    if metrics["leaky"]:
+        return [f"{count} recordings. NOT AN HONEST ESTIMATE: {metrics['warning']}", *lines]
+    lines.insert(0, f"{count} recordings, each predicted by a model that never saw its group:")
+    return lines + [f"  WARNING: {metrics['warning']}"] * bool(metrics["warning"])
 
 
-def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures to look at first, as (name, value in words).
+def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """The metrics to look at first, as (name, value in words).
 
     Parameters
     ----------
-    figures
+    metrics
         What the evaluate stage measured, as in its metrics file.
     """
-    recording, chunk, baseline = (figures[name] for name in ("recording", "chunk", "baseline"))
-    permutation, optimism = figures["permutation"], figures["optimism"]
+    recording, chunk, baseline = (metrics[name] for name in ("recording", "chunk", "baseline"))
+    permutation, optimism = metrics["permutation"], metrics["optimism"]
     return [
         ("accuracy", f"{show_scores(recording)}, AUC {show_number(recording['roc_auc'])}"),
         ("by chunk", show_scores(chunk)),
@@ -82,22 +82,22 @@ def list_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def describe_accuracy(figures: dict[str, Any], split_level: str, confidence_level: float) -> str:
+def format_accuracy(metrics: dict[str, Any], split_level: str, confidence_level: float) -> str:
     """The accuracy and its interval in one sentence of plain words.
 
     Parameters
     ----------
-    figures
+    metrics
         What the evaluate stage measured.
     split_level
         What was held out whole: ``batch``, ``culture``, ``recording`` or ``chunk``.
     confidence_level
         Of the interval, 0 to 1.
     """
-    scores = figures["recording"]
-    of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were given their right class"
-    if figures["leaky"]:
-        return f"{of}, but this is not an honest figure: {figures['warning']}."
+    scores = metrics["recording"]
+    of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were classified correctly"
+    if metrics["leaky"]:
+        return f"{of}, but this is not an honest estimate: {metrics['warning']}."
     seen = "it" if split_level == "recording" else f"its {split_level}"
     told = f"{of}, each by a model that had never seen {seen}"
     if scores["accuracy_low"] == "undefined":
@@ -139,6 +139,6 @@ def main(argv: list[str] | None = None, prog: str = "mea summary") -> None:
     parser.add_argument("places", metavar="PLACE", nargs="*", help=what)
     arguments = parser.parse_args(argv)
     with end_plainly("summary", "interrupted."):
-        print(describe_results(Path(arguments.metrics), Path(arguments.classified)))
+        print(format_headline(Path(arguments.metrics), Path(arguments.classified)))
     places = arguments.places or [place for place in PLACES if Path(place).exists()]
     print("Results:", ", ".join([arguments.metrics, arguments.classified, *places]))

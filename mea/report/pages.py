@@ -12,8 +12,8 @@ from plotly.offline import get_plotlyjs
 from mea.evaluation.rules import read_sets
 from mea.report.charts import UNITS, Chart, draw_learning, draw_scores
 from mea.report.drivers import Driver
-from mea.report.headline import describe_accuracy, list_figures, show_number, show_share
-from mea.report.provenance import describe_data, list_set_aside, list_warnings, render_markdown
+from mea.report.headline import format_accuracy, list_metrics, show_number, show_share
+from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
 from mea.report.rows import STRIP_HEIGHT, STRIP_WIDTH, count_groups, list_rows
 from mea.runtime.style import COLOURS
@@ -34,7 +34,7 @@ def render_report(
     results
         What the stages wrote.
     details
-        Of each recording, sorted by name: :func:`mea.report.details.describe_recording`.
+        Of each recording, sorted by name: :func:`mea.report.details.build_detail`.
     drivers
         What drove the call, for some recordings.
     most_spikes
@@ -48,8 +48,8 @@ def render_report(
         "index.html",
         results,
         plotly=Markup(get_plotlyjs()),
-        headline=describe_accuracy(results.figures, results.split["split_level"], results.confidence_level),
-        figures=list_figures(results.figures),
+        headline=format_accuracy(results.metrics, results.split["split_level"], results.confidence_level),
+        metrics=list_metrics(results.metrics),
         confusions=[count_calls(results, unit) for unit in UNITS],
         charts=[_tell_chart(chart) for chart in draw_scores(results)],
         learning=[_tell_chart(chart) for chart in draw_learning(results)],
@@ -61,7 +61,7 @@ def render_report(
         details=details,
         drivers=[asdict(driver) | {"number": numbers[driver.recording]} for driver in drivers],
         most_spikes=most_spikes,
-        data=describe_data(results),
+        data=list_data(results),
         set_aside=list_set_aside(results),
         card=render_markdown(results.card_text),
         comparison=render_markdown(comparison),
@@ -129,6 +129,6 @@ def _render(template: str, results: Results, **content: Any) -> str:
         chart_script=page,
         model=results.card["model"],
         warnings=list_warnings(results),
-        leaky=results.figures["leaky"],
+        leaky=results.metrics["leaky"],
         **content,
     )

@@ -14,18 +14,18 @@ NEXT_WARNING = re.compile("; (?=leaky: |confounded: )")  # a warning itself may 
 
 
 def list_warnings(results: Results) -> list[str]:
-    """What a reader must know before any figure; empty where there is nothing."""
+    """What a reader must know before any metric; empty where there is nothing."""
     split = results.split["warning"]
-    rest = results.figures["warning"].removeprefix(split).removeprefix("; ")
+    rest = results.metrics["warning"].removeprefix(split).removeprefix("; ")
     doubts = [doubt for text in (split, rest) for doubt in NEXT_WARNING.split(text) if doubt]
     count = len(list_set_aside(results))
     if count:
-        doubts.append(f"{count} recordings were set aside and are in no figure: see Provenance")
+        doubts.append(f"{count} recordings were set aside and are in none of the metrics: see Provenance")
     return doubts
 
 
 def list_set_aside(results: Results) -> list[tuple[str, str, str]]:
-    """Recordings that are in no figure: (recording, stage, reason)."""
+    """Recordings that are in none of the metrics: (recording, stage, reason)."""
     by_stage = {
         "h5": results.h5["set_aside_reasons"],
         "array": results.array["set_aside"],
@@ -34,7 +34,7 @@ def list_set_aside(results: Results) -> list[tuple[str, str, str]]:
     return [(name, stage, reason) for stage, reasons in by_stage.items() for name, reason in reasons.items()]
 
 
-def describe_data(results: Results) -> list[tuple[str, str]]:
+def list_data(results: Results) -> list[tuple[str, str]]:
     """The data in a few lines, (name, value)."""
     h5, used = results.h5, results.catalogue[results.catalogue["status"] == "used"]
     starts = used["start"][used["start"] != ""]

@@ -28,7 +28,7 @@ class Results:
 
     Attributes
     ----------
-    figures
+    metrics
         What the evaluate stage measured.
     recordings
         Its predictions: one row a recording that was held out.
@@ -48,7 +48,7 @@ class Results:
         The numbers beside the plots of train and evaluate, by the plot's name, where there is one.
     """
 
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     recordings: pd.DataFrame
     chunks: pd.DataFrame
     classified: pd.DataFrame
@@ -92,7 +92,7 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     for name in NEEDED_CURVES:
         find_file(plots / "evaluate" / f"{name}.csv", "evaluate")
     results = Results(
-        figures=_read(read_json, metrics / "evaluate.json", "evaluate"),
+        metrics=_read(read_json, metrics / "evaluate.json", "evaluate"),
         recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
         chunks=_read(read_table, metrics / "evaluate" / "chunks.csv", "evaluate"),
         classified=_read(read_table, metrics / "classify.csv", "classify"),

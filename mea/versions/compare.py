@@ -24,7 +24,7 @@ CAVEAT = (
     "The intervals say what other recordings, cultures and batches could have changed, not what training again with "
     "another seed could have; and of seven metrics one may well look real by chance: decide beforehand which counts."
 )
-SAME_SCORE = 1e-6  # figures are kept with 9 digits
+SAME_SCORE = 1e-6  # metrics are kept with 9 digits
 
 
 def pair_predictions(a: Version, b: Version) -> pd.DataFrame:
@@ -78,23 +78,23 @@ def _compare_splits(a: Version, b: Version, paired: pd.DataFrame) -> list[str]:
 
 def _check_version(side: str, version: Version) -> list[str]:
     cautions = []
-    if version.figures.get("leaky"):
-        cautions.append(f"{side} IS LEAKY, its figures are not honest: {version.title}.")
-    if version.figures.get("warning"):
-        cautions.append(f"{side} carries a warning: {version.figures['warning']}")
-    stated = version.figures.get("recording.accuracy")
+    if version.metrics.get("leaky"):
+        cautions.append(f"{side} IS LEAKY, its metrics are too optimistic: {version.title}.")
+    if version.metrics.get("warning"):
+        cautions.append(f"{side} carries a warning: {version.metrics['warning']}")
+    stated = version.metrics.get("recording.accuracy")
     likeliest = np.array(version.labels)[_get_probabilities(version, version.predictions, version.labels).argmax(1)]
     found = float((version.predictions["label"] == likeliest).mean())
     if not isinstance(stated, (int, float)) or abs(stated - found) > SAME_SCORE:
         cautions.append(
-            f"{side}: its figures say accuracy {stated}, the likeliest classes of its predictions {found:.9g}: they "
+            f"{side}: its metrics say accuracy {stated}, the likeliest classes of its predictions {found:.9g}: they "
             "are not of one run. Run dvc repro there."
         )
     return cautions
 
 
-def describe_comparison(a: Version, b: Version, markdown: bool) -> str:
-    """The whole comparison as text: cautions, paired differences, other figures, parameters.
+def format_comparison(a: Version, b: Version, markdown: bool) -> str:
+    """The whole comparison as text: cautions, paired differences, other metrics, parameters.
 
     Parameters
     ----------
@@ -106,10 +106,10 @@ def describe_comparison(a: Version, b: Version, markdown: bool) -> str:
     paired = pair_predictions(a, b)
     cautions = find_cautions(a, b, paired)
     head = f"{'### ' if markdown else ''}A: {a.title}, B: {b.title}"
-    parts = [_describe_pairs(a, b, paired, cautions, markdown)]
+    parts = [_format_pairs(a, b, paired, cautions, markdown)]
     for title, rows in (
-        ("All figures that differ, each version on its own recordings, without interval", list_figures(a, b)),
-        ("Parameters that differ", list_params(a, b)),
+        ("All metrics that differ, each version on its own recordings, without interval", list_differing_metrics(a, b)),
+        ("Parameters that differ", list_differing_params(a, b)),
     ):
         body = draw_table(("", "A", "B"), rows, markdown) if rows else "none does"
         parts.append(f"{'#### ' if markdown else ''}{title}\n\n{body}")
@@ -117,7 +117,7 @@ def describe_comparison(a: Version, b: Version, markdown: bool) -> str:
     return "\n\n".join([head, *(["\n".join(marks)] if marks else []), *parts])
 
 
-def _describe_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list[str], markdown: bool) -> str:
+def _format_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list[str], markdown: bool) -> str:
     """The paired table; what is noticed about groups on the way is added to the cautions."""
     if paired.empty:
         cautions.append("NOTHING TO COMPARE: not one recording was scored by both with the same label.")
@@ -128,7 +128,7 @@ def _describe_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list
     first, second = (_get_probabilities(version, paired, labels) for version in (a, b))
     differences = compare_predictions(labels, actual, groups, first, second, bins)
     change = find_changes(labels, actual, first, second)
-    rows = [_describe_difference(item) for item in differences]
+    rows = [_format_difference(item) for item in differences]
     table = draw_table(("metric", "A", "B", "B - A", "95 % interval", "verdict"), rows, markdown)
     p_value, smallest = flip_signs(change, groups)
     counts = (
@@ -139,7 +139,7 @@ def _describe_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list
     return "\n\n".join([counts, table, CAVEAT])
 
 
-def _describe_difference(item: Difference) -> tuple[str, ...]:
+def _format_difference(item: Difference) -> tuple[str, ...]:
     return (
         f"{item.metric}{' (lower is better)' if item.metric in LOWER_IS_BETTER else ''}",
         _show(item.a),
@@ -180,12 +180,12 @@ def _get_probabilities(version: Version, recordings: pd.DataFrame, labels: list[
     return own.reindex(columns=[f"p_{label}" for label in labels], fill_value=0.0).to_numpy(float)
 
 
-def list_figures(a: Version, b: Version) -> list[tuple[str, ...]]:
-    """The evaluate stage's figures that differ, A and B; ``none`` where a version lacks one. Warnings stand above."""
-    return [row for row in _list_differing(a.figures, b.figures, _show) if not row[0].endswith("warning")]
+def list_differing_metrics(a: Version, b: Version) -> list[tuple[str, ...]]:
+    """The evaluate stage's metrics that differ, A and B; ``none`` where a version lacks one. Warnings stand above."""
+    return [row for row in _list_differing(a.metrics, b.metrics, _show) if not row[0].endswith("warning")]
 
 
-def list_params(a: Version, b: Version) -> list[tuple[str, ...]]:
+def list_differing_params(a: Version, b: Version) -> list[tuple[str, ...]]:
     """The parameters that differ, A and B, sorted; ``none`` where a version lacks one."""
     return sorted(_list_differing(a.params, b.params, repr))
 
@@ -213,4 +213,4 @@ def main(argv: list[str] | None = None, prog: str = "mea compare") -> None:
     parser.add_argument("--md", action="store_true", help="Markdown for a pull request")
     arguments = parser.parse_args(argv)
     with end_plainly("compare", "interrupted; nothing was changed."):
-        print(describe_comparison(load_version(arguments.a), load_version(arguments.b), arguments.md))
+        print(format_comparison(load_version(arguments.a), load_version(arguments.b), arguments.md))

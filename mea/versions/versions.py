@@ -1,4 +1,4 @@
-"""One version of the project as DVC holds it: figures, predictions and parameters, read without checking it out."""
+"""One version of the project as DVC holds it: metrics, predictions and parameters, read without checking it out."""
 
 import io
 import json
@@ -23,8 +23,8 @@ from mea.runtime.errors import MeaError
 from mea.runtime.tables import TEXT, flatten
 
 WORKSPACE = "workspace"
-SCORING = "evaluate"  # the stage whose figures and predictions are compared; dvc.yaml says where it writes them
-SPLITTING = "split"  # the stage whose figures name the split level
+SCORING = "evaluate"  # the stage whose metrics and predictions are compared; dvc.yaml says where it writes them
+SPLITTING = "split"  # the stage whose metrics name the split level
 PREDICTIONS = "predictions.csv"
 
 
@@ -38,7 +38,7 @@ class Version:
         As the user wrote it.
     revision
         The commit's hash; empty for the workspace.
-    figures
+    metrics
         What the evaluate stage measured: ``recording.accuracy`` and the like, numbers or texts.
     predictions
         One row a recording: recording, label, culture, batch, fold, predicted, confidence, ``p_<label>``.
@@ -50,7 +50,7 @@ class Version:
 
     name: str
     revision: str
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     predictions: pd.DataFrame
     params: dict[str, Any]
     split_level: str
@@ -80,20 +80,20 @@ def load_version(name: str, root: Path | None = None) -> Version:
     Raises
     ------
     MeaError
-        If there is no project or no such version, or its figures or predictions are not to be had.
+        If there is no project or no such version, or its metrics or predictions are not to be had.
     """
     with open_project(root) as repo:
         revision, top = _resolve_revision(repo, name), repo.root_dir
         try:
             with switch(repo, revision or WORKSPACE):
-                figures = _read_figures(repo, SCORING, name)
+                metrics = _read_metrics(repo, SCORING, name)
                 predictions = _read_predictions(repo, name)
-                split = _read_figures(repo, SPLITTING, name) if SPLITTING in _list_stages(repo) else {}
+                split = _read_metrics(repo, SPLITTING, name) if SPLITTING in _list_stages(repo) else {}
             params = flatten(dvc.api.params_show(repo=top, rev=revision or None))
         except DvcException as error:
             remedy = "Mend its dvc.yaml, dvc.lock or parameters, or compare another version."
             raise MeaError(f"{name}: DVC cannot read this version: {error}. {remedy}") from None
-    return Version(name, revision, figures, predictions, params, str(split.get("split_level", "")))
+    return Version(name, revision, metrics, predictions, params, str(split.get("split_level", "")))
 
 
 @contextmanager
@@ -144,18 +144,18 @@ def _find_stage(repo: Repo, stage: str, name: str) -> Any:
         raise MeaError(f"{name}: its dvc.yaml has no stage {stage!r}. Compare versions that have one.") from None
 
 
-def _read_figures(repo: Repo, stage: str, name: str) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
+def _read_metrics(repo: Repo, stage: str, name: str) -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
     for out in _find_stage(repo, stage, name).outs:
         if out.metric:
             path = _show_path(repo, out.fs_path)
             try:
-                figures |= flatten(json.loads(_read_bytes(repo, path, name)))
+                metrics |= flatten(json.loads(_read_bytes(repo, path, name)))
             except ValueError as error:
                 raise MeaError(
                     f"{name}: {path}: not readable as JSON ({error}). Run dvc repro {stage} there."
                 ) from None
-    return figures
+    return metrics
 
 
 def _read_predictions(repo: Repo, name: str) -> pd.DataFrame:

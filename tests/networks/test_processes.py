@@ -100,7 +100,7 @@ def test_two_processes_learn_to_describe_as_one_does(sides, monkeypatch):  # noq
 
 @pytest.mark.slow
 def test_the_train_stage_starts_the_processes_itself(array, monkeypatch, tmp_path):  # noqa: F811
-    """The same command; the figures are the same up to rounding, and say how many processes made them."""
+    """The same command; the metrics are the same up to rounding, and say how many processes made them."""
     metrics = {}
     for count in (1, 2):
         monkeypatch.setenv("MEA_PROCESSES", str(count))

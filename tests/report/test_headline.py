@@ -4,28 +4,28 @@ import json
 
 import pytest
 
-from mea.report.headline import describe_results, main
+from mea.report.headline import format_headline, main
 
 SCORES = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.9, "roc_auc": 0.8, "count": 24}
 COLUMNS = "recording,predicted,confidence,p_a,p_b,decision,reason\n"
 
 
 def write_results(folder, leaky=0, warning="", lines=""):
-    metrics, classified = folder / "evaluate.json", folder / "classify.csv"
+    measured, classified = folder / "evaluate.json", folder / "classify.csv"
     chunk = SCORES | {"accuracy": 0.625, "count": 192}
     rate = SCORES | {"accuracy": 2 / 3}
-    figures = {"recording": SCORES, "chunk": chunk, "baseline": {"majority": {"accuracy": 0.5}, "rate": rate}}
-    figures["baseline"]["metadata"] = {"accuracy": 0.55}
-    figures["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
-    figures["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
-    metrics.write_text(json.dumps({**figures, "leaky": leaky, "warning": warning}), encoding="utf-8")
+    metrics = {"recording": SCORES, "chunk": chunk, "baseline": {"majority": {"accuracy": 0.5}, "rate": rate}}
+    metrics["baseline"]["metadata"] = {"accuracy": 0.55}
+    metrics["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
+    metrics["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
+    measured.write_text(json.dumps({**metrics, "leaky": leaky, "warning": warning}), encoding="utf-8")
     classified.write_text(COLUMNS + lines, encoding="utf-8")
-    return metrics, classified
+    return measured, classified
 
 
-def test_every_figure_stands_beside_its_name(tmp_path):
-    text = describe_results(*write_results(tmp_path)).splitlines()
-    assert text[0] == "24 recordings, each called by a model that never saw its group:"
+def test_every_metric_stands_beside_its_name(tmp_path):
+    text = format_headline(*write_results(tmp_path)).splitlines()
+    assert text[0] == "24 recordings, each predicted by a model that never saw its group:"
     assert text[1].split(maxsplit=1) == ["accuracy", "75.0% (50.0% to 90.0%), AUC 0.8"]
     assert "62.5%" in text[2] and "66.7%" in text[3] and text[4].endswith("55.0%")
     assert text[5].endswith("50.0%") and "p = 0.0123, labels permuted between groups (at least about 0.001)" in text[6]
@@ -34,18 +34,18 @@ def test_every_figure_stands_beside_its_name(tmp_path):
 
 
 def test_a_warning_is_the_last_word(tmp_path):
-    text = describe_results(*write_results(tmp_path, 0, "confounded: by recording length")).splitlines()
+    text = format_headline(*write_results(tmp_path, 0, "confounded: by recording length")).splitlines()
     assert text[-1] == "  WARNING: confounded: by recording length"
 
 
-def test_a_leaky_figure_says_so_first(tmp_path):
-    first = describe_results(*write_results(tmp_path, 1, "leaky: split by chunk")).splitlines()[0]
-    assert "NOT AN HONEST FIGURE: leaky: split by chunk" in first and "never saw" not in first
+def test_a_leaky_metric_says_so_first(tmp_path):
+    first = format_headline(*write_results(tmp_path, 1, "leaky: split by chunk")).splitlines()[0]
+    assert "NOT AN HONEST ESTIMATE: leaky: split by chunk" in first and "never saw" not in first
 
 
 def test_new_recordings_are_counted(tmp_path):
     lines = "x,a,0.9,0.9,0.1,predicted,\ny,a,0.6,0.6,0.4,rejected,rate\nz,b,0.8,0.2,0.8,predicted,\n"
-    assert describe_results(*write_results(tmp_path, lines=lines)).endswith("2 new recordings predicted, 1 rejected.")
+    assert format_headline(*write_results(tmp_path, lines=lines)).endswith("2 new recordings predicted, 1 rejected.")
 
 
 def test_the_command_names_the_places(tmp_path, capsys):

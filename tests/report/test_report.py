@@ -198,15 +198,15 @@ def names_shown(page):
 # --- the page of held-out recordings ---------------------------------------------------------------------------------
 
 
-def test_figures_on_the_page_are_those_of_the_metrics(lab, page):
-    figures = read_json(lab / "metrics/evaluate.json")
-    headline, scores = page.locator("#headline").inner_text(), figures["recording"]
+def test_metrics_on_the_page_are_those_of_the_file(lab, page):
+    metrics = read_json(lab / "metrics/evaluate.json")
+    headline, scores = page.locator("#headline").inner_text(), metrics["recording"]
     assert f"Of {RECORDINGS} recordings, {scores['accuracy']:.1%}" in headline and "never seen its batch" in headline
     assert f"{scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%}" in headline
-    table = page.locator("#headline-figures").inner_text()
-    assert f"{figures['chunk']['accuracy']:.1%} ({figures['chunk']['accuracy_low']:.1%}" in table
-    assert f"{figures['baseline']['rate']['accuracy']:.1%}" in table
-    assert f"p = {figures['permutation']['p_value']:.3g}" in table
+    table = page.locator("#headline-metrics").inner_text()
+    assert f"{metrics['chunk']['accuracy']:.1%} ({metrics['chunk']['accuracy_low']:.1%}" in table
+    assert f"{metrics['baseline']['rate']['accuracy']:.1%}" in table
+    assert f"p = {metrics['permutation']['p_value']:.3g}" in table
     assert f"recordings: {scores['ece']:.3g}" in page.locator("#calibration-recording ~ figcaption").inner_text()
 
 
@@ -391,22 +391,22 @@ def test_without_new_recordings_the_page_says_what_to_do(changed, open_page):
 # --- warnings first, and what is missing -----------------------------------------------------------------------------
 
 
-def test_warnings_stand_before_every_figure(changed, open_page):
-    metrics = changed / "metrics/evaluate.json"
+def test_warnings_stand_before_every_metric(changed, open_page):
+    path = changed / "metrics/evaluate.json"
     split = read_json(changed / "metrics/split.json") | {"warning": f"of one moment; twice {HOSTILE}; leaky: by chunk"}
-    figures = read_json(metrics) | {"leaky": 1, "warning": f"{split['warning']}; confounded: by length"}
-    metrics.write_text(json.dumps(figures), encoding="utf-8")
+    metrics = read_json(path) | {"leaky": 1, "warning": f"{split['warning']}; confounded: by length"}
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     (changed / "metrics/split.json").write_text(json.dumps(split), encoding="utf-8")
     run_stage("report", changed, "report.explain=0")
     for name in ("index.html", "new.html"):
         page = open_page(name)
-        assert "not honest figures" in page.locator(".warnings").inner_text()
+        assert "not honest estimates" in page.locator(".warnings").inner_text()
         expected = [f"of one moment; twice {HOSTILE}", "leaky: by chunk", "confounded: by length"]
         assert page.locator(".warnings li").all_inner_texts() == expected
         follows = page.evaluate("document.querySelector('.warnings').compareDocumentPosition(headline) & 4")
         assert follows, "the headline stands below"
         if name == "index.html":
-            assert "not an honest figure" in page.locator("#headline").inner_text()
+            assert "not an honest estimate" in page.locator("#headline").inner_text()
             assert "report.explain is 0" in page.inner_text("main")
 
 

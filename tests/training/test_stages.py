@@ -20,7 +20,7 @@ import stages.train
 from mea.arrays.events import save_events
 from mea.evaluation.rules import learn_rules
 from mea.models.estimators import load_estimator
-from mea.report.headline import describe_results
+from mea.report.headline import format_headline
 from mea.runtime.command import run_command
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
@@ -307,8 +307,8 @@ def test_scored_validation_marks_every_figure(array, tmp_path, capsys):
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
     assert figures["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
     run_stage("classify", tmp_path, array, argv=["--source", "none"])
-    lines = describe_results(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
-    assert "NOT AN HONEST FIGURE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
+    lines = format_headline(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
+    assert "NOT AN HONEST ESTIMATE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
     assert {path.name for path in (tmp_path / "models/classifier").glob("*.safetensors")} == {"fold_1.safetensors"}
 
 

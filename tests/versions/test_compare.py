@@ -12,7 +12,7 @@ import pytest
 from dvc.repo import Repo
 
 from mea.runtime.errors import MeaError
-from mea.versions.compare import describe_comparison, draw_table, list_params, main
+from mea.versions.compare import draw_table, format_comparison, list_differing_params, main
 from mea.versions.versions import flatten, load_version
 
 SCORING = '''
@@ -45,10 +45,10 @@ with open(folder / "predictions.csv", "w", newline="") as stream:
     csv.writer(stream).writerows([head, *rows])
 accuracy = sum(row[1] == row[5] for row in rows) / len(rows)
 leaky = int(split["by"] != "batch")
-figures = {"recording": {"accuracy": accuracy}, "chunk": {"accuracy": accuracy - 0.1, "count": 1920},
+metrics = {"recording": {"accuracy": accuracy}, "chunk": {"accuracy": accuracy - 0.1, "count": 1920},
            "baseline": {"majority": {"accuracy": 0.5}}, "leaky": leaky,
            "warning": f"leaky: split by {split['by']} | of all things" if leaky else ""}
-pathlib.Path("metrics/evaluate.json").write_text(json.dumps(figures))
+pathlib.Path("metrics/evaluate.json").write_text(json.dumps(metrics))
 '''
 PIPELINE = """
 stages:
@@ -191,12 +191,12 @@ def test_another_seed_is_noise(project, monkeypatch, capsys):
     assert re.search(r"train.seed +0 +1", said) and "train.skill" not in said
 
 
-def test_figures_are_those_of_the_files(project, monkeypatch, capsys):
+def test_metrics_are_those_of_the_files(project, monkeypatch, capsys):
     said = run(project, monkeypatch, capsys, "first", "better")
     values = []
     for revision in ("first", "better"):
-        figures = json.loads(git(project, "show", f"{revision}:metrics/evaluate.json"))
-        values.append(figures["recording"]["accuracy"])
+        metrics = json.loads(git(project, "show", f"{revision}:metrics/evaluate.json"))
+        values.append(metrics["recording"]["accuracy"])
     line = next(line for line in said.splitlines() if line.startswith("accuracy "))
     assert line.split()[1:4] == [f"{values[0]:.4f}", f"{values[1]:.4f}", f"{values[1] - values[0]:+.4f}"]
     assert re.search(rf"chunk.accuracy +{values[0] - 0.1:.4f} +{values[1] - 0.1:.4f}", said)
@@ -211,7 +211,7 @@ def test_what_makes_it_unfair_is_said(project, monkeypatch, capsys):
         "DIFFERENT RECORDINGS: A was scored on 240, B on 200; 40 only by A, 0 only by B",
         "DIFFERENT SPLITS: A was split by batch, B by chunk",
         "DIFFERENT FOLDS: 200 of 200 recordings",
-        "B IS LEAKY, its figures are not honest: fewer",
+        "B IS LEAKY, its metrics are too optimistic: fewer",
         "B carries a warning: leaky: split by chunk",
         "DIFFERENT BINS of the calibration error: 10 and 5; 5 are used",
     ):
@@ -228,7 +228,7 @@ def test_other_labels_are_left_out(copied):
     replace_file(path, text)
     said = compare(copied, "first", "workspace")
     assert "DIFFERENT LABELS: 3 recordings have another label" in said and "237 recordings in 40 groups" in said
-    assert "B: its figures say accuracy" in said and "they are not of one run" in said
+    assert "B: its metrics say accuracy" in said and "they are not of one run" in said
 
 
 def test_other_classes_and_groups_are_said(copied):
@@ -256,7 +256,7 @@ def test_few_groups_and_unknown_batches_are_said(copied):
     assert "batch unknown for 6 of 240 recordings" in compare(copied, "first", "workspace")
 
 
-def test_nothing_in_common_still_shows_the_figures_that_differ(copied):
+def test_nothing_in_common_still_shows_the_metrics_that_differ(copied):
     path = copied / "metrics" / "evaluate" / "predictions.csv"
     replace_file(path, path.read_text().replace("\nr", "\nother"))
     said = compare(copied, "better", "workspace")
@@ -266,7 +266,7 @@ def test_nothing_in_common_still_shows_the_figures_that_differ(copied):
 
 
 def compare(folder: Path, a: str, b: str, markdown: bool = False) -> str:
-    return describe_comparison(load_version(a, folder), load_version(b, folder), markdown)
+    return format_comparison(load_version(a, folder), load_version(b, folder), markdown)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -451,7 +451,7 @@ def test_params_that_one_version_lacks(project):
     first, better = load_version("first", project), load_version("better", project)
     first.params.pop("train.seed")
     better.params["train.new"] = None
-    assert list_params(first, better) == [
+    assert list_differing_params(first, better) == [
         ("train.new", "none", "None"),
         ("train.seed", "none", "0"),
         ("train.skill", "0.5", "3.0"),

@@ -174,8 +174,8 @@ def test_a_preset_leaves_its_results_and_an_experiment(preset_lab, second_output
     assert "split.by: auto -> chunk" in second_output and "train.epochs: 2 -> 1" in second_output
     assert "Results of predecessor_second are in the workspace" in second_output
     assert read_params(preset_lab)["split"]["by"] == "chunk"
-    figures = preset_lab.read_json("metrics/evaluate.json")
-    assert figures["leaky"] == 1 and "chunk" in figures["warning"] and "epoch" in figures["warning"]
+    metrics = preset_lab.read_json("metrics/evaluate.json")
+    assert metrics["leaky"] == 1 and "chunk" in metrics["warning"] and "epoch" in metrics["warning"]
     (revision,) = list_experiments(preset_lab, "predecessor_second")
     assert preset_lab.run("git", "diff", revision, "--", "params.yaml", "dvc.lock", "metrics", "plots") == ""
     assert "up to date" in preset_lab.run("dvc", "repro")
@@ -236,6 +236,6 @@ def test_the_real_recordings_run_to_the_end(built_lab, tmp_path, shared_data):
     source = str(shared_data / "charlesworth2015")
     said = run_preset(lab, "charlesworth2015", "--source", source, "--set", "train.model=rate")
     assert f"unzip.source: data/simulate/train -> {source}" in said
-    figures = lab.read_json("metrics/evaluate.json")
-    assert figures["recording"]["count"] == 370 and figures["leaky"] == 0
+    metrics = lab.read_json("metrics/evaluate.json")
+    assert metrics["recording"]["count"] == 370 and metrics["leaky"] == 0
     assert lab.read_json("metrics/split.json")["split_level"] == "batch"
