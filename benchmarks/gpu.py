@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from mea.arrays.spikes import detect_events
-from mea.models.predecessor import CnnLstm
-from mea.networks.chunks import ChunkDataset, View
+from mea.models.cnn_lstm import CnnLstmNetwork
+from mea.networks.chunks import ArrayView, ChunkDataset
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse
 from mea.recordings.formats import read_counts, read_sources
 from mea.recordings.recording import Source
@@ -43,7 +43,7 @@ def cut_recording(folder: Path, duration_s: float, chunk_s: float) -> ChunkDatas
     events = detect_events(read_counts(folder / "recording.h5", source), source, 5.0)
     table = pd.DataFrame({"start_s": [number * chunk_s for number in range(int(duration_s / chunk_s))]})
     table = table.assign(stop_s=table["start_s"] + chunk_s, recording="one", label="a")
-    return ChunkDataset(table, {"one": events}, View("full", 1, "peak", 1), ["a"])
+    return ChunkDataset(table, {"one": events}, ArrayView("full", 1, "peak", 1), ["a"])
 
 
 def load_plainly(chunks: ChunkDataset, device: str) -> Iterator[Batch]:
@@ -64,7 +64,7 @@ def load_sparsely(chunks: ChunkDataset, device: str) -> Iterator[Batch]:
 def measure_rate(load: Iterator[Batch], device: str, precision: str, steps: int) -> float:
     """Chunks learned from per second."""
     torch.manual_seed(0)
-    network: nn.Module = CnnLstm(12, 12, 2, "reshape", "computed").to(device)
+    network: nn.Module = CnnLstmNetwork(12, 12, 2, "reshape", "computed").to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
     coarse = torch.autocast(device, torch.bfloat16) if precision == "bfloat16" else nullcontext()
     start = 0.0

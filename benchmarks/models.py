@@ -22,12 +22,11 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
-from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_table
+from mea.evaluation.evaluation import apply_inner_rules, predict_recordings, score_table
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
-from mea.splitting.aggregation import aggregate_recordings
 from mea.training.classifier import load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
@@ -62,8 +61,8 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     seconds = time.perf_counter() - start
     trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
-    stated = aggregate_recordings(predict_held_out(trained, chunks, events, trained.predict_whole), trained.labels)
-    recordings, _ = apply_inner_rules(trained, stated, TARGET_ERROR, CONFIDENCE_LEVEL, 0)
+    raw = predict_recordings(trained, chunks, events)
+    recordings, _ = apply_inner_rules(trained, raw, TARGET_ERROR, CONFIDENCE_LEVEL, 0)
     scores = score_table(recordings, trained.labels, BINS, CONFIDENCE_LEVEL)
     return {column: scores[name] for name, column in SCORES.items()} | {
         "surest": score_surest(recordings),

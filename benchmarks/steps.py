@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.loading import make_loaders
 from benchmarks.timing import Effort, Target, compare, run_in, start_processes, time_once, time_repeated
-from mea.models.predecessor import CnnLstm
+from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.runtime.memory import keep_freed_memory
 
 STEPS = {
@@ -41,7 +41,7 @@ class Trainer:
             keep_freed_memory()
         torch.manual_seed(0)
         silence = "computed" if way == "identical" else "skipped"
-        self.network = predecessor.Network() if way == "reference" else CnnLstm(12, 12, 2, "reshape", silence)
+        self.network = predecessor.Network() if way == "reference" else CnnLstmNetwork(12, 12, 2, "reshape", silence)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.001)
         self.load = make_loaders(folder, chunk_s)[LOADERS[way]]
 
@@ -107,7 +107,7 @@ def check_same_function(folder: Path, chunk_s: float) -> None:
     with torch.inference_mode():
         expected = literal(chunks)
         for silence, tolerance in (("computed", 0.0), ("skipped", 1e-4)):
-            network = CnnLstm(12, 12, 2, "reshape", silence)
+            network = CnnLstmNetwork(12, 12, 2, "reshape", silence)
             network.load_state_dict(weights)
             if not np.allclose(network(chunks), expected, rtol=tolerance, atol=tolerance):
                 raise AssertionError(f"silence {silence}: the networks differ")

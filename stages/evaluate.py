@@ -17,9 +17,9 @@ from mea.evaluation.confounds import audit_confounds, describe_audit, explain_co
 from mea.evaluation.evaluation import (
     apply_inner_rules,
     check_split,
-    judge_held_out,
     list_fold_scores,
-    predict_held_out,
+    predict_chunks,
+    predict_recordings,
     score_majority,
     score_selection,
     score_sets,
@@ -58,9 +58,9 @@ def evaluate(
     chunks = read_table(split / "chunks.csv")
     check_split(trained, chunks)
     events = load_recordings(array, chunks["recording"].unique())
-    by_chunk = predict_held_out(trained, chunks, events, trained.predict)
-    by_rate = aggregate_recordings(predict_held_out(trained, chunks, events, trained.predict_baseline), labels)
-    stated = judge_held_out(trained, chunks, events, by_chunk)
+    by_chunk = predict_chunks(trained.open_model, trained, chunks, events)
+    by_rate = aggregate_recordings(predict_chunks(trained.open_baseline, trained, chunks, events), labels)
+    stated = predict_recordings(trained, chunks, events)
     choices = (params.target_error, params.confidence_level, params.seed)
     by_recording, inner = apply_inner_rules(trained, stated, *choices)
     rules = learn_rules(stated, labels, *choices)

@@ -108,8 +108,8 @@ def predict_proba(classifier: Classifier, events: Events, rules: Rules | None = 
     chunks, obstacle = cut_recording(classifier, events)
     if obstacle:
         return None, obstacle
-    by_fold = [classifier.predict_whole(chunks, {events.recording: events}, fold)[0] for fold in classifier.folds]
-    raw_proba = np.array(by_fold)
+    one = {events.recording: events}
+    raw_proba = np.array([classifier.open_model(fold).predict_recordings(chunks, one)[0] for fold in classifier.folds])
     return (rules.calibrator.calibrate(raw_proba) if rules else raw_proba).mean(0), ""
 
 
@@ -119,4 +119,4 @@ def cut_recording(classifier: Classifier, events: Events) -> tuple[pd.DataFrame,
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
     chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
-    return chunks, classifier.find_obstacle(events) or (short if refused else "")
+    return chunks, classifier.check_input(events) or (short if refused else "")

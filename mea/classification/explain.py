@@ -67,7 +67,7 @@ class Question:
         one = {self.events.recording: self.events}
         odds = []
         for fold in self.folds:
-            stated = self.classifier.open_fold(fold).predict_whole(self.chunks, one, self.family)[0]
+            stated = self.classifier.open_model(fold).predict_recordings(self.chunks, one, self.family)[0]
             stated = np.clip(stated, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             odds.append(np.log(stated / (1 - stated)))
         return np.mean(odds, axis=0)
@@ -111,7 +111,7 @@ def _vary(question: Question) -> Iterator[tuple[dict, Question]]:
         span = chunks.iloc[part]
         seconds = {"start_s": span["start_s"].iloc[0], "stop_s": span["stop_s"].iloc[-1]}
         yield {"kind": "seconds", **seconds}, Question(*who, span, events)
-    for family in question.classifier.open_fold(question.folds[0]).list_families(events.has_waveforms):
+    for family in question.classifier.open_model(question.folds[0]).list_feature_families(events.has_waveforms):
         yield {"kind": "family", "family": family}, Question(*who, chunks, events, family)
 
 

@@ -1,6 +1,6 @@
 """Score a classifier on what each of its folds held out: chunks, and recordings by the vote of their chunks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from mea.arrays.events import Events
 from mea.evaluation.rules import Rules, learn_rules, read_sets
+from mea.models.base import Model
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
@@ -19,45 +20,51 @@ from mea.statistics.scores import score_predictions
 from mea.statistics.selective import measure_aurc, score_selective
 from mea.training.classifier import Classifier
 
-Predict = Callable[[pd.DataFrame, dict[str, Events], int], np.ndarray]
 
-
-def predict_held_out(
-    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], predict: Predict
+def predict_chunks(
+    open_model: Callable[[int], Model], classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events]
 ) -> pd.DataFrame:
     """Every scored chunk's probabilities, by the model of the fold that held it out.
 
     Parameters
     ----------
+    open_model
+        ``classifier.open_model`` or ``classifier.open_baseline``.
     classifier
         Its folds are the scored ones.
     chunks
         All chunks with their fold.
     events
         Of each recording.
-    predict
-        ``classifier.predict`` or ``classifier.predict_baseline``.
 
     Returns
     -------
     pd.DataFrame
         The scored chunks' rows with predicted, confidence and ``p_<label>`` for every label.
     """
-    held_out = list(chunks[chunks["fold"].isin(classifier.folds)].groupby("fold"))
     parts = [
-        add_predictions(part, predict(part, events, fold), classifier.labels)
-        for fold, part in show_progress(held_out, desc="folds judged", delay=PATIENCE_S)
+        add_predictions(part, open_model(fold).predict_proba(part, events), classifier.labels)
+        for fold, part in _list_held_out(classifier, chunks)
     ]
     return pd.concat(parts).sort_index(ignore_index=True)
 
 
-def judge_held_out(
-    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], by_chunk: pd.DataFrame
-) -> pd.DataFrame:
-    """Every scored recording's probabilities as stated: by what judges recordings, else by the vote of its chunks."""
-    if classifier.judges_recordings:
-        by_chunk = predict_held_out(classifier, chunks, events, classifier.predict_whole)
-    return aggregate_recordings(by_chunk, classifier.labels)
+def predict_recordings(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
+    """Every scored recording's raw probabilities, by the model of the fold that held it out, one row a recording.
+
+    A recording whose chunks stand in several folds, which only a split by chunk allows, has the mean over its chunks.
+    """
+    parts = []
+    for fold, part in _list_held_out(classifier, chunks):
+        proba = classifier.open_model(fold).predict_recordings(part, events)
+        number = np.unique(part["recording"].to_numpy(str), return_inverse=True)[1]
+        parts.append(add_predictions(part, proba[number], classifier.labels))
+    return aggregate_recordings(pd.concat(parts).sort_index(ignore_index=True), classifier.labels)
+
+
+def _list_held_out(classifier: Classifier, chunks: pd.DataFrame) -> Iterable[tuple[int, pd.DataFrame]]:
+    held_out = list(chunks[chunks["fold"].isin(classifier.folds)].groupby("fold"))
+    return show_progress(held_out, desc="folds predicted", delay=PATIENCE_S)
 
 
 def check_split(classifier: Classifier, chunks: pd.DataFrame) -> None:
@@ -100,8 +107,8 @@ def apply_inner_rules(
     parts, learned = [], []
     for fold, part in recordings.groupby("fold", sort=False):
         # Chunks of one recording in several folds have no training side that has not seen it: nothing is learned.
-        inner = classifier.load_inner(fold) if fold != "mixed" else recordings[:0]
-        rules = learn_rules(inner, classifier.labels, target_error, confidence_level, seed)
+        oof = classifier.load_oof(fold) if fold != "mixed" else recordings[:0]
+        rules = learn_rules(oof, classifier.labels, target_error, confidence_level, seed)
         probabilities = rules.calibrator.calibrate(get_probabilities(part, classifier.labels))
         part = add_predictions(part, probabilities, classifier.labels)
         part["threshold"] = rules.confidence_threshold

@@ -53,8 +53,9 @@ def probe_classifier(
     for fold in show_progress(classifier.folds, desc="probes", delay=PATIENCE_S):
         held = _draw(chunks[chunks["fold"] == fold], random)
         training = _draw(chunks[chunks["fold"] != fold], random)
-        values = classifier.describe(held, events, fold)
-        honest = _build_probe().fit(classifier.describe(training, events, fold), training["label"])
+        model = classifier.open_model(fold)
+        values = model.compute_features(held, events)
+        honest = _build_probe().fit(model.compute_features(training, events), training["label"])
         table = _probe_held_out(values, held, seed)
         table["label"] = honest.predict(values) == held["label"].to_numpy()
         parts.append(table)

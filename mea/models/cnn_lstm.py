@@ -1,155 +1,142 @@
-"""The project's network: it learns to say what happens on the array, and a recording is judged by what it says.
+"""The predecessor's network, a 3D CNN-LSTM: three 3D convolutions over the grid and time, then an LSTM over time.
 
-It sees :func:`mea.networks.channels.compute_electrode_channels` of every electrode in its place: spikes, classes of
-intervals, silence and coactivity in each bin, and where there are electrodes. Recordings are many and batches few, so
-that a network taught the class learns the batches by heart. This one is taught no class: it learns to name the summary
-features of each chunk (:mod:`mea.training.describers`). What it says of a recording's chunks, and the states of its
-last layer, are then judged as with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion from images
-of the array, with chunks of a minute (split.chunk_s: 60). With ``train.network: predecessor``, the predecessor's
-network stands in its place (:mod:`mea.models.predecessor`), to the bit.
+It sees the cleaned array itself, (1, rows, cols, time): every sample, or bins of it. Take it to compare with the
+predecessor; with bins of 20 ms it trains on a laptop.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
-from mea.features.families import list_targets
-from mea.models.tcn import convolve_time, pool_time
-from mea.networks.channels import ELECTRODE, GridView
-from mea.networks.chunks import ChunkView
-from mea.networks.recipes import Recipe
+from mea.arrays.events import Events
+from mea.models.base import ModelParams, ModelSpec
+from mea.models.network_model import NetworkModel
+from mea.networks.chunks import ArrayView
+from mea.networks.config import TrainingConfig
+from mea.networks.silence import convolve_loud_times, convolve_spikes
+from mea.networks.tasks import Classification
+from mea.runtime.errors import MeaError
 
-COUNTS = [k for k, name in enumerate(ELECTRODE) if name.startswith(("log_count", "isi"))]
-CROWD = 2 * len(ELECTRODE) + len(COUNTS)
-MAPS = 2 * len(ELECTRODE)
-CROWD_WIDTH, PLACES_WIDTH = 48, 32
-HIDDEN = 64
-STATES = 3 * HIDDEN + 4 * PLACES_WIDTH
-STEP = 8  # bins that make one step of the LSTM
-DROPOUT = 0.1
-RECIPE = Recipe(weight_decay=0.01, cosine=True, describes=True)
+POOLED = 8  # three poolings by 2, in rows, columns and time
 
 
-class GridLstm(nn.Module):
-    """A chunk, pooled by :func:`pool_chunk` → (B, n_features) what it says of it.
+class CnnLstmParams(ModelParams):
+    """What the network sees, and how it learns."""
 
-    Two looks at the same chunk: how the channels are distributed over the electrodes, followed over time by
-    convolutions and an LSTM, of whose states the mean, the spread and the largest are kept; and what each electrode
-    does all in all, by itself and then with its neighbours on the grid, of which mean and spread over the electrodes
-    are kept. Only existing electrodes are pooled, so that neither the size of the grid nor its missing corners can be
-    seen.
+    sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
+    silence: Literal["skipped", "computed"] = Field(
+        description="convolutions where nothing fires; skipped: faster, the same up to rounding; computed: to the bit"
+    )
+    input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
+    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")
+    scale: float = Field(gt=0, description="values are divided by this; 1: plain µV or counts, as the predecessor")
+    validation: Literal["nested", "test_fold"] = Field(
+        description="which chunks choose the epoch: an inner fold; or the test fold, as the predecessor did (a leak)"
+    )
+    epochs: int = Field(ge=1, description="at most so many epochs")
+    patience: int = Field(ge=1, description="early stopping after so many epochs without gain")
+    min_gain: float = Field(ge=0, description="smallest fall of the validation loss that is a gain")
+    learning_rate: float = Field(gt=0, description="of Adam")
+    batch_size: int = Field(ge=1, description="chunks in a training step")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="in which layers compute; bfloat16: several times faster on recent graphics cards, about 3 digits"
+    )
+
+    @property
+    def leak(self) -> str:
+        """The epoch was chosen on the test fold."""
+        return "leaky: the epoch was chosen on the fold it is scored on" if self.validation == "test_fold" else ""
+
+
+class CnnLstmModel(NetworkModel):
+    """One 3D CNN-LSTM a fold."""
+
+    name = "cnn_lstm"
+    Params = CnnLstmParams
+    task = Classification()
+
+    @classmethod
+    def make_view(cls, params: CnnLstmParams) -> ArrayView:
+        """The array: every sample, or bins."""
+        return ArrayView(params.input, params.bin_ms, params.bin, params.scale)
+
+    @classmethod
+    def make_config(cls, params: CnnLstmParams, seed: int) -> TrainingConfig:
+        """Adam at a constant learning rate, early stopping."""
+        names = ("epochs", "learning_rate", "batch_size", "patience", "min_gain", "precision")
+        return TrainingConfig(seed=seed, **{name: getattr(params, name) for name in names})
+
+    @classmethod
+    def build_network(cls, spec: ModelSpec) -> nn.Module:
+        """For the grid of the training recordings."""
+        params: Any = spec.params
+        return CnnLstmNetwork(spec.rows, spec.cols, len(spec.labels), params.sequence, params.silence)
+
+    def check_input(self, events: Events) -> str:
+        """A grid of other size after pooling, or a recording that its view cannot show."""
+        own, other = (self.spec.rows, self.spec.cols), (events.rows, events.cols)
+        if [size // POOLED for size in own] != [size // POOLED for size in other]:
+            return f"a grid of {events.rows} × {events.cols} does not fit the network"
+        return super().check_input(events)
+
+
+class CnnLstmNetwork(nn.Module):
+    """3D CNN-LSTM on chunks of the cleaned array.
+
+    With ``sequence="reshape"`` and a (1, 12, 12, 30000) chunk this is the predecessor's network to the bit: its
+    feature maps (B, 64, 1, 1, 3750) were *reshaped* to (B, 3750, 64), so that one LSTM step holds 64 successive
+    times of one feature map. ``"transpose"`` makes a step what one would expect: 64 features at one time.
+
+    It takes seconds per chunk at the full sampling rate on a CPU, about a hundredth of that on 1 ms bins.
 
     Parameters
     ----------
-    n_features
-        Number of features it learns to name.
+    rows, cols
+        Size of the grid, at least 8 × 8.
+    n_labels
+        Number of classes.
+    sequence
+        ``"reshape"`` or ``"transpose"``.
+    silence
+        ``"computed"``, as the predecessor did, or ``"skipped"``: the same up to rounding (:mod:`mea.networks.silence`).
     """
 
-    def __init__(self, n_features: int):
+    def __init__(self, rows: int, cols: int, n_labels: int, sequence: str, silence: str = "computed"):
         super().__init__()
-        self.scale_crowd = nn.BatchNorm1d(CROWD, affine=False)  # what is common in the training recordings
-        self.follow = nn.Sequential(
-            convolve_time(CROWD, CROWD_WIDTH, 5, stride=2),
-            convolve_time(CROWD_WIDTH, CROWD_WIDTH, 5, stride=2),
-            nn.AvgPool1d(STEP // 4),
-        )
-        self.lstm = nn.LSTM(CROWD_WIDTH, HIDDEN, batch_first=True)
-        self.scale_places = nn.BatchNorm1d(MAPS, affine=False)
-        self.own = nn.Linear(MAPS, PLACES_WIDTH)
-        self.near = nn.Conv2d(PLACES_WIDTH, PLACES_WIDTH, 3, padding=1)
-        self.scale_states = nn.BatchNorm1d(STATES, affine=False)
-        self.dropout = nn.Dropout(DROPOUT)
-        self.head = nn.Linear(STATES, n_features)
+        if min(rows, cols) < POOLED:
+            raise MeaError(f"grid of {rows} × {cols}: cnn_lstm pools three times by 2 and needs at least 8 × 8.")
+        self.sequence, self.silence = sequence, silence
+        self.conv1 = nn.Conv3d(1, 16, 3, padding=1)
+        self.conv2 = nn.Conv3d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv3d(32, 64, 3, padding=1)
+        self.pool = nn.MaxPool3d(2)
+        self.features = 64 * (rows // POOLED) * (cols // POOLED)
+        self.lstm = nn.LSTM(self.features, 128, batch_first=True)
+        self.head = nn.Linear(128, n_labels)
 
-    def forward(self, pooled: tuple[Tensor, Tensor]) -> Tensor:
-        """What :func:`pool_chunk` made of chunks → (B, n_features), standardised."""
-        return self.head(self.dropout(self._find_states(*pooled)))
+    def forward(self, chunk: Tensor) -> Tensor:
+        """(B, 1, rows, cols, time) → (B, n_labels) logits."""
+        return self.head(self.compute_features(chunk))
 
-    def describe(self, chunk: Tensor) -> Tensor:
-        """(B, 12, rows, cols, time) → (B, 320 + n_features): the states it decides by, and what it says."""
-        states = self._find_states(*pool_chunk(chunk))
-        return torch.cat([states, self.head(states)], 1)
+    def compute_features(self, chunk: Tensor) -> Tensor:
+        """(B, 1, rows, cols, time) → (B, 128): the input of the head."""
+        if self.silence == "skipped":
+            weight, bias = self.conv1.parameters()
+            x, loud = convolve_spikes(chunk, weight, bias)
+            x = convolve_loud_times(self._reduce, x, bias.relu(), loud.any((1, 2)))
+        else:
+            x = self._reduce(self.pool(self.conv1(chunk)).relu())  # (B, 64, rows // 8, cols // 8, time // 8)
+        steps = x.shape[-1]
+        if self.sequence == "reshape":
+            x = x.reshape(len(x), steps, self.features)
+        else:
+            x = x.permute(0, 4, 1, 2, 3).flatten(2)  # (B, time // 8, features)
+        _, (hidden, _) = self.lstm(x)
+        return hidden[-1]
 
-    def _find_states(self, crowd: Tensor, places: Tensor) -> Tensor:
-        steps = self.follow(self.scale_crowd(crowd))  # (B, 48, steps)
-        over_time, _ = self.lstm(steps.transpose(1, 2))  # (B, steps, 64)
-        looks = [pool_time(over_time.transpose(1, 2)), self._look_around(places[:, :-1], places[:, -1])]
-        return self.scale_states(torch.cat(looks, 1))
-
-    def _look_around(self, maps: Tensor, there: Tensor) -> Tensor:
-        """(B, 22, rows, cols) → (B, 128): mean and spread over the electrodes, by themselves and with neighbours."""
-        places = there.nonzero(as_tuple=True)
-        own = self.own(self.scale_places(maps.permute(0, 2, 3, 1)[places])).relu()  # (electrodes of all chunks, 32)
-        grid = own.new_zeros(*there.shape, PLACES_WIDTH).index_put(places, own).permute(0, 3, 1, 2)
-        mask = there[:, None]
-        near = convolve_partly(self.near, grid, mask)
-        return torch.cat([part for look in (grid, near) for part in pool_places(look, mask)], 1)
-
-
-def pool_chunk(chunk: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 12, rows, cols, time) → (B, 31, time) and (B, 23, rows, cols): the crowd over time, and the places.
-
-    The places are described by mean and standard deviation over time of each channel; the last channel says again where
-    there is an electrode. Nothing here is learned, so that training chunks are pooled once.
-    """
-    channels, there = chunk[:, :-1], chunk[:, -1, :, :, 0]  # (B, rows, cols): 1 where there is an electrode
-    over_time = [channels.mean(4), channels.std(4, correction=0)]
-    return pool_electrodes(channels, there), torch.cat([*over_time, there[:, None]], 1)
-
-
-def pool_places(maps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, c, rows, cols) → twice (B, c): mean and standard deviation over existing places; maps are 0 elsewhere."""
-    count = mask.sum((2, 3))
-    mean = maps.sum((2, 3)) / count
-    return mean, ((maps**2).sum((2, 3)) / count - mean**2).clamp(min=1e-6).sqrt()
-
-
-def pool_electrodes(channels: Tensor, there: Tensor) -> Tensor:
-    """(B, 11, rows, cols, time) → (B, 31, time): how each channel is distributed over existing electrodes.
-
-    Mean and standard deviation of each, and for spikes and classes of intervals the share of electrodes with any.
-    """
-    count = there.sum((1, 2))[:, None, None]
-    mean = channels.sum((2, 3)) / count  # channels are 0 where there is no electrode
-    spread = ((channels**2).sum((2, 3)) / count - mean**2).clamp(min=0).sqrt()
-    some = (channels[:, COUNTS] > 0).to(mean.dtype).sum((2, 3)) / count
-    return torch.cat([mean, spread, some], 1)
-
-
-def convolve_partly(layer: nn.Conv2d, maps: Tensor, mask: Tensor) -> Tensor:
-    """A 3 × 3 convolution over existing places, as much as if all nine were there; 0 elsewhere.
-
-    Partial convolution: Liu and others, "Image inpainting for irregular holes using partial convolutions", ECCV 2018,
-    doi:10.1007/978-3-030-01252-6_6. ``maps`` must be 0 where ``mask`` is.
-    """
-    seen = conv2d(mask, mask.new_ones(1, 1, 3, 3), padding=1).clamp(min=1)
-    bias = layer.bias[:, None, None] if layer.bias is not None else 0
-    return (conv2d(maps, layer.weight, padding=1) * (9 / seen) + bias).relu() * mask
-
-
-def make_view(train: dict[str, Any]) -> ChunkView:
-    """What the parameters of the training say a chunk looks like."""
-    return GridView(train["bin_ms"], STEP)
-
-
-def build_network(_train: dict[str, Any], _rows: int, _cols: int, _n_labels: int) -> nn.Module:
-    """With fresh weights; it knows of no labels."""
-    return GridLstm(len(list_targets()))
-
-
-def fits_grid(_own: tuple[int, int], _other: tuple[int, int]) -> bool:
-    """Whether a network for one grid, (rows, cols), takes recordings of another: always."""
-    return True
-
-
-def build_estimator(seed: int) -> Pipeline:
-    """Logistic regression on descriptions of chunks, as with ``features`` a cautious one; classes count alike."""
-    return make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000, random_state=seed),
-    )
+    def _reduce(self, x: Tensor) -> Tensor:
+        # Pooling before ReLU gives the same bits, on an eighth of the values.
+        x = self.pool(self.conv2(x)).relu()
+        return self.pool(self.conv3(x)).relu()

@@ -3,18 +3,18 @@
 import io
 import re
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import skops.io
-from sklearn.pipeline import Pipeline
 
 from mea.runtime.errors import MeaError
 
-TRUSTED = ["numpy.dtype"]  # beyond the numpy and scikit-learn types that skops trusts by itself
+TRUSTED = ["mea.models.wccn.CultureNormalizer", "numpy.clip", "numpy.dtype"]  # beyond what skops trusts by itself
 
 
-def save_estimator(path: Path, model: Pipeline) -> None:
-    """Write a fitted model.
+def save_estimator(path: Path, model: Any) -> None:
+    """Write a fitted model, or a mapping or list of such.
 
     The addresses in memory by which skops names its parts become numbers, and the time of writing is left out.
     """
@@ -32,7 +32,7 @@ def save_estimator(path: Path, model: Pipeline) -> None:
         file.writestr(ZipInfo("schema.json"), schema)
 
 
-def load_estimator(path: Path) -> Pipeline:
+def load_estimator(path: Path) -> Any:
     """Read what :func:`save_estimator` wrote, refusing any type outside the list written down here.
 
     Raises

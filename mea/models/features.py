@@ -1,81 +1,77 @@
 """Summary features of recordings and of their chunks: a minute or two to train, and hard to beat.
 
-It sees what :mod:`mea.features` measures (intervals, bursts, synchrony, network bursts, spread over electrodes) and no
-single spike. A recording is judged as a whole, by a support vector machine that looks away from what differs between
-cultures (:mod:`mea.models.machine`); single chunks, by logistic regression. Take it first, with chunks long enough to
-hold bursts (split.chunk_s of 10 s and more).
+It sees what :mod:`mea.features` computes (inter-spike intervals, bursts, synchrony, network bursts, how all this varies
+over electrodes) and no single spike. Whole recordings are classified by a support vector classifier after within-class
+covariance normalisation (:mod:`mea.models.recording_svc`), single chunks by logistic regression. Take it first, with
+chunks long enough to hold bursts (split.chunk_s of 10 s and more).
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import Events
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.compute import summarise_recording
-from mea.features.families import list_summary_families
+from mea.features.families import list_summaries, list_summary_families
+from mea.models.feature_model import FeatureModel
 
 
-def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-    """(n_chunks, n_features), named by :func:`mea.features.families.list_features`; NaN where one is undefined.
+class FeaturesModel(FeatureModel):
+    """Summary features of :mod:`mea.features`."""
 
-    Measured once for every recording and length of chunk, and kept.
-    """
-    parts = {}
+    name = "features"
+    shares_features = True
+    chunk_C = 0.1
+
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features), named by :func:`mea.features.families.list_features`; NaN where one is undefined.
+
+        They are computed once for every recording and length of chunk, and cached.
+        """
+        return compute_chunks(chunks, events)
+
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_recordings, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN where one is undefined."""
+        return compute_recordings(chunks, events)
+
+    def name_recording_features(self, has_waveforms: bool) -> list[str]:
+        """Those of :func:`mea.features.families.list_summaries`."""
+        return list_summaries(has_waveforms)
+
+    def name_families(self, has_waveforms: bool) -> list[str]:
+        """Those of :func:`mea.features.families.list_summary_families`."""
+        return list_summary_families(has_waveforms)
+
+    @classmethod
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+        """All features of one recording."""
+        compute_recordings(chunks, events)
+
+
+def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    """(n_chunks, n_features) of chunks."""
+    parts = []
     for name, part in chunks.groupby("recording", sort=False):
         lengths = (part["stop_s"] - part["start_s"]).to_numpy()
         number = (part["start_s"] / lengths).round().astype(int)
-        parts[name] = pd.DataFrame(_describe_recording(events[name], lengths[0])[number], index=part.index)
-    return pd.concat(parts.values()).loc[chunks.index].to_numpy()
+        parts.append(pd.DataFrame(_fetch_chunks(events[name], lengths[0])[number], index=part.index))
+    return pd.concat(parts).loc[chunks.index].to_numpy()
 
 
-def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
-    """Features of whole recordings.
-
-    Parameters
-    ----------
-    chunks
-        Of the recordings; what they do not cover is not looked at.
-    events
-        Of each recording.
-
-    Returns
-    -------
-    names
-        (n,) the recordings, sorted.
-    values
-        (n, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN where a feature is undefined.
-    """
-    parts = dict(list(chunks.groupby("recording", sort=True)))
-    return np.array(list(parts)), np.array([_summarise(part, events[name]) for name, part in parts.items()])
+def compute_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    """(n_recordings, n_summaries) of the parts of recordings that chunks cover, sorted by name."""
+    rows = []
+    for name, part in chunks.groupby("recording", sort=True):
+        window = [(float(part["start_s"].min()), float(part["stop_s"].max()))]
+        whole, long_window = fetch_features(events[name], window), fetch_long_window_features(events[name], window)
+        rows.append(summarise_recording(whole[0], compute_chunks(part, events), long_window[0]))
+    return np.array(rows)
 
 
-def list_families(has_waveforms: bool) -> list[str]:
-    """Family of each feature of a recording."""
-    return list_summary_families(has_waveforms)
-
-
-def _summarise(chunks: pd.DataFrame, events: Events) -> np.ndarray:
-    """(n_summaries,) of the stretch that a recording's chunks cover."""
-    window = [(float(chunks["start_s"].min()), float(chunks["stop_s"].max()))]
-    pieces = describe_chunks(chunks, {chunks["recording"].iloc[0]: events})
-    return summarise_recording(fetch_features(events, window)[0], pieces, fetch_long_window_features(events, window)[0])
-
-
-def _describe_recording(events: Events, chunk_s: float) -> np.ndarray:
+def _fetch_chunks(events: Events, chunk_s: float) -> np.ndarray:
     """(n, n_features) of all chunks of a recording, from its beginning."""
     chunk_s = round(float(chunk_s), 6)
     count = int(round(events.duration_s / chunk_s, 6))
     return fetch_features(events, [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
-
-
-def build_estimator(seed: int) -> Pipeline:
-    """Logistic regression on standardised features, undefined ones at the median; classes weighted to count alike."""
-    return make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        StandardScaler(),
-        LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000, random_state=seed),
-    )

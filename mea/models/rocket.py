@@ -1,23 +1,23 @@
-"""Random convolutions over population channels: nothing is learned but how to weigh them; a minute or two to train.
+"""Random convolutions over population channels: nothing is learned but their weights; a minute or two to train.
 
 It sees what :mod:`mea.models.tcn` sees (:func:`mea.networks.channels.compute_population_channels`), and asks of each
-bin which of eight random kernels fits best. How often each wins says which shapes in time there are, from half a second
-to half a minute: Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time
-series classification", Data Mining and Knowledge Discovery 37, 2023, doi:10.1007/s10618-023-00939-3). Kernels do not
-see how large a channel is, so mean and standard deviation of each channel stand beside them. A recording is judged as
-with ``features``, by :mod:`mea.models.machine`. Take it for a second opinion that owes nothing to chosen features.
+bin which of eight random kernels fits best. How often each wins tells the shapes in time, from half a second to half a
+minute: Hydra (Dempster, Schmidt, Webb, "Hydra: competing convolutional kernels for fast and accurate time series
+classification", Data Mining and Knowledge Discovery 37, 2023, doi:10.1007/s10618-023-00939-3). Kernels do not see how
+large a channel is, so mean and standard deviation of each channel stand beside them. Recordings are classified as in
+``features`` (:mod:`mea.models.recording_svc`). Take it for a second opinion that owes nothing to chosen features.
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, one_hot
 
 from mea.arrays.events import Events
+from mea.models.feature_model import FeatureModel
 from mea.networks.channels import POPULATION, PopulationView
 from mea.runtime.cache import fetch_array, make_key
 
@@ -27,41 +27,58 @@ DILATIONS = (1, 2, 4, 8, 16, 32)  # bins between a kernel's weights: kernels of 
 SEED = 0  # of the kernels, the same for every training, so that features can be kept
 
 
-def describe_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-    """(n_chunks, 1580): root of the share of bins that each kernel wins and loses; mean and spread of each channel."""
+class RocketModel(FeatureModel):
+    """Random convolutions (Hydra) over population channels."""
+
+    name = "rocket"
+    shares_features = True
+    chunk_C = 0.001
+
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, 1580): root of the fraction of bins that each kernel wins and loses; mean, std of each channel."""
+        return compute_chunks(chunks, events)
+
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_recordings, 1580): means over the chunks of each recording."""
+        parts = chunks.groupby("recording", sort=True)
+        return np.array([compute_chunks(part, events).mean(0) for _, part in parts])
+
+    def name_recording_features(self, has_waveforms: bool) -> list[str]:
+        """``shapes_<k>`` and ``levels_<k>``."""
+        return [f"{family}_{number}" for number, family in enumerate(self.name_families(has_waveforms))]
+
+    def name_families(self, has_waveforms: bool) -> list[str]:
+        """Shapes in time, and levels of the channels."""
+        n_shapes, n_levels = 4 * len(DILATIONS) * GROUPS * KERNELS, 2 * len(POPULATION)
+        return ["shapes"] * n_shapes + ["levels"] * n_levels
+
+    @classmethod
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+        """The features of one recording's chunks."""
+        compute_chunks(chunks, events)
+
+
+def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    """(n_chunks, 1580) float64, from the cache where these windows were computed before."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
         windows = list(zip(part["start_s"].tolist(), part["stop_s"].tolist()))
-        parts.append(pd.DataFrame(_describe_windows(events[name], windows), index=part.index))
+        parts.append(pd.DataFrame(_fetch_windows(events[name], windows), index=part.index))
     return pd.concat(parts).loc[chunks.index].to_numpy(np.float64)
 
 
-def describe_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> tuple[np.ndarray, np.ndarray]:
-    """Names (n,), sorted, and (n, 1580) means over the chunks of each recording."""
-    parts = dict(list(chunks.groupby("recording", sort=True)))
-    return np.array(list(parts)), np.array([describe_chunks(part, events).mean(0) for part in parts.values()])
-
-
-def list_families(_has_waveforms: bool) -> list[str]:
-    """Family of each feature of a recording."""
-    n_shapes, n_levels = 4 * len(DILATIONS) * GROUPS * KERNELS, 2 * len(POPULATION)
-    return ["shapes"] * n_shapes + ["levels"] * n_levels
-
-
-def _describe_windows(events: Events, windows: list[tuple[float, float]]) -> np.ndarray:
-    """(n_windows, n_features) float32, from the cache where these windows were described before."""
-
-    def describe() -> np.ndarray:
+def _fetch_windows(events: Events, windows: list[tuple[float, float]]) -> np.ndarray:
+    def compute() -> np.ndarray:
         view = PopulationView(BIN_MS)
-        return describe_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows])))
+        return convolve_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows])))
 
-    return fetch_array(make_key({"events": events.content_sha256, "windows": windows}, __name__), describe)
+    return fetch_array(make_key({"events": events.content_sha256, "windows": windows}, __name__), compute)
 
 
-def describe_channels(values: Tensor) -> np.ndarray:
+def convolve_channels(values: Tensor) -> np.ndarray:
     """(B, 22, bins) → (B, n_features) float32."""
-    mean, spread = values.mean(2), values.std(2, correction=0)
-    scaled = (values - mean[..., None]) / spread.clamp_min(1e-6)[..., None]
+    mean, std = values.mean(2), values.std(2, correction=0)
+    scaled = (values - mean[..., None]) / std.clamp_min(1e-6)[..., None]
     generator = torch.Generator().manual_seed(SEED)
     found = []
     for dilation in DILATIONS:
@@ -72,18 +89,10 @@ def describe_channels(values: Tensor) -> np.ndarray:
             mixed = signal[:, pairs[0]] + signal[:, pairs[1]]
             fits = conv1d(mixed, kernels, padding=dilation * (LENGTH // 2), dilation=dilation, groups=GROUPS)
             fits = fits.reshape(len(values), GROUPS, KERNELS, -1)
-            found += [_share_bins(fits.argmax(2)), _share_bins(fits.argmin(2))]
-    return torch.cat([*found, mean, spread], dim=1).numpy()
+            found += [_count_wins(fits.argmax(2)), _count_wins(fits.argmin(2))]
+    return torch.cat([*found, mean, std], dim=1).numpy()
 
 
-def _share_bins(best: Tensor) -> Tensor:
-    """(B, groups, bins) number of a kernel → (B, groups * kernels) root of the share of bins."""
+def _count_wins(best: Tensor) -> Tensor:
+    """(B, groups, bins) number of a kernel → (B, groups * kernels) root of the fraction of bins."""
     return one_hot(best, KERNELS).float().mean(2).sqrt().flatten(1)
-
-
-def build_estimator(seed: int) -> Pipeline:
-    """Logistic regression, for there are more features than recordings a cautious one; classes count alike."""
-    return make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=0.001, class_weight="balanced", max_iter=2000, random_state=seed),
-    )

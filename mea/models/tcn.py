@@ -1,26 +1,69 @@
 """Temporal convolution over population channels: minutes to train, whatever the grid.
 
 It sees :func:`mea.networks.channels.compute_population_channels`: how many electrodes are active in each bin, how
-alike, how long the intervals between their spikes are; nothing of single electrodes or places. Four convolutions over
-time look for what happens within some seconds; the mean, the spread and the largest value of what they find over the
-chunk decide. Take it for a second opinion that is taught nothing but the class, with chunks long enough to hold bursts
-(split.chunk_s of 10 s and more).
+similar they are, how long the intervals between their spikes are; nothing of single electrodes or places. Four
+convolutions over time look for what happens within some seconds; the mean, the standard deviation and the maximum of
+what they find over the chunk decide. Take it for a second opinion that learns from nothing but the class, with chunks
+long enough to hold bursts (split.chunk_s of 10 s and more).
 """
 
-from typing import Any
+from typing import Literal
 
-import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from mea.models.base import ModelParams, ModelSpec
+from mea.models.network_model import NetworkModel
 from mea.networks.channels import POPULATION, PopulationView
-from mea.networks.recipes import Recipe
+from mea.networks.config import TrainingConfig
+from mea.networks.layers import convolve_time, pool_time
+from mea.networks.tasks import Classification
 
 WIDTH = 32
 DROPOUT = 0.5
-RECIPE = Recipe(bag=4, bags=3, keep=True, weight_decay=0.1, smoothing=0.05, cosine=True, members=True, whole=2)
+WEIGHT_DECAY = 0.1
 
 
-class Tcn(nn.Module):
+class TcnParams(ModelParams):
+    """What the network sees, and how it learns."""
+
+    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    epochs: int = Field(ge=1, description="at most so many epochs")
+    patience: int = Field(ge=1, description="early stopping after so many epochs without gain")
+    min_gain: float = Field(ge=0, description="smallest fall of the validation loss that is a gain")
+    learning_rate: float = Field(gt=0, description="of AdamW, at its highest")
+    batch_size: int = Field(ge=1, description="chunks in a training step, in bags of 4 of one recording")
+    precision: Literal["float32", "bfloat16"] = Field(description="in which layers compute")
+
+
+class TcnModel(NetworkModel):
+    """One temporal convolutional network an inner fold, and two of the whole training side."""
+
+    name = "tcn"
+    Params = TcnParams
+    task = Classification(label_smoothing=0.05, bag_size=4, bags_per_recording=3)
+    one_per_inner_fold = True
+    n_refits = 2
+    cache_inputs = True
+
+    @classmethod
+    def make_view(cls, params: TcnParams) -> PopulationView:
+        """Population channels in bins."""
+        return PopulationView(params.bin_ms)
+
+    @classmethod
+    def make_config(cls, params: TcnParams, seed: int) -> TrainingConfig:
+        """AdamW along a cosine, early stopping."""
+        given = params.model_dump(exclude={"bin_ms"})
+        return TrainingConfig(**given, seed=seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
+
+    @classmethod
+    def build_network(cls, spec: ModelSpec) -> nn.Module:
+        """Whatever the grid."""
+        return TcnNetwork(len(spec.labels))
+
+
+class TcnNetwork(nn.Module):
     """(B, 22, time) → (B, n_labels) logits.
 
     Parameters
@@ -43,36 +86,8 @@ class Tcn(nn.Module):
 
     def forward(self, chunk: Tensor) -> Tensor:
         """(B, 22, time) → (B, n_labels) logits."""
-        return self.head(self.dropout(self.describe(chunk)))
+        return self.head(self.dropout(self.compute_features(chunk)))
 
-    def describe(self, chunk: Tensor) -> Tensor:
-        """(B, 22, time) → (B, 192): what the head decides by."""
+    def compute_features(self, chunk: Tensor) -> Tensor:
+        """(B, 22, time) → (B, 192): the input of the head."""
         return pool_time(self.layers(self.scale(chunk)))  # (B, 64, time / 4)
-
-
-def convolve_time(inputs: int, outputs: int, width: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """A convolution over time, standardised and rectified; the ends are padded with 0, the common value."""
-    padding = dilation * (width // 2)
-    layer = nn.Conv1d(inputs, outputs, width, stride, padding, dilation)
-    return nn.Sequential(layer, nn.BatchNorm1d(outputs), nn.ReLU())
-
-
-def pool_time(values: Tensor) -> Tensor:
-    """(B, features, time) → (B, 3 * features): mean, standard deviation and largest over time."""
-    spread = (values.var(2, correction=0) + 1e-5).sqrt()
-    return torch.cat([values.mean(2), spread, values.amax(2)], 1)
-
-
-def make_view(train: dict[str, Any]) -> PopulationView:
-    """What the parameters of the training say a chunk looks like."""
-    return PopulationView(train["bin_ms"])
-
-
-def build_network(_train: dict[str, Any], _rows: int, _cols: int, n_labels: int) -> nn.Module:
-    """With fresh weights."""
-    return Tcn(n_labels)
-
-
-def fits_grid(_own: tuple[int, int], _other: tuple[int, int]) -> bool:
-    """Whether a network for one grid, (rows, cols), takes recordings of another: always."""
-    return True

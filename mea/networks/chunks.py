@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from mea.arrays.events import Events, load_events
 from mea.runtime.errors import MeaError
@@ -34,7 +34,7 @@ class ChunkView(Protocol):
 
 
 @dataclass(frozen=True)
-class View:
+class ArrayView:
     """A chunk of the array, as the predecessor's network sees it.
 
     Attributes
@@ -117,7 +117,7 @@ class ChunkDataset(Dataset):
         return torch.from_numpy(np.ascontiguousarray(self.view.show(self.events[recording], start_s, stop_s)))
 
 
-class DescribedChunks(Dataset):
+class RegressionDataset(Dataset):
     """Chunks as a describing network takes them in, each with the features it should name; kept in memory once made.
 
     Parameters
@@ -141,64 +141,6 @@ class DescribedChunks(Dataset):
         if number not in self.kept:
             self.kept[number] = [part[0] for part in self.pool(self.chunks[number][0][None])]
         return self.kept[number], self.targets[number]
-
-
-class EpochShuffle(Sampler):
-    """A new order in every epoch, decided by seed and epoch alone, so that a resumed training sees the same order."""
-
-    def __init__(self, length: int, seed: int):
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self):
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
-
-
-class BagShuffle(Sampler):
-    """Bags of chunks, each of one recording, one bag after the other; in every epoch others.
-
-    Classes are drawn alike often, and the recordings of a class too; within a bag, chunks are drawn without repetition
-    while there are enough. Seed and epoch alone decide.
-
-    Parameters
-    ----------
-    dataset
-        Whose chunks.
-    bag
-        Chunks in a bag.
-    bags
-        In an epoch, per recording.
-    seed
-        Of the drawing.
-    """
-
-    def __init__(self, dataset: ChunkDataset, bag: int, bags: float, seed: int):
-        numbers = dataset.recordings
-        self.chunks = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
-        targets = np.array(dataset.targets)[[chunks[0] for chunks in self.chunks]]
-        shares = 1 / np.bincount(targets)[targets]
-        self.shares = shares / shares.sum()
-        self.bag, self.seed, self.epoch = bag, seed, 0
-        self.bags = max(1, round(bags * len(self.chunks)))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.bags * self.bag
-
-    def __iter__(self):
-        generator = np.random.default_rng([self.seed, self.epoch])
-        for recording in generator.choice(len(self.chunks), self.bags, p=self.shares):
-            own = self.chunks[recording]
-            yield from generator.choice(own, self.bag, replace=len(own) < self.bag).tolist()
 
 
 def measure_rates(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:

@@ -11,97 +11,56 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
-from torch import Tensor
-from torch.utils.data import Sampler
+from torch import nn
+from torch.utils.data import Dataset
 
+from mea.networks.config import TrainingConfig, TrainingRun
+from mea.networks.curves import tabulate_curves
+from mea.networks.loop import TrainedNetwork, run_training
+from mea.networks.tasks import Task
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes
 
 TASK, RESULT, MISTAKE = "task.pickle", "result.pt", "mistake.txt"
-Train = Callable[..., tuple[dict[str, Tensor], pd.DataFrame]]  # gives weights and curves
 
 
-def check_processes(device: str, units: int) -> None:
-    """Refuse what several processes cannot train.
+def train_in_processes(
+    network: nn.Module,
+    task: Task,
+    training: Dataset,
+    validation: Dataset | None,
+    config: TrainingConfig,
+    run: TrainingRun,
+) -> TrainedNetwork:
+    """Train as :func:`mea.networks.loop.run_training` would, on several processes.
 
-    Parameters
-    ----------
-    device
-        Where they train.
-    units
-        Chunks, or bags of them, in a training step.
-
-    Raises
-    ------
-    MeaError
-        If there are more processes than units or graphics cards, or the device is of another kind.
-    """
-    count = count_processes()
-    if count > units:
-        raise MeaError(
-            f"MEA_PROCESSES = {count}: a training step has only {units} chunks or bags of chunks to share out. Take at "
-            "most so many, or raise train.batch_size."
-        )
-    if count > 1 and device not in ("cpu", "cuda"):
-        raise MeaError(
-            f"MEA_PROCESSES = {count}: {device} trains in one process only. Unset it, or set MEA_DEVICE=cpu."
-        )
-    cards = torch.cuda.device_count()
-    if device == "cuda" and count > max(1, cards) and not os.environ.get("MEA_TORCHRUN"):
-        raise MeaError(f"MEA_PROCESSES = {count}: there are {cards} graphics cards here, and each takes one process.")
-
-
-def is_started_by_torchrun() -> bool:
-    """Whether this is one of the processes that :func:`train_in_processes` started."""
-    return "MEA_TASK" in os.environ and torch.distributed.is_torchelastic_launched()
-
-
-def list_devices(device: str) -> dict[str, Any]:
-    """How Lightning's trainer is to share the work: alone, or with the others that torchrun started."""
-    if not is_started_by_torchrun():
-        return {"devices": 1}
-    world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    whole = device == "cuda"  # torch normalises by the batch of all processes on graphics cards only
-    return {"devices": local, "num_nodes": world // local, "strategy": "ddp", "sync_batchnorm": whole}
-
-
-def train_in_processes(train: Train, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Call ``train(**arguments)`` in several processes at once, and give the answer of the first.
-
-    Parameters
-    ----------
-    train
-        Trains one network in each process, on its part of each batch; gives weights and curves.
-    arguments
-        Its arguments; ``title`` names the training in messages.
-    folder
-        Seen by all machines, for what is handed over; None for this machine's temporary folder.
+    What is handed over lies in the folder of the checkpoints, which all machines see; without one, in this machine's
+    temporary folder.
 
     Raises
     ------
     MeaError
         If the processes cannot be started, or end without an answer.
     """
+    folder = run.checkpoint_folder
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="processes-", dir=folder) as name:
         place = Path(name).resolve()
-        (place / TASK).write_bytes(pickle.dumps((train, arguments)))
+        (place / TASK).write_bytes(pickle.dumps((network, task, training, validation, config, run)))
         status = _run_torchrun(place)
         if (place / MISTAKE).exists():
             raise MeaError((place / MISTAKE).read_text(encoding="utf-8"))
         if status or not (place / RESULT).exists():
             raise MeaError(
-                f"{arguments['title']}: its {count_processes()} processes ended with status {status}; what they said "
-                "stands above. The same command goes on from the last whole epoch."
+                f"{run.title}: its {count_processes()} processes ended with status {status}; what they said stands "
+                "above. The same command goes on from the last whole epoch."
             )
-        return torch.load(place / RESULT, weights_only=True)
+        answer = torch.load(place / RESULT, weights_only=True)
+    return TrainedNetwork(answer["weights"], tabulate_curves(answer["rows"], answer["processes"]))
 
 
 def _run_torchrun(place: Path) -> int:
@@ -126,62 +85,9 @@ def _run_torchrun(place: Path) -> int:
         raise
 
 
-class BatchShare(Sampler):
-    """The part of each batch that falls to one of several processes: every so-many-th unit; all of it for a single one.
-
-    A process to which nothing falls is given the first unit, so that all take the same number of steps;
-    :meth:`count_own` tells it from the others.
-
-    Parameters
-    ----------
-    sampler
-        Gives the chunks of an epoch in order.
-    batch_size
-        Units in a batch, for all processes together.
-    unit
-        Chunks that stay together.
-    """
-
-    def __init__(self, sampler: Any, batch_size: int, unit: int = 1):
-        self.sampler, self.batch_size, self.unit = sampler, batch_size, unit
-        shared = is_started_by_torchrun()
-        self.rank, self.world = (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if shared else (0, 1)
-
-    def __len__(self) -> int:
-        return -(-len(self.sampler) // (self.batch_size * self.unit))
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        chunks = list(self.sampler)
-        for batch in range(len(self)):
-            first = batch * self.batch_size
-            units = [chunks[(first + k) * self.unit : (first + k + 1) * self.unit] for k in range(self.count(batch))]
-            own = units[self.rank :: self.world] or units[:1]
-            yield [chunk for unit in own for chunk in unit]
-
-    def count(self, batch: int) -> int:
-        """Units in a batch, of all processes."""
-        return min(self.batch_size, len(self.sampler) // self.unit - batch * self.batch_size)
-
-    def count_own(self, batch: int) -> int:
-        """Units in a batch that fall to this process."""
-        return len(range(self.rank, self.count(batch), self.world))
-
-    def gather(self, values: Tensor, batch: int) -> Tensor:
-        """(units, ...) a batch's values from all processes, in the batch's order; those given are of this one."""
-        if self.world == 1:
-            return values
-        own, most = self.count_own(batch), -(-self.count(batch) // self.world)
-        padded = values.new_zeros(most, *values.shape[1:])
-        padded[:own] = values.detach()[:own]
-        parts = [torch.empty_like(padded) for _ in range(self.world)]
-        torch.distributed.all_gather(parts, padded)
-        return torch.stack(parts, 1).flatten(0, 1)[: self.count(batch)]
-
-
 def _train_here(place: Path) -> None:
     """What each process does: train on its part, and the first one says what came out."""
-    train, arguments = pickle.loads((place / TASK).read_bytes())
-    first = os.environ["RANK"] == "0"
+    task, first = pickle.loads((place / TASK).read_bytes()), os.environ["RANK"] == "0"
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     if not first:
         os.environ["MEA_QUIET"] = "1"
@@ -191,13 +97,14 @@ def _train_here(place: Path) -> None:
                 f"MEA_TORCHRUN started {os.environ['WORLD_SIZE']} processes, but MEA_PROCESSES = {count_processes()}. "
                 "Make the two agree."
             )
-        weights, curves = train(**arguments)
+        trained = run_training(*task)
     except MeaError as error:
         if first:
             (place / MISTAKE).write_text(str(error), encoding="utf-8")
         return
     if first:
-        answer = {"weights": weights, "rows": curves.drop(columns="epoch").to_numpy().tolist(), **curves.attrs}
+        rows = trained.curves.drop(columns="epoch").to_numpy().tolist()
+        answer = {"weights": trained.weights, "rows": rows, **trained.curves.attrs}
         torch.save(answer, place / RESULT)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mea.arrays.events import Events
-from mea.networks.chunks import ChunkDataset, View
+from mea.networks.chunks import ArrayView, ChunkDataset
 
 BUILDERS = ("cuda",)  # devices that build chunks by themselves
 
@@ -39,7 +39,7 @@ class SparseChunks(Dataset):
     """The chunks of another dataset, which shows them at the full rate, unbuilt."""
 
     def __init__(self, chunks: ChunkDataset):
-        assert isinstance(chunks.view, View)
+        assert isinstance(chunks.view, ArrayView)
         self.chunks, self.view = chunks, chunks.view
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ def is_built_on(dataset: Dataset, device: str) -> TypeGuard[ChunkDataset]:
     """Whether the chunks of a dataset are built by a device itself."""
     if device not in BUILDERS or not isinstance(dataset, ChunkDataset):
         return False
-    return isinstance(dataset.view, View) and dataset.view.input == "full"
+    return isinstance(dataset.view, ArrayView) and dataset.view.input == "full"
 
 
 def collate_sparse(chunks: list[tuple[SparseBatch, int]]) -> tuple[SparseBatch, Tensor]:

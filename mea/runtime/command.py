@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes, count_workers, refuse_outer_processes
-from mea.runtime.params import StageParams, describe_field, load_params, read_section
+from mea.runtime.params import StageParams, list_fields, load_params, read_section
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -103,7 +103,7 @@ def _read_params(section, params_model, arguments, paths) -> StageParams:
 
 
 def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser:
-    lines = [f"  {section}.{name}: {describe_field(params_model, name)}" for name in params_model.model_fields]
+    lines = [f"  {section}.{name}: {text}" for name, text in list_fields(params_model)]
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{section}",
         description=inspect.getdoc(inspect.getmodule(work)),

@@ -84,25 +84,43 @@ def read_section(
         return model.model_validate(values)
     except ValidationError as error:
         # the last of several overrides counts
-        given = {tuple(text.partition("=")[0].strip().split(".")[:2]): f"--set {text}" for text in overrides}
-        lines = [
-            _explain(model, section, dict(detail), given.get((section, *map(str, detail["loc"][:1])), origin))
-            for detail in error.errors()
-        ]
+        given = {text.partition("=")[0].strip(): f"--set {text}" for text in overrides}
+        lines = [_explain(model, section, dict(detail), given, origin) for detail in error.errors()]
         raise MeaError("\n".join(lines)) from None
 
 
-def _explain(model: type[StageParams], section: str, detail: dict[str, Any], origin: str) -> str:
-    name = ".".join(str(part) for part in (section, *detail["loc"]))
+def _explain(model: type[BaseModel], section: str, detail: dict[str, Any], given: dict[str, str], origin: str) -> str:
+    """One mistake in one line; ``given`` are the overrides by the name of their parameter."""
+    path = [str(part) for part in detail["loc"]]
+    for part in path[:-1]:  # into the section of a model
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model, section, path = inner, f"{section}.{part}", path[1:]
+    name = ".".join([section, *path])
+    parts = name.split(".")
+    prefixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    where = next((given[prefix] for prefix in prefixes if prefix in given), origin)
     if detail["type"] == "extra_forbidden":
-        return f"{origin}: {name}: no such parameter; {section} knows {', '.join(model.model_fields)}."
+        return f"{where}: {name}: no such parameter; {section} knows {', '.join(model.model_fields)}."
     if detail["type"] == "missing":
-        return f"{origin}: {name}: missing; {describe_field(model, str(detail['loc'][0]))}."
+        return f"{where}: {name}: missing; {describe_field(model, path[0])}."
     rule = detail["msg"].removeprefix("Value error, ")
-    return f"{origin}: {name} = {detail['input']!r}: {rule}."
+    return f"{where}: {name} = {detail['input']!r}: {rule}."
 
 
-def describe_field(model: type[StageParams], name: str) -> str:
+def describe_field(model: type[BaseModel], name: str) -> str:
     """One parameter in one line: what it means, as its model says."""
     field = model.model_fields.get(name)
     return (field.description if field else None) or name
+
+
+def list_fields(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """Name and description of every parameter, those of nested sections with a dot: ``tcn.epochs``."""
+    lines = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            lines += [(f"{name}.{inner}", text) for inner, text in list_fields(field.annotation)]
+        else:
+            lines.append((name, describe_field(model, name)))
+    return lines

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mea.arrays.events import Events
-from mea.models import rate
-from mea.models.estimators import load_estimator
+from mea.models.base import Model
+from mea.models.registry import open_model
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
 from mea.runtime.tables import read_table
-from mea.training.fold_models import FoldModel, open_model
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "classifier.json"
+MODEL, BASELINE, OOF = "model", "baseline", "oof.csv"  # in the folder of a fold
 
 
 @dataclass(frozen=True)
@@ -75,54 +74,30 @@ class Classifier:
         """Of the spike detection, in robust standard deviations of the noise."""
         return self.params["array"]["threshold"]
 
-    def open_fold(self, fold: int) -> FoldModel:
+    def open_model(self, fold: int) -> Model:
         """The model of one fold."""
-        train = self.params["train"] | {"model": self.model}
-        return open_model(self.folder, fold, train, self.labels, self.rows, self.cols)
+        return open_model(self.folder / name_fold(fold) / MODEL)
 
-    def predict(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
-        """(n_chunks, n_labels) probabilities by the model of one fold."""
-        return self.open_fold(fold).predict(chunks, events)
+    def open_baseline(self, fold: int) -> Model:
+        """The firing-rate baseline of one fold."""
+        return open_model(self.folder / name_fold(fold) / BASELINE)
 
-    def predict_whole(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
-        """(n_chunks, n_labels) the same for all chunks of a recording: what one fold's model says of them together."""
-        return self.open_fold(fold).predict_whole(chunks, events)
-
-    def describe(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
-        """(n_chunks, n_features) what the model of one fold decides by."""
-        return self.open_fold(fold).describe(chunks, events)
-
-    @property
-    def judges_recordings(self) -> bool:
-        """Whether its models say more of a recording than the mean over its chunks."""
-        return self.open_fold(self.folds[0]).judges_recordings
-
-    def find_obstacle(self, events: Events) -> str:
+    def check_input(self, events: Events) -> str:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
-        return self.open_fold(self.folds[0]).find_obstacle(events)
+        return self.open_model(self.folds[0]).check_input(events)
 
-    def predict_baseline(self, chunks: pd.DataFrame, events: dict[str, Events], fold: int) -> np.ndarray:
-        """(n_chunks, n_labels) probabilities by the firing rate alone."""
-        estimator = load_estimator(self.folder / baseline_file(fold))
-        return estimator.predict_proba(rate.describe_chunks(chunks, events))
+    def load_oof(self, fold: int) -> pd.DataFrame:
+        """Out-of-fold predictions of one fold's training side: recording, label, culture, batch and ``p_<label>``.
 
-    def load_inner(self, fold: int) -> pd.DataFrame:
-        """Recordings of one fold's training side with their label, groups and ``p_<label>``.
-
-        Each was predicted by a model that had not seen its group: these choose calibration and thresholds. The table
-        is empty where nothing was held out inside.
+        Each recording was predicted by a model that had not seen its group: these choose calibration and thresholds.
+        The table is empty where nothing was held out inside.
         """
-        return read_table(self.folder / inner_file(fold))
+        return read_table(self.folder / name_fold(fold) / OOF)
 
 
-def inner_file(fold: int) -> str:
-    """Name of the table of one fold's inner predictions."""
-    return f"fold_{fold}_inner.csv"
-
-
-def baseline_file(fold: int) -> str:
-    """Name of the file of one fold's firing-rate baseline."""
-    return f"fold_{fold}_rate.skops"
+def name_fold(fold: int) -> str:
+    """Name of the folder of one fold."""
+    return f"fold_{fold}"
 
 
 def save_classifier(classifier: Classifier) -> None:
@@ -133,13 +108,10 @@ def save_classifier(classifier: Classifier) -> None:
 
 def copy_models(classifier: Classifier, folder: Path) -> None:
     """Copy the description and what classifies new recordings, the folds' models, into another folder."""
-    paths = [classifier.folder / DESCRIPTION]
+    shutil.copyfile(classifier.folder / DESCRIPTION, folder / DESCRIPTION)
     for fold in classifier.folds:
-        paths += [*classifier.open_fold(fold).list_files(), classifier.folder / baseline_file(fold)]
-    for path in paths:
-        target = folder / path.relative_to(classifier.folder)
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, target)
+        for part in (MODEL, BASELINE):
+            shutil.copytree(classifier.folder / name_fold(fold) / part, folder / name_fold(fold) / part)
 
 
 def load_classifier(folder: Path) -> Classifier:

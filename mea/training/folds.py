@@ -1,7 +1,7 @@
 """What decides the model of each fold, and what all of them together are."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import torch
 from joblib import cpu_count
 
 from mea.arrays.events import load_events
-from mea.models import chooses_epoch
+from mea.models.base import ModelParams
 from mea.networks.chunks import load_recordings
-from mea.networks.training import choose_device
+from mea.networks.devices import choose_device
+from mea.networks.trained import list_processes
 from mea.runtime.errors import MeaError
 from mea.runtime.files import hash_file
 from mea.splitting.audit import hash_split
 from mea.training.classifier import Classifier
-from mea.training.networks import read_processes
+from mea.training.params import TrainParams
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class FoldJob:
         The classes, sorted.
     rows, cols
         The grid.
-    train
-        Parameters of the training.
+    model, params
+        Name of the model; parameters of every model, by its name.
+    inner_folds, seed
+        Of the training.
     threads
         Threads of this process; part of what decides the bits.
     folder
@@ -60,13 +63,18 @@ class FoldJob:
     labels: list[str]
     rows: int
     cols: int
-    train: dict[str, Any]
+    model: str
+    params: Mapping[str, ModelParams]
+    inner_folds: int
+    seed: int
     threads: int
     folder: Path
     live_folder: Path
 
 
-def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder: Path, live: Path) -> list[FoldJob]:
+def plan_folds(
+    chunks: pd.DataFrame, split: dict[str, Any], train: TrainParams, array: Path, folder: Path, live: Path
+) -> list[FoldJob]:
     """One job for every fold that is scored.
 
     Parameters
@@ -74,7 +82,9 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
     chunks
         The chunks with their folds.
     split
-        What the split stage decided, with the parameters of all stages so far under ``params``.
+        What the split stage decided.
+    train
+        Parameters of the training.
     array, folder, live
         Where the events are, where the models go, and where the curves go while they train.
 
@@ -99,7 +109,10 @@ def plan_folds(chunks: pd.DataFrame, split: dict[str, Any], array: Path, folder:
             labels=sorted(set(chunks["label"])),
             rows=rows,
             cols=cols,
-            train=split["params"]["train"],
+            model=train.model,
+            params=train.of_models(),
+            inner_folds=train.inner_folds,
+            seed=train.seed,
             threads=threads,
             folder=folder,
             live_folder=live / f"fold_{fold}",
@@ -128,16 +141,15 @@ def summarise_curves(folds: list[int], curves: list[pd.DataFrame]) -> tuple[pd.D
     return table, best
 
 
-def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -> Classifier:
+def build_classifier(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -> Classifier:
     """The classifier that the fitted folds make, with all that is needed to classify a new recording."""
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
-    scored = job.train["validation"] == "scored" and chooses_epoch(job.train)
-    processes = read_processes(folder)  # more than one number where a training went on with others
-    reasons = [split["warning"], "leaky: the epoch was chosen on the fold it is scored on" if scored else ""]
+    leak = job.params[job.model].leak
+    processes = list_processes(folder)  # more than one number where a training went on with others
     return Classifier(
         folder=folder,
-        model=job.train["model"],
+        model=job.model,
         labels=job.labels,
         rows=job.rows,
         cols=job.cols,
@@ -146,8 +158,8 @@ def describe_training(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) 
         chunk_s=params["split"]["chunk_s"],
         first_s=params["split"]["first_s"],
         folds=[job.fold for job in jobs],
-        leaky=int(bool(split["leaky"] or scored)),
-        warning="; ".join(reason for reason in reasons if reason),
+        leaky=int(bool(split["leaky"] or leak)),
+        warning="; ".join(reason for reason in (split["warning"], leak) if reason),
         params=params,
         facts={
             "recordings": job.chunks["recording"].nunique(),

@@ -1,0 +1,276 @@
+"""What a model is: one class in one file of this room, listed in :mod:`mea.models.registry`.
+
+A model is fitted on the training side of a fold, predicts chunks and recordings, shows the features by which it
+decides, says which recordings it cannot take, and lies on disk in one folder. ``docs/extending.md`` adds one.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from mea.arrays.events import Events
+from mea.networks.curves import tabulate_curves
+from mea.runtime.errors import MeaError
+from mea.runtime.files import read_json, write_json
+from mea.runtime.params import StageParams
+from mea.splitting.aggregation import average_chunks
+from mea.splitting.folds import assign_inner_folds
+from mea.splitting.groups import IDENTITY
+
+MODEL_FILE = "model.json"
+
+
+class ModelParams(StageParams):
+    """Parameters of one model, its section ``train.<model>`` in ``params.yaml``; this base has none."""
+
+    @property
+    def leak(self) -> str:
+        """Why scores of a model with these parameters are not honest; empty where they are."""
+        return ""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model must know, beside what it learned, to be used.
+
+    Attributes
+    ----------
+    labels
+        The classes, sorted; column ``k`` of every probability is ``labels[k]``.
+    rows, cols
+        Grid of the recordings it learned from.
+    params
+        Its own.
+    """
+
+    labels: list[str]
+    rows: int
+    cols: int
+    params: ModelParams
+
+
+@dataclass(frozen=True)
+class TrainingSide:
+    """All that a fold does not hold out: what a model may learn from.
+
+    Attributes
+    ----------
+    fold
+        Number of the fold.
+    chunks
+        (n_chunks, ...) columns recording, start_s, stop_s, label, culture, batch, fold.
+    test_chunks
+        Those that the fold holds out. Only ``validation: test_fold``, the predecessor's, may look at them.
+    events
+        Of every recording.
+    labels, rows, cols
+        The classes, sorted; the grid.
+    split_level
+        Groups of which level are held out together.
+    inner_folds, seed
+        Number of folds inside the training side; seed of these folds and of the models.
+    params
+        Of every model, by its name.
+    data_key
+        What identifies chunks and events in a cache key.
+    threads
+        Threads of this process; part of what decides the bits of a network.
+    live_folder
+        Where curves go while a network trains; None for nowhere.
+    """
+
+    fold: int
+    chunks: pd.DataFrame
+    test_chunks: pd.DataFrame
+    events: dict[str, Events]
+    labels: list[str]
+    rows: int
+    cols: int
+    split_level: str
+    inner_folds: int
+    seed: int
+    params: Mapping[str, ModelParams] = field(default_factory=dict)
+    data_key: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    live_folder: Path | None = None
+
+    def make_spec(self, params: ModelParams) -> ModelSpec:
+        """What a model fitted here must know."""
+        return ModelSpec(self.labels, self.rows, self.cols, params)
+
+    def assign_inner_folds(self) -> np.ndarray:
+        """(n_chunks,) inner fold of each chunk: whole groups, as outside.
+
+        Raises
+        ------
+        MeaError
+            If the groups are too few.
+        """
+        return _assign(self.chunks, self.split_level, self.inner_folds, self.seed)
+
+    def try_inner_folds(self, table: pd.DataFrame | None = None) -> np.ndarray | None:
+        """(n,) inner fold of each row of a table of recordings, or of the chunks; None, with a warning, if impossible.
+
+        Recordings cannot be split by chunk; they are then split by recording.
+        """
+        try:
+            if table is None:
+                return self.assign_inner_folds()
+            level = "recording" if self.split_level == "chunk" else self.split_level
+            return _assign(table, level, self.inner_folds, self.seed)
+        except MeaError as error:
+            warnings.warn(f"fold {self.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+            return None
+
+    def list_recordings(self) -> pd.DataFrame:
+        """One row a recording, sorted by name: recording, label, culture, batch, and what else chunks say of it."""
+        return self.chunks.drop_duplicates("recording").sort_values("recording", ignore_index=True)
+
+    def number_labels(self, table: pd.DataFrame) -> np.ndarray:
+        """(n,) int, number of each row's label."""
+        return table["label"].map(self.labels.index).to_numpy(int)
+
+    def tabulate_oof(self, recordings: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+        """Out-of-fold predictions: recording, label, culture, batch and ``p_<label>``, (n, n_labels) each."""
+        columns = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in self.labels])
+        return pd.concat([recordings[IDENTITY].reset_index(drop=True), columns], axis=1)
+
+    def tabulate_chunk_oof(self, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+        """The same from (n_chunks, n_labels) predictions of chunks: their mean for each recording."""
+        means = average_chunks(chunks, probabilities)
+        recordings = chunks.drop_duplicates("recording").set_index("recording", drop=False).loc[means.index]
+        return self.tabulate_oof(recordings, means.to_numpy())
+
+
+def _assign(table: pd.DataFrame, split_level: str, inner_folds: int, seed: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
+        return assign_inner_folds(table, split_level, inner_folds, seed)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What fitting gives.
+
+    Attributes
+    ----------
+    model
+        The fitted model.
+    oof
+        Out-of-fold predictions of recordings of the training side: :meth:`TrainingSide.tabulate_oof`. Each comes from a
+        model that has not seen the recording's group. Empty where none could be held out.
+    curves
+        Learning curves, one row an epoch (:func:`mea.networks.curves.tabulate_curves`); empty for a model without.
+    """
+
+    model: "Model"
+    oof: pd.DataFrame
+    curves: pd.DataFrame = field(default_factory=lambda: tabulate_curves([]))
+
+
+class Model(ABC):
+    """A model of one fold.
+
+    ``chunks`` are tables with the columns recording, start_s, stop_s; ``events`` hold each recording's spikes.
+
+    Attributes
+    ----------
+    name
+        In ``train.model`` and the registry.
+    Params
+        Model of its section of the parameters.
+    shares_features
+        Whether folds share features of recordings, which :meth:`precompute` puts into the cache.
+    spec
+        Classes, grid and parameters it was fitted with.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[ModelParams]] = ModelParams
+    shares_features: ClassVar[bool] = False
+
+    def __init__(self, spec: ModelSpec):
+        self.spec = spec
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, data: TrainingSide, params: Any) -> Fit:
+        """Fit on the training side; ``params`` are of this class's ``Params``."""
+
+    @abstractmethod
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) probabilities of chunks."""
+
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_recordings, n_labels) probabilities of the recordings of these chunks, sorted by name.
+
+        Here the mean over their chunks. ``without`` names a family of features (:meth:`list_feature_families`) that is
+        to be as in the median recording.
+        """
+        return average_chunks(chunks, self.predict_proba(chunks, events)).to_numpy()
+
+    @abstractmethod
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_features) by which it decides: its features, or the input of its last layer."""
+
+    def list_feature_families(self, has_waveforms: bool) -> list[str]:
+        """Families of features that can be left out one by one; none for a model without features of recordings."""
+        return []
+
+    def check_input(self, events: Events) -> str:
+        """Why it cannot take a recording; an empty string where it can."""
+        return ""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write all that was learned into a folder that exists."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, spec: ModelSpec) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        MeaError
+            If a file is missing or not readable.
+        """
+
+    @classmethod  # noqa: B027
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+        """Put what every fold needs of one recording into the cache, for a model that ``shares_features``."""
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write a model and its spec into a new folder."""
+    folder.mkdir(parents=True)
+    model.save(folder)
+    spec = vars(model.spec) | {"params": model.spec.params.model_dump()}
+    write_json(folder / MODEL_FILE, {"model": model.name, **spec})
+
+
+def load_model(folder: Path, kinds: Mapping[str, type[Model]]) -> Model:
+    """Read what :func:`save_model` wrote; ``kinds`` are the classes it may be of, by name.
+
+    Raises
+    ------
+    MeaError
+        If a file is missing, not readable, or of a model that is not among these kinds.
+    """
+    values = read_json(folder / MODEL_FILE)
+    try:
+        kind = kinds[values.pop("model")]
+        spec = ModelSpec(**values | {"params": kind.Params(**values["params"])})
+    except (KeyError, TypeError, ValidationError) as error:
+        raise MeaError(
+            f"{folder / MODEL_FILE}: not written by the train stage of this version ({error!r}). Train it again: "
+            "dvc repro train."
+        ) from None
+    return kind.load(folder, spec)

@@ -1,0 +1,108 @@
+"""What models on features share: chunks by logistic regression, whole recordings by a support vector classifier."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mea.arrays.events import Events
+from mea.models.base import Fit, Model, ModelSpec, TrainingSide
+from mea.models.estimators import load_estimator, save_estimator
+from mea.models.recording_svc import RecordingSVC
+from mea.splitting.groups import group_recordings
+
+CHUNKS_FILE, RECORDINGS_FILE = "chunks.skops", "recordings.skops"
+
+
+class FeatureModel(Model):
+    """A model on features of chunks and of whole recordings; a subclass computes them.
+
+    Attributes
+    ----------
+    chunk_C
+        Inverse regularisation of the logistic regression of chunks: small where features outnumber recordings.
+    chunk_classifier, recording_svc
+        Fitted.
+    """
+
+    chunk_C: ClassVar[float]
+    chunk_classifier: Pipeline
+    recording_svc: RecordingSVC
+
+    @abstractmethod
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_recordings, n_recording_features), sorted by name, NaN where undefined; only what chunks cover counts."""
+
+    @abstractmethod
+    def name_recording_features(self, has_waveforms: bool) -> list[str]:
+        """Names of the features of recordings, in order."""
+
+    def name_families(self, has_waveforms: bool) -> list[str]:
+        """Family of each feature of recordings, in order; empty where features cannot be left out by family."""
+        return []
+
+    def fit_features(self, data: TrainingSide) -> None:
+        """Learn what the features themselves need; nothing, unless a network computes them."""
+
+    @classmethod
+    def fit(cls, data: TrainingSide, params: Any) -> Fit:
+        """Fit the features, then both classifiers on them."""
+        model = cls(data.make_spec(params))
+        model.fit_features(data)
+        values = model.compute_features(data.chunks, data.events)
+        model.chunk_classifier = build_chunk_classifier(cls.chunk_C, data.seed).fit(values, data.chunks["label"])
+        recordings = data.list_recordings()
+        has_waveforms = data.events[recordings["recording"].iloc[0]].has_waveforms
+        model.recording_svc, oof = RecordingSVC.fit(
+            model.compute_recording_features(data.chunks, data.events),
+            data.number_labels(recordings),
+            group_recordings(recordings, "culture"),
+            data.try_inner_folds(recordings),
+            len(data.labels),
+            model.name_recording_features(has_waveforms),
+        )
+        return Fit(model, data.tabulate_oof(recordings[: len(oof)], oof))
+
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+        """(n_chunks, n_labels) by logistic regression."""
+        return self.chunk_classifier.predict_proba(self.compute_features(chunks, events))
+
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+        """(n_recordings, n_labels) by the support vector classifier; a family left out becomes the median."""
+        values = self.compute_recording_features(chunks, events)
+        if without:  # undefined features are imputed as the median of the training recordings
+            for row, name in enumerate(sorted(set(chunks["recording"]))):
+                values[row, np.array(self.name_families(events[name].has_waveforms)) == without] = np.nan
+        return self.recording_svc.predict_proba(values)
+
+    def list_feature_families(self, has_waveforms: bool) -> list[str]:
+        """Families of its features, in the order of the features."""
+        return list(dict.fromkeys(self.name_families(has_waveforms)))
+
+    def save(self, folder: Path) -> None:
+        """Both classifiers."""
+        save_estimator(folder / CHUNKS_FILE, self.chunk_classifier)
+        self.recording_svc.save(folder / RECORDINGS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path, spec: ModelSpec) -> Self:
+        """Read what :meth:`save` wrote."""
+        model = cls(spec)
+        model.chunk_classifier = load_estimator(folder / CHUNKS_FILE)
+        model.recording_svc = RecordingSVC.load(folder / RECORDINGS_FILE)
+        return model
+
+
+def build_chunk_classifier(C: float, seed: int) -> Pipeline:
+    """Logistic regression on standardised features, undefined ones at the median; classes are weighted equally."""
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(C=C, class_weight="balanced", max_iter=2000, random_state=seed),
+    )

@@ -1,0 +1,216 @@
+"""A support vector classifier of whole recordings, its hyperparameters and Platt scaling from inner folds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+from sklearn.impute import SimpleImputer
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
+
+from mea.models.estimators import load_estimator, save_estimator
+from mea.models.wccn import CultureNormalizer
+from mea.runtime.errors import MeaError
+from mea.statistics.calibration import fit_platt
+
+CLIP = 3.0  # standard deviations at which features are clipped, against outliers
+COSTS = (3.0, 10.0, 30.0)
+GAMMA_SCALES = (0.1, 0.2, 0.4)
+SHRINKAGES = (0.03, 0.1, 0.3)
+STANDARD_ERRORS = 2.0  # by which other hyperparameters must be better than the defaults
+UNCHOSEN_PLATT = (2.0, 0.0)  # slope and intercept where no inner folds are possible
+
+
+@dataclass(frozen=True)
+class SvmParams:
+    """Hyperparameters that the inner folds choose.
+
+    Attributes
+    ----------
+    C
+        Cost of a margin error.
+    gamma_scale
+        Of the kernel exp(-gamma_scale * squared distance / total variance).
+    shrinkage
+        Of :class:`mea.models.wccn.CultureNormalizer`.
+    """
+
+    C: float = 10.0
+    gamma_scale: float = 0.2
+    shrinkage: float = 0.1
+
+
+def build_scaler() -> Pipeline:
+    """Undefined features become the median; then features are standardised and clipped."""
+    clip = FunctionTransformer(np.clip, kw_args={"a_min": -CLIP, "a_max": CLIP})
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return Pipeline([("impute", imputer), ("scale", StandardScaler()), ("clip", clip)])
+
+
+def build_pipeline(params: SvmParams) -> Pipeline:
+    """From (n, n_features), NaN where undefined, to decisions; ``fit`` takes ``normalize__cultures``."""
+    svc = SVC(C=params.C, gamma=params.gamma_scale, class_weight="balanced")
+    return Pipeline([*build_scaler().steps, ("normalize", CultureNormalizer(params.shrinkage)), ("svc", svc)])
+
+
+class RecordingSVC:
+    """One pipeline a class against the rest (with two classes, one for the second), Platt-scaled, normalised to sum 1.
+
+    Parameters
+    ----------
+    pipelines
+        Of :func:`build_pipeline`, fitted.
+    platt
+        (n_pipelines, 2) slope and intercept from decisions to log odds.
+    feature_names
+        Of the features it takes, in order.
+    """
+
+    def __init__(self, pipelines: list[Pipeline], platt: np.ndarray, feature_names: list[str]):
+        self.pipelines, self.platt, self.feature_names = pipelines, platt, feature_names
+
+    @classmethod
+    def fit(
+        cls,
+        X: np.ndarray,
+        targets: np.ndarray,
+        cultures: np.ndarray,
+        folds: np.ndarray | None,
+        n_labels: int,
+        feature_names: Sequence[str],
+    ) -> tuple["RecordingSVC", np.ndarray]:
+        """Fit, with hyperparameters and Platt scaling from the inner folds.
+
+        Parameters
+        ----------
+        X
+            (n, n_features) of the training recordings; NaN where undefined.
+        targets, cultures
+            (n,) int, number of each label; (n,) culture.
+        folds
+            (n,) inner fold of each; None where there can be none: then the defaults are taken.
+        n_labels, feature_names
+            Number of classes; (n_features,).
+
+        Returns
+        -------
+        model
+            The fitted classifier.
+        oof
+            (n, n_labels) out-of-fold probabilities; (0, n_labels) without inner folds.
+        """
+        pipelines, platt, decisions = [], [], []
+        for label in [1] if n_labels == 2 else range(n_labels):
+            y = targets == label
+            params, held_out = SvmParams(), None
+            if folds is not None:
+                params, held_out = choose_params(X, y, cultures, folds)
+            pipelines.append(build_pipeline(params).fit(X, y, normalize__cultures=cultures))
+            platt.append(UNCHOSEN_PLATT if held_out is None else fit_platt(held_out, y))
+            decisions.append(np.zeros(0) if held_out is None else held_out)
+        model = cls(pipelines, np.array(platt), list(feature_names))
+        return model, model.scale_decisions(np.stack(decisions, axis=1))
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(n, n_labels) probabilities of recordings, (n, n_features).
+
+        Raises
+        ------
+        MeaError
+            If the number of features is not the one it was fitted with.
+        """
+        if X.shape[1] != len(self.feature_names):
+            raise MeaError(
+                f"the classifier was fitted on {len(self.feature_names)} features of a recording, but this version "
+                f"computes {X.shape[1]}. Train it again: dvc repro train."
+            )
+        return self.scale_decisions(np.stack([one.decision_function(X) for one in self.pipelines], axis=1))
+
+    def scale_decisions(self, decisions: np.ndarray) -> np.ndarray:
+        """(n, n_labels) probabilities of (n, n_pipelines) decisions."""
+        proba = expit(decisions * self.platt[:, 0] + self.platt[:, 1])
+        if len(self.pipelines) == 1:
+            return np.concatenate([1 - proba, proba], axis=1)
+        return proba / np.maximum(proba.sum(1, keepdims=True), 1e-12)
+
+    def save(self, path: Path) -> None:
+        """Write it with skops."""
+        save_estimator(path, {name: getattr(self, name) for name in ("pipelines", "platt", "feature_names")})
+
+    @classmethod
+    def load(cls, path: Path) -> "RecordingSVC":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        MeaError
+            If the file is missing, not readable, or asks for types we do not trust.
+        """
+        return cls(**load_estimator(path))
+
+
+def choose_params(
+    X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray
+) -> tuple[SvmParams, np.ndarray]:
+    """Hyperparameters by the log loss of the recordings that inner folds hold out, and their decisions, (n,)."""
+    decisions = compare_params(X, y, cultures, folds)
+    losses = {params: compute_losses(held_out, y) for params, held_out in decisions.items()}
+    chosen = select_within_2se(losses, folds)
+    return chosen, decisions[chosen]
+
+
+def compare_params(
+    X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray
+) -> dict[SvmParams, np.ndarray]:
+    """For all hyperparameters, (n,) decision of each recording by a pipeline that has not seen its fold.
+
+    The same numbers as :func:`build_pipeline` fitted for each; what several have in common is computed once.
+    """
+    grid = {SvmParams(*each): np.zeros(len(y)) for each in product(COSTS, GAMMA_SCALES, SHRINKAGES)}
+    for fold in np.unique(folds):
+        val_mask = folds == fold
+        scaler = build_scaler()
+        scaled, own_y = scaler.fit_transform(X[~val_mask]), y[~val_mask]
+        for shrinkage in SHRINKAGES:
+            normalizer = CultureNormalizer(shrinkage).fit(scaled, own_y, cultures[~val_mask])
+            training, held_out = normalizer.transform(scaled), normalizer.transform(scaler.transform(X[val_mask]))
+            for gamma_scale in GAMMA_SCALES:
+                kernel = rbf_kernel(training, gamma=gamma_scale)
+                held_out_kernel = rbf_kernel(held_out, training, gamma=gamma_scale)
+                for cost in COSTS:
+                    svc = SVC(C=cost, kernel="precomputed", class_weight="balanced").fit(kernel, own_y)
+                    grid[SvmParams(cost, gamma_scale, shrinkage)][val_mask] = svc.decision_function(held_out_kernel)
+    return grid
+
+
+def select_within_2se(losses: dict[SvmParams, np.ndarray], folds: np.ndarray) -> SvmParams:
+    """The hyperparameters of lowest loss if it is clearly lower than that of the defaults, else the defaults.
+
+    The lowest of many losses on a few batches is low by chance, too, and what is chosen then differs from fold to fold.
+    As with the one-standard-error rule of Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees"
+    (1984), the simple choice is kept unless the gain exceeds its standard errors, here two, over the inner folds.
+
+    Parameters
+    ----------
+    losses
+        (n,) loss of every recording, for each hyperparameters tried, the defaults among them.
+    folds
+        (n,) the inner fold that held it out.
+    """
+    default, best = SvmParams(), min(losses, key=lambda params: losses[params].sum())
+    gains = np.array([(losses[default] - losses[best])[folds == fold].sum() for fold in np.unique(folds)])
+    clear = gains.mean() > STANDARD_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains))
+    return best if clear else default
+
+
+def compute_losses(decisions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n,) log loss of Platt-scaled decisions, weighted so that both classes have the same total weight."""
+    slope, intercept = fit_platt(decisions, y)
+    log_odds = slope * decisions + intercept
+    return np.logaddexp(0, np.where(y, -log_odds, log_odds)) * compute_sample_weight("balanced", y)

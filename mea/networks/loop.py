@@ -1,0 +1,220 @@
+"""Lightning's loop for one network on one training set, in this process: early stopping, checkpoints, live curves."""
+
+import logging
+import math
+import pickle
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+
+from mea.networks.chunks import ChunkDataset, RegressionDataset
+from mea.networks.config import TrainingConfig, TrainingRun
+from mea.networks.curves import History, Progress, tabulate_curves
+from mea.networks.devices import choose_device, list_devices
+from mea.networks.sampling import BagShuffle, BatchShare, EpochShuffle
+from mea.networks.sparse_chunks import SparseBatch, SparseChunks, build_chunks, collate_sparse, is_built_on
+from mea.networks.tasks import Task, average_logits
+from mea.runtime.errors import MeaError
+from mea.runtime.memory import keep_freed_memory
+
+PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # Lightning's names
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What a training gives.
+
+    Attributes
+    ----------
+    weights
+        State of the network at its best epoch.
+    curves
+        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy. How many
+        processes trained each epoch is in ``curves.attrs["processes"]``.
+    """
+
+    weights: dict[str, Tensor]
+    curves: pd.DataFrame
+
+
+class _Module(lightning.LightningModule):
+    """A network, its task and its optimizer."""
+
+    def __init__(self, network: nn.Module, task: Task, config: TrainingConfig, recordings: Tensor | None):
+        super().__init__()
+        self.network, self.task, self.config = network, task, config
+        self.recordings = recordings  # number of each validation chunk's recording
+        self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def on_after_batch_transfer(self, batch: Any, _dataloader: int) -> Any:
+        chunks, targets = batch
+        return (build_chunks(chunks), targets) if isinstance(chunks, SparseBatch) else batch
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        share = _find_share(self.trainer.train_dataloader)
+        # Seed and step alone decide what drops out, so that a resumed training drops the same.
+        torch.manual_seed(self.config.seed * 1_000_003 + self.global_step + share.rank * 2**48)
+        chunks, targets = batch
+        outputs, targets = self.task.group(self.network(chunks), targets)
+        all_targets = share.gather(targets, index)
+        loss = self._log_scores(share.gather(outputs, index), all_targets, "train")
+        if share.world == 1:
+            return loss
+        # The processes' gradients are averaged: weighted like this, that is the gradient of the whole batch's loss.
+        own_terms = self.task.count_terms(targets[: share.count_own(index)])
+        weight = own_terms * share.world / max(1, self.task.count_terms(all_targets))
+        return self.task.loss(outputs, targets, training=True) * weight
+
+    def validation_step(self, batch: list[Tensor], index: int) -> Tensor:
+        share = _find_share(self.trainer.val_dataloaders)
+        chunks, targets = batch
+        outputs = share.gather(self.network(chunks), index)
+        targets = share.gather(targets, index)
+        if not self.task.bag_size:
+            return self._log_scores(outputs, targets, "validation")
+        self.validated.append((outputs, targets))
+        return outputs.mean()
+
+    def on_validation_epoch_end(self) -> None:
+        if self.task.bag_size and self.recordings is not None:
+            logits, targets = (torch.cat(parts) for parts in zip(*self.validated))
+            self.validated = []
+            self._log_scores(*average_logits(logits, targets, self.recordings.to(logits.device)), "validation")
+
+    def configure_optimizers(self):
+        config = self.config
+        if config.weight_decay:
+            optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+                self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            )
+        else:
+            optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+        if config.lr_schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_anneal(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _log_scores(self, outputs: Tensor, targets: Tensor, side: str) -> Tensor:
+        loss = self.task.loss(outputs, targets, training=side == "train")
+        for name, value in ({"loss": loss} | self.task.metrics(outputs, targets)).items():
+            self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
+        return loss
+
+
+def _find_share(loader: Any) -> BatchShare:
+    return loader.batch_sampler
+
+
+def warm_up_and_anneal(step: int, steps: int) -> float:
+    """Fraction of the learning rate at a step: up over the first tenth of the training, then down along a cosine."""
+    return min(1.0, (step + 1) / (0.1 * steps)) * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that stays stopped: a training killed after its last epoch gets no further one."""
+
+    def on_train_start(self, trainer, _module) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+def run_training(
+    network: nn.Module,
+    task: Task,
+    training: ChunkDataset | RegressionDataset,
+    validation: ChunkDataset | None,
+    config: TrainingConfig,
+    run: TrainingRun,
+) -> TrainedNetwork:
+    """Train in this process, which may be one of several; the arguments are those of :func:`~.training.train_network`.
+
+    Raises
+    ------
+    MeaError
+        If the training diverged before its first epoch ended.
+    """
+    _silence_lightning()
+    keep_freed_memory()
+    # All new memory is written to anyway; writing it twice took 6 % of a long step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    history = History(run.live_folder)
+    callbacks: list[Callback] = [history, Progress(run.title, run.position, config.epochs)]
+    if validation:
+        callbacks.append(_Patience("validation_loss", patience=config.patience, min_delta=config.min_gain))
+    if run.checkpoint_folder:
+        callbacks.append(_keep_checkpoint(run.checkpoint_folder))
+    trainer = lightning.Trainer(
+        accelerator=choose_device(),
+        precision=PRECISIONS[config.precision],
+        **list_devices(choose_device()),
+        use_distributed_sampler=False,
+        max_epochs=config.epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=run.checkpoint_folder is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        deterministic="warn",  # all there is on a processor; on a graphics card the 3D pooling is not
+    )
+    try:
+        trainer.fit(
+            _Module(network, task, config, torch.from_numpy(validation.recordings) if validation else None),
+            _load_training(training, task, config),
+            _load_share(validation, SequentialSampler(validation), config.batch_size) if validation else None,
+            ckpt_path=_find_checkpoint(run.checkpoint_folder) if run.checkpoint_folder else None,
+            weights_only=True,  # a checkpoint can hold numbers, never code
+        )
+    except SystemExit:  # Lightning ends the process at Ctrl-C; whoever called says how to go on
+        raise KeyboardInterrupt from None
+    if not history.best:
+        raise MeaError(f"{run.title}: no epoch gave a finite validation loss. Lower the model's learning_rate.")
+    return TrainedNetwork(history.best, tabulate_curves(history.rows, history.processes))
+
+
+def count_units(task: Task, config: TrainingConfig) -> int:
+    """Training examples in a step: chunks, or bags of chunks."""
+    return max(1, config.batch_size // (task.bag_size or 1))
+
+
+def _load_training(training: ChunkDataset | RegressionDataset, task: Task, config: TrainingConfig) -> DataLoader:
+    units = count_units(task, config)
+    if isinstance(training, RegressionDataset) or not task.bag_size:
+        return _load_share(training, EpochShuffle(len(training), config.seed), units)
+    bags = BagShuffle(training, task.bag_size, task.bags_per_recording, config.seed)
+    return _load_share(training, bags, units, task.bag_size)
+
+
+def _load_share(dataset: Dataset, sampler: Sampler, batch_size: int, unit: int = 1) -> DataLoader:
+    share = BatchShare(sampler, batch_size, unit)
+    if is_built_on(dataset, choose_device()):
+        return DataLoader(SparseChunks(dataset), batch_sampler=share, collate_fn=collate_sparse)
+    return DataLoader(dataset, batch_sampler=share)
+
+
+def _keep_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True)
+
+
+def _find_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint; none to go on from when there is none, or it was cut off while it was written."""
+    path = folder / "last.ckpt"
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    return path
+
+
+def _silence_lightning() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
