@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parent / "tests")])  # for processes of their own
 
-from benchmarks.describing import bench_features  # noqa: E402
+from benchmarks.features import bench_features  # noqa: E402
 from benchmarks.loading import bench_loading  # noqa: E402
 from benchmarks.scaling import bench_added, bench_idle, bench_memory  # noqa: E402
 from benchmarks.steps import bench_steps, check_same_function  # noqa: E402

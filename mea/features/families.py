@@ -90,7 +90,7 @@ def list_summary_families(has_waveforms: bool) -> list[str]:
     return [family for _, family in _summarise(has_waveforms)]
 
 
-def describe_summaries(has_waveforms: bool) -> pd.DataFrame:
+def build_feature_table(has_waveforms: bool) -> pd.DataFrame:
     """What each column that the model sees means: one row per name of :func:`list_summaries`.
 
     Returns
@@ -98,7 +98,7 @@ def describe_summaries(has_waveforms: bool) -> pd.DataFrame:
     pd.DataFrame
         Columns ``name``, ``family``, ``unit`` and ``description``; row k describes column k.
 
-    >>> column = describe_summaries(has_waveforms=False).loc[317]
+    >>> column = build_feature_table(has_waveforms=False).loc[317]
     >>> print(column["name"], column["family"], column["unit"], column["description"], sep="\\n")
     mean_synchrony_50_ms_log10_fraction_above_10
     synchrony

@@ -27,7 +27,7 @@ def _name_windows(edges_ms: np.ndarray) -> list[str]:
     return [_format_window(low, high) for low, high in pairwise(edges_ms.tolist())]
 
 
-def _describe_window(name: str, event: str) -> str:
+def _format_time(name: str, event: str) -> str:
     return (
         name.removeprefix("before_").replace("_", " ")
         + (" before " if name.startswith("before") else " after ")
@@ -36,7 +36,7 @@ def _describe_window(name: str, event: str) -> str:
 
 
 def _list_features() -> tuple[Feature, ...]:
-    onset = {name: _describe_window(name, "the onset") for name in _name_windows(ONSET_EDGES_MS)}
+    onset = {name: _format_time(name, "the onset") for name in _name_windows(ONSET_EDGES_MS)}
     features = [
         Feature(
             f"profile_log10_density_{name}", "log10(1/ms)", f"mean fraction of a burst's spikes per ms, {when}, + 10⁻⁶"
@@ -49,7 +49,7 @@ def _list_features() -> tuple[Feature, ...]:
     ]
     for side, edges_ms in (("rise", RISE_EDGES_MS), ("fall", FALL_EDGES_MS)):
         for name in _name_windows(edges_ms):
-            words = f"mean spikes per 5 ms relative to the peak, {_describe_window(name, 'the peak')}, + 0.001"
+            words = f"mean spikes per 5 ms relative to the peak, {_format_time(name, 'the peak')}, + 0.001"
             features.append(Feature(f"profile_log10_{side}_{name}", "log10", words))
     return (
         *features,

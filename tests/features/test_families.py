@@ -11,7 +11,7 @@ from mea.features.families import (
     FAMILIES,
     LONG_WINDOW_FAMILIES,
     WAVEFORM_FAMILY,
-    describe_summaries,
+    build_feature_table,
     list_families,
     list_features,
     list_long_window_features,
@@ -57,7 +57,7 @@ def test_logarithms_have_units_of_logarithms():
 
 def test_columns_are_described_in_their_order():
     for has_waveforms in (False, True):
-        columns = describe_summaries(has_waveforms)
+        columns = build_feature_table(has_waveforms)
         assert columns["name"].tolist() == list_summaries(has_waveforms)
         assert columns["family"].tolist() == list_summary_families(has_waveforms)
         n = len(list_features(has_waveforms))
@@ -73,7 +73,8 @@ def test_columns_are_described_in_their_order():
 
 def test_the_page_counts_each_family():
     rows = re.findall(r"^\| (\w+) \|.*\| (\d+) \|$", PAGE, flags=re.MULTILINE)
-    assert rows == [(family.name, str(len(family.features))) for family in ALL]
+    counted = [(family.name, str(len(family.features))) for family in ALL]
+    assert rows == counted, f"docs/features.md should count {sorted(set(counted) - set(rows))}"
 
 
 def test_the_page_counts_all_features():
@@ -84,7 +85,7 @@ def test_the_page_counts_all_features():
         "targets": (len(list_targets()),),
     }
     for what, numbers in counts.items():
-        assert f"{' or '.join(map(str, numbers))} {what}" in PAGE
+        assert f"{' or '.join(map(str, numbers))} {what}" in PAGE, "docs/features.md"
 
 
 def test_no_other_page_counts_features():
