@@ -22,7 +22,8 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
-from mea.evaluation.evaluation import apply_inner_rules, predict_recordings, score_table
+from mea.evaluation.evaluation import ScoreSettings, apply_fold_rules, predict_recordings, score_table
+from mea.evaluation.rules import RuleSettings
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
@@ -62,8 +63,8 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
     raw = predict_recordings(trained, chunks, events)
-    recordings, _ = apply_inner_rules(trained, raw, TARGET_ERROR, CONFIDENCE_LEVEL, 0)
-    scores = score_table(recordings, trained.labels, BINS, CONFIDENCE_LEVEL)
+    recordings, _ = apply_fold_rules(trained, raw, RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0))
+    scores = score_table(recordings, ScoreSettings(trained.labels, BINS, CONFIDENCE_LEVEL))
     return {column: scores[name] for name, column in SCORES.items()} | {
         "surest": score_surest(recordings),
         "train_s": seconds,

@@ -71,8 +71,8 @@ def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "")
         row |= {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
         best = int(probabilities.argmax())
         if rules:
-            row["prediction_set"] = rules.name_sets(probabilities[None])[0]
-            unsure = rules.explain_refusal(probabilities[best])
+            row["prediction_set"] = rules.format_sets(probabilities[None])[0]
+            unsure = rules.explain_rejection(probabilities[best])
             reasons += [unsure] if unsure else []
     if reasons or probabilities is None:
         return row | {"decision": "rejected", "reason": "; ".join(reasons)}

@@ -1,4 +1,4 @@
-"""The model card: what a classifier learned from, how good it is, and what it is not for.
+"""The model card: what a classifier was trained on, how good it is, and what it is not for.
 
 Mitchell et al., "Model cards for model reporting", FAT* 2019, doi:10.1145/3287560.3287596.
 """
@@ -15,39 +15,31 @@ import pandas as pd
 from mea.evaluation.rules import Rules
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, escape_markdown, flatten
+from mea.statistics.scores import METRICS
 from mea.training.classifier import Classifier
 
 LIBRARIES = ("torch", "scikit-learn", "numpy", "scipy", "h5py")
 INTENDED_USE = (
-    "To tell the classes listed here apart in recordings of the same kind: same rig, layout, sampling rate and "
+    "To distinguish the classes listed here in recordings of the same kind: same rig, layout, sampling rate and "
     "protocol, cultures of the same kind and age. For research; not for decisions about patients."
 )
 LEAKY_USE = (
-    "None: its figures are not honest (see above). It is for comparison with earlier work that was scored the same way."
+    "None: its metrics are not honest (see above). It is for comparison with earlier work that was scored the same way."
 )
 LIMITS = (
-    "The figures hold for new groups like those learned from. A new rig, laboratory, cell line or age is none of them: "
-    "record some of each class there, and look.",
-    "A recording of a class that is not listed is given one of the listed names, or is refused.",
+    "The metrics hold for new groups like those in the training data. They may not hold for a new rig, laboratory, "
+    "cell line or age: record some cultures of each class there, and check.",
+    "A recording of a class that is not listed gets one of the listed labels, or is rejected.",
     "A confidence is a frequency among recordings like these, not a certainty about one culture.",
-    "The classifier is the mean of the folds' models; the figures are of single ones, on what each had not seen.",
-    "The audit of metadata sees what stands in the files. Medium, operator, incubator and the like do not.",
+    "The classifier is the mean of the folds' models; the metrics are of the single models, each on its test fold.",
+    "The audit of metadata sees what is in the files. Medium, operator, incubator and the like are not.",
 )
-SCORES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "roc_auc": "area under the ROC curve",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-}
 
 
 def write_card(
-    folder: Path, classifier: Classifier, figures: dict[str, Any], chunks: pd.DataFrame, rules: Rules, evaluate: dict
+    folder: Path, classifier: Classifier, metrics: dict[str, Any], chunks: pd.DataFrame, rules: Rules, evaluate: dict
 ) -> None:
-    """Write ``card.json``, and the same in words as ``card.md``.
+    """Write ``card.json``, and the same as text, ``card.md``.
 
     Parameters
     ----------
@@ -55,12 +47,12 @@ def write_card(
         Of the classifier.
     classifier
         As it was trained.
-    figures
+    metrics
         As in ``metrics/evaluate.json``.
     chunks
-        What it learned from and was scored on.
+        What it was trained and scored on.
     rules
-        Learned from all recordings that were held out.
+        Learned from all held-out recordings.
     evaluate
         Parameters of the evaluation.
     """
@@ -69,16 +61,16 @@ def write_card(
         "model": classifier.model,
         "classes": classifier.labels,
         "leaky": classifier.leaky,
-        "doubts": figures["warning"],
+        "doubts": metrics["warning"],
         "intended_use": LEAKY_USE if classifier.leaky else INTENDED_USE,
         "limits": list(LIMITS),
-        "data": _describe_data(classifier, chunks),
-        "figures": figures,
+        "data": _summarise_data(classifier, chunks),
+        "metrics": metrics,
         "confidence": {
             "calibration": rules.calibrator.to_dict(),
             "threshold": rules.threshold,
             "target_error": rules.target_error,
-            "called": _describe_calls(rules),
+            "predicted": _format_selection(rules),
             "prediction_sets": rules.conformal.to_dict(),
             "too_few_for_prediction_sets": rules.conformal.explain(),
             "learned_from_recordings": rules.recordings,
@@ -89,13 +81,14 @@ def write_card(
     }
     write_json(folder / "card.json", card)
     confidence_level = evaluate["confidence_level"]
-    parts = [_open(card, confidence_level), _tell_data(card["data"]), _tell_figures(card["figures"], confidence_level)]
-    parts += [_tell_worth(card["figures"]), _tell_confidence(card["confidence"]), _tell_making(card)]
+    parts = [_format_head(card, confidence_level), _format_data(card["data"])]
+    parts += [_format_metrics(metrics, confidence_level), _format_checks(metrics)]
+    parts += [_format_confidence(card["confidence"]), _format_making(card)]
     text = "\n".join(line for part in parts for line in part)
     (folder / "card.md").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _describe_data(classifier: Classifier, chunks: pd.DataFrame) -> dict[str, Any]:
+def _summarise_data(classifier: Classifier, chunks: pd.DataFrame) -> dict[str, Any]:
     recordings = chunks.drop_duplicates("recording")
     return {
         "format": classifier.format,
@@ -114,13 +107,13 @@ def _describe_data(classifier: Classifier, chunks: pd.DataFrame) -> dict[str, An
     }
 
 
-def _describe_calls(rules: Rules) -> str:
+def _format_selection(rules: Rules) -> str:
     if np.isnan(rules.confidence_threshold):
         return f"none: {rules.too_few}"
     if rules.confidence_threshold == 0:
-        return f"all: {rules.too_few or 'no more of the recordings held out were wrong than is acceptable'}"
+        return f"all: {rules.too_few or 'no more of the held-out recordings were wrong than is acceptable'}"
     percent = f"{100 * rules.target_error:.3g} %"
-    return f"those with a confidence of {_show(rules.threshold)} or more, for at most {percent} wrong calls"
+    return f"those with a confidence of {_show(rules.threshold)} or more, for at most {percent} wrong predictions"
 
 
 def _spell_null(value: Any) -> Any:
@@ -130,28 +123,30 @@ def _spell_null(value: Any) -> Any:
     return "null" if value is None else value
 
 
-def _open(card: dict[str, Any], confidence_level: float) -> list[str]:
-    scores, doubts = card["figures"]["recording"], card["doubts"]
+def _format_head(card: dict[str, Any], confidence_level: float) -> list[str]:
+    scores, doubts = card["metrics"]["recording"], card["doubts"]
     lines = [f"# Model card: {' or '.join(escape_markdown(label) for label in card['classes'])}", ""]
     if card["leaky"]:
         lines += [
-            "> **Leaky: the classifier knew what it was scored on, or recordings alike, so the figures are too good.**",
+            "> **Leaky: the classifier had seen what it was scored on, or similar recordings, so the metrics are too "
+            "good.**",
             ">",
         ]
     if doubts:
         lines += [f"> **Warning.** {escape_markdown(doubts[0].upper() + doubts[1:])}.", ""]
-    held = "scored" if card["leaky"] else "each held out with its whole group"
+    how = "scored" if card["leaky"] else "each held out with its whole group"
     low, high = (_show_percent(scores[f"accuracy_{side}"]) for side in ("low", "high"))
+    interval = f"{100 * confidence_level:.4g} % interval: {low} to {high}"
     lines += [
-        f"Model `{card['model']}`. Of {scores['count']} recordings, {held}, it named the class of "
-        f"**{_show_percent(scores['accuracy'])}** rightly ({100 * confidence_level:.4g} % interval: {low} to {high}).",
+        f"Model `{card['model']}`. Of {scores['count']} recordings, {how}, it classified "
+        f"**{_show_percent(scores['accuracy'])}** correctly ({interval}).",
         "",
     ]
     limits = [f"- {limit}" for limit in card["limits"]]
     return [*lines, "## Intended use", "", card["intended_use"], "", "## Limits", "", *limits, ""]
 
 
-def _tell_data(data: dict[str, Any]) -> list[str]:
+def _format_data(data: dict[str, Any]) -> list[str]:
     return [
         "## Data",
         "",
@@ -169,62 +164,62 @@ def _tell_data(data: dict[str, Any]) -> list[str]:
     ]
 
 
-def _tell_figures(figures: dict[str, Any], confidence_level: float) -> list[str]:
+def _format_metrics(metrics: dict[str, Any], confidence_level: float) -> list[str]:
     rows = []
-    for name, words in SCORES.items():
-        cells = [words]
+    for name, metric in METRICS.items():
+        cells = [metric.description]
         for part in ("recording", "chunk"):
-            bounds = [figures[part].get(f"{name}_{side}", "") for side in ("low", "high")]
-            cells += [_show(figures[part][name]), " to ".join(_show(bound) for bound in bounds if bound != "")]
+            bounds = [metrics[part].get(f"{name}_{side}", "") for side in ("low", "high")]
+            cells += [_show(metrics[part][name]), " to ".join(_show(bound) for bound in bounds if bound != "")]
         rows.append(cells)
     interval = f"{100 * confidence_level:.4g} % interval"
-    return ["## Figures", "", *draw_markdown(["figure", "by recording", interval, "by chunk", interval], rows), ""]
+    return ["## Metrics", "", *draw_markdown(["metric", "by recording", interval, "by chunk", interval], rows), ""]
 
 
-def _tell_worth(figures: dict[str, Any]) -> list[str]:
-    baseline, identity, selective = figures["baseline"], figures["identity"], figures["selective"]
+def _format_checks(metrics: dict[str, Any]) -> list[str]:
+    baseline, identity, selective = metrics["baseline"], metrics["identity"], metrics["selective"]
     rows = [
-        ("always saying the commonest class: accuracy", baseline["majority"]["accuracy"]),
+        ("majority class: accuracy", baseline["majority"]["accuracy"]),
         ("firing rate alone: accuracy", baseline["rate"]["accuracy"]),
         ("metadata alone: accuracy", baseline["metadata"]["accuracy"]),
         ("metadata alone: p-value", baseline["metadata"]["p_value"]),
-        ("labels permuted between groups: p-value", figures["permutation"]["p_value"]),
+        ("labels permuted between groups: p-value", metrics["permutation"]["p_value"]),
         (
-            "about the smallest p-value there can be here",
-            figures["permutation"]["min_attainable_p"],
+            "smallest p-value that is possible here (about)",
+            metrics["permutation"]["min_attainable_p"],
         ),
-        ("what a split by chunk would add to the accuracy", figures["optimism"]["gap"]),
-        ("chunks whose recording the features name", identity["recording_accuracy"]),
-        ("the same by guessing", identity["chance"]),
-        ("recordings that were sure enough to be called", selective["coverage"]),
-        ("wrong calls among them", selective["error"]),
-        ("prediction sets that held the actual class", figures["conformal"]["coverage"]),
+        ("optimism of a split by chunk: accuracy gained", metrics["optimism"]["gap"]),
+        ("chunks whose recording a probe identifies from the features", identity["recording_accuracy"]),
+        ("the same by chance", identity["chance"]),
+        ("coverage: recordings with enough confidence for a prediction", selective["coverage"]),
+        ("error among them", selective["error"]),
+        ("prediction sets that hold the actual class", metrics["conformal"]["coverage"]),
     ]
-    words = "What each of them means, and what it cannot tell: `docs/honesty.md`."
-    table = draw_markdown(["figure", "value"], [(name, _show(value)) for name, value in rows])
-    return ["## What they are worth", "", *table, "", words, ""]
+    words = "What each of them means, and what it cannot show: `docs/honesty.md`."
+    table = draw_markdown(["metric", "value"], [(name, _show(value)) for name, value in rows])
+    return ["## Baselines and checks", "", *table, "", words, ""]
 
 
-def _tell_confidence(confidence: dict[str, Any]) -> list[str]:
+def _format_confidence(confidence: dict[str, Any]) -> list[str]:
     kind = {
-        "none": "the model's probabilities are taken as they are; nothing else did better on groups held out",
-        "temperature": "the model's probabilities are made bolder or shyer by one temperature",
-        "platt": "the model's probabilities are made bolder or shyer by one temperature, and each class gets a bias",
+        "none": "the model's raw probabilities are used; no calibration did better on held-out groups",
+        "temperature": "the model's raw probabilities are scaled by one temperature",
+        "platt": "the model's raw probabilities are scaled by one temperature, and each class gets a bias",
     }[confidence["calibration"]["method"]]
     sets = confidence["too_few_for_prediction_sets"] or "enough recordings and groups in each class"
     return [
         "## Confidence",
         "",
-        f"Learned from {confidence['learned_from_recordings']} recordings that were held out:",
+        f"Learned from {confidence['learned_from_recordings']} held-out recordings:",
         "",
         f"- Calibration: {kind}.",
-        f"- Recordings that are called: {escape_markdown(confidence['called'])}.",
+        f"- Recordings that get a prediction: {escape_markdown(confidence['predicted'])}.",
         f"- Prediction sets: {escape_markdown(sets)}.",
         "",
     ]
 
 
-def _tell_making(card: dict[str, Any]) -> list[str]:
+def _format_making(card: dict[str, Any]) -> list[str]:
     made = {f"version of {name}": number for name, number in card["versions"].items()}
     made |= {name: card["training"][name] for name in ("device", "threads", "processes") if name in card["training"]}
     for name, value in flatten(card["parameters"]).items():

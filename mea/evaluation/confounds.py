@@ -142,7 +142,7 @@ def _adjust_p(statistics: np.ndarray) -> np.ndarray:
     return (single.min(0) <= single[:, :1] + 1e-12).mean(1)
 
 
-def describe_audit(audit: pd.DataFrame) -> dict[str, float]:
+def summarise_audit(audit: pd.DataFrame) -> dict[str, float]:
     """The figures of all metadata together, or of the only one; NaN where nothing differs between recordings."""
     names = ["accuracy", "balanced_accuracy", "p_value"]
     return {name: float(audit[name].iloc[0]) if len(audit) else float("nan") for name in names}

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mea.evaluation.confounds import WORDS
+from mea.evaluation.evaluation import ScoreSettings
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_scores import (
     plot_confusion,
@@ -26,29 +27,42 @@ from mea.statistics.scores import count_confusion, measure_calibration, report_c
 from mea.statistics.selective import trace_risk_coverage
 
 
-def draw_unit(
-    folder: Path, name: str, table: pd.DataFrame, labels: list[str], bins: int, confidence_level: float, doubts: str
-) -> None:
-    """Confusion matrix, report, reliability and ROC curve of recordings or chunks, with what is doubtful on top."""
+def draw_unit(folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSettings, doubts: str) -> None:
+    """Confusion matrix, classification report, calibration and ROC curve of recordings or chunks.
+
+    Parameters
+    ----------
+    folder
+        To write to.
+    unit
+        ``recording`` or ``chunk``: what a row of the table is.
+    table
+        Columns label, predicted and ``p_<label>``.
+    settings
+        Classes, bins and confidence level.
+    doubts
+        What makes the metrics doubtful, in words; it stands above the plots.
+    """
+    labels = settings.labels
     actual, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     probabilities = get_probabilities(table, labels)
     matrix = count_confusion(labels, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(plot_confusion(matrix, labels, f"what was called what: held-out {name}s"), doubts)
-    save_plot(confusion, folder / f"confusion_{name}.png", pairs)
-    report = plot_report(report_classes(labels, actual, predicted), f"how well each label is called: held-out {name}s")
-    save_plot(report, folder / f"report_{name}.png")
-    calibration, _ = measure_calibration(labels, actual, probabilities, bins, confidence_level)
+    confusion = _warn_above(plot_confusion(matrix, labels, f"what was called what: held-out {unit}s"), doubts)
+    save_plot(confusion, folder / f"confusion_{unit}.png", pairs)
+    report = plot_report(report_classes(labels, actual, predicted), f"how well each label is called: held-out {unit}s")
+    save_plot(report, folder / f"report_{unit}.png")
+    calibration, _ = measure_calibration(labels, actual, probabilities, settings.bins, settings.confidence_level)
     save_plot(
-        plot_reliability(calibration, f"how often it is right, and how sure: held-out {name}s"),
-        folder / f"reliability_{name}.png",
+        plot_reliability(calibration, f"how often it is right, and how sure: held-out {unit}s"),
+        folder / f"reliability_{unit}.png",
     )
     curves = trace_roc(labels, actual, probabilities)
     if curves:
         save_plot(
-            _warn_above(plot_roc(curves, f"labels told apart at every threshold: held-out {name}s"), doubts),
-            folder / f"roc_{name}.png",
+            _warn_above(plot_roc(curves, f"labels told apart at every threshold: held-out {unit}s"), doubts),
+            folder / f"roc_{unit}.png",
         )
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
 INTERVAL = "interval, as if all were independent"  # too narrow where those of a group are alike
-SIZES = {"empty_share": "no label", "single_share": "one label", "several_share": "several labels"}
+SIZES = {"empty_fraction": "no label", "single_fraction": "one label", "several_fraction": "several labels"}
 
 
 @styled
@@ -97,8 +97,8 @@ def plot_conformal(coverage: pd.DataFrame, confidence_level: float, title: str =
     Parameters
     ----------
     coverage
-        Columns ``label``, ``count``, ``coverage``, ``coverage_low``, ``coverage_high``, ``empty_share``,
-        ``single_share`` (0 to 1), as :func:`mea.statistics.conformal.list_coverage` gives.
+        Columns ``label``, ``count``, ``coverage``, ``coverage_low``, ``coverage_high``, ``empty_fraction``,
+        ``single_fraction`` (0 to 1), as :func:`mea.statistics.conformal.list_coverage` gives.
     confidence_level
         The share asked for, 0 to 1.
     title
@@ -128,12 +128,12 @@ def plot_conformal(coverage: pd.DataFrame, confidence_level: float, title: str =
 
 
 def _draw_sizes(ax: Axes, coverage: pd.DataFrame) -> None:
-    shares = coverage.assign(several_share=1 - coverage["empty_share"] - coverage["single_share"])
-    left = np.zeros(len(shares))
+    fractions = coverage.assign(several_fraction=1 - coverage["empty_fraction"] - coverage["single_fraction"])
+    left = np.zeros(len(fractions))
     for series, (column, name) in enumerate(SIZES.items()):
-        style, width = series_style(series), 100 * shares[column].to_numpy()
+        style, width = series_style(series), 100 * fractions[column].to_numpy()
         look = {"color": style["color"], "hatch": style["hatch"], "label": name}
-        ax.barh(np.arange(len(shares)), width, left=left, height=0.6, **look)
+        ax.barh(np.arange(len(fractions)), width, left=left, height=0.6, **look)
         left += width
     ax.set(xlim=(0, 100))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

@@ -62,7 +62,7 @@ def probe_classifier(
     return {name: float(value) for name, value in pd.concat(parts).astype(float).mean().items()}
 
 
-def describe_optimism(probes: dict[str, float]) -> dict[str, float]:
+def summarise_optimism(probes: dict[str, float]) -> dict[str, float]:
     """What a split by chunk would have reported for these features, next to the honest figure, and the difference."""
     return {
         "chunk_split_accuracy": probes["chunk_split"],
@@ -71,7 +71,7 @@ def describe_optimism(probes: dict[str, float]) -> dict[str, float]:
     }
 
 
-def describe_identity(probes: dict[str, float]) -> dict[str, float]:
+def summarise_identity(probes: dict[str, float]) -> dict[str, float]:
     """How well the features name the recording, and by guessing; and how well they name the class."""
     return {
         "recording_accuracy": probes["recording"],

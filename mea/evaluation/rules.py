@@ -1,7 +1,7 @@
-"""What predictions of held-out recordings teach about new ones: how sure is sure, and when not to call.
+"""Decision rules learned from predictions of held-out recordings: calibration, when to reject, prediction sets.
 
-The same rules are learned twice: inside each fold, from recordings of its training side, and then scored on what the
-fold holds; and from all recordings that the folds held out, to be applied to new ones. The second are never scored.
+The same rules are learned twice: for each fold from the out-of-fold predictions of its training set, to be scored on
+its test set; and from all recordings that the folds held out, to be applied to new ones. The second are never scored.
 """
 
 from dataclasses import dataclass
@@ -23,23 +23,42 @@ FILE = "rules.json"
 
 
 @dataclass(frozen=True)
+class RuleSettings:
+    """What is asked of the rules.
+
+    Attributes
+    ----------
+    target_error
+        Fraction of wrong predictions that is acceptable.
+    confidence_level
+        Fraction of prediction sets that shall hold the actual label.
+    seed
+        Of the assignment of groups to folds, where methods of calibration are compared.
+    """
+
+    target_error: float
+    confidence_level: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Rules:
-    """How to read a classifier's probabilities of recordings.
+    """How to turn a classifier's raw probabilities of recordings into predictions, rejections and prediction sets.
 
     Attributes
     ----------
     recordings
         Number of recordings these rules were learned from.
     calibrator
-        Stated to calibrated probabilities; everything below is about calibrated ones.
+        Raw to calibrated probabilities; everything below is about calibrated ones.
     target_error
-        Share of wrong calls that is acceptable.
+        Fraction of wrong predictions that is acceptable.
     threshold
-        Least confidence that reaches the target; NaN where none does.
+        Least confidence that reaches the target; NaN if none does.
     too_few
-        Why there is no threshold, in words; empty where there is one.
+        Why there is no threshold, in words; empty if there is one.
     conformal
-        The labels that cannot be ruled out.
+        The labels that cannot be excluded.
     """
 
     recordings: int
@@ -51,69 +70,63 @@ class Rules:
 
     @property
     def confidence_threshold(self) -> float:
-        """Least confidence of a call: the threshold, and NaN (none is called) where none reaches the target.
+        """Least confidence of a prediction: the threshold, and NaN (all are rejected) if none reaches the target.
 
-        0 (all are called) where too few recordings were held out to find a threshold at all.
+        0 (none is rejected) if too few recordings were held out to find a threshold at all.
         """
         return 0.0 if self.recordings < count_needed(self.target_error) else self.threshold
 
-    def explain_refusal(self, confidence: float) -> str:
-        """Why a new recording is not called, in words; empty for one that is."""
+    def explain_rejection(self, confidence: float) -> str:
+        """Why a new recording is rejected, in words; empty for one that is not."""
         if confidence >= self.confidence_threshold:
             return ""
         if np.isnan(self.threshold):
             return f"unsure: {self.too_few}"
         return (
             f"unsure: confidence {confidence:.2f} is below {self.threshold:.2f}, the least at which no more than "
-            f"{100 * self.target_error:.3g} % of calls were wrong"
+            f"{100 * self.target_error:.3g} % of predictions were wrong"
         )
 
-    def name_sets(self, probabilities: np.ndarray) -> list[str]:
-        """The labels that cannot be ruled out for each row of calibrated probabilities, joined by ``|``."""
+    def format_sets(self, probabilities: np.ndarray) -> list[str]:
+        """The prediction set of each row of calibrated probabilities: its labels, joined by ``|``."""
         labels = np.array(self.conformal.labels)
         return ["|".join(labels[row]) for row in self.conformal.predict_sets(probabilities)]
 
 
 def read_sets(names: pd.Series, labels: list[str]) -> np.ndarray:
-    """(n, n_labels) bool of what :meth:`Rules.name_sets` wrote."""
+    """(n, n_labels) bool of what :meth:`Rules.format_sets` wrote."""
     return np.array([[label in row.split("|") for label in labels] for row in names], bool).reshape(-1, len(labels))
 
 
-def learn_rules(
-    held_out: pd.DataFrame, labels: list[str], target_error: float, confidence_level: float, seed: int
-) -> Rules:
+def learn_rules(held_out: pd.DataFrame, labels: list[str], settings: RuleSettings) -> Rules:
     """Learn from recordings that were predicted by models which had not seen their group.
 
     Parameters
     ----------
     held_out
-        Columns recording, label, culture, batch and ``p_<label>``, as stated by the model. May be empty; where a class
-        is missing nothing is calibrated.
+        Columns recording, label, culture, batch and ``p_<label>``, the raw probabilities. May be empty; if a class is
+        missing, nothing is calibrated.
     labels
         The classes, sorted.
-    target_error
-        Share of wrong calls that is acceptable.
-    confidence_level
-        Share of prediction sets that shall hold the actual label.
-    seed
-        Of the groups' assignment to parts, where kinds of calibration are compared.
+    settings
+        Acceptable error, confidence level, seed.
     """
-    stated = get_probabilities(held_out, labels)
+    raw_proba = get_probabilities(held_out, labels)
     targets = held_out["label"].map({label: k for k, label in enumerate(labels)}).to_numpy(int)
     groups = group_recordings(held_out, "batch")
     if len(np.unique(targets)) == len(labels):
-        calibrator = fit_calibrator(stated, targets, groups, seed)
-    else:  # a bias would learn that the missing class never comes
-        calibrator = fit_method("none", stated, targets)
-    probabilities = calibrator.calibrate(stated)
+        calibrator = fit_calibrator(raw_proba, targets, groups, settings.seed)
+    else:  # a bias would learn that the missing class never occurs
+        calibrator = fit_method("none", raw_proba, targets)
+    probabilities = calibrator.calibrate(raw_proba)
     confidence, correct = probabilities.max(1, initial=0), probabilities.argmax(1) == targets
     return Rules(
         recordings=len(held_out),
         calibrator=calibrator,
-        target_error=target_error,
-        threshold=choose_threshold(confidence, correct, target_error),
-        too_few=explain_threshold(confidence, correct, target_error),
-        conformal=fit_conformal(probabilities, targets, labels, confidence_level, groups),
+        target_error=settings.target_error,
+        threshold=choose_threshold(confidence, correct, settings.target_error),
+        too_few=explain_threshold(confidence, correct, settings.target_error),
+        conformal=fit_conformal(probabilities, targets, labels, settings.confidence_level, groups),
     )
 
 
@@ -121,7 +134,7 @@ def save_rules(folder: Path, rules: Rules) -> None:
     """Write the rules beside the models they are about."""
     values: dict[str, Any] = dict(vars(rules))
     values |= {"calibrator": rules.calibrator.to_dict(), "conformal": rules.conformal.to_dict()}
-    write_json(folder / FILE, values, digits=17)  # a threshold with fewer would refuse the recording it was read off
+    write_json(folder / FILE, values, digits=17)  # a threshold with fewer would reject the recording it was read from
 
 
 def load_rules(folder: Path) -> Rules | None:

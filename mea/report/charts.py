@@ -93,7 +93,7 @@ def draw_risk(results: Results) -> Chart:
     line |= {"text": [f"{kept} called, {wrong} wrong" for kept, wrong in zip(table["kept"], table["wrong"])]}
     line["hovertemplate"] = "%{text}: %{y:.1f} %<extra></extra>"
     accepted = _draw_line([0, 100], [target, target], "accepted error", 1, mode="lines")
-    called = results.card["confidence"]["called"]
+    called = results.card["confidence"]["predicted"]
     words = f"New recordings that are called: {called}. Area under the curve: "
     words += f"{show_number(results.metrics['selective']['aurc'])}."
     top = max(1.6 * target, 105 * float(table["risk"].max()))

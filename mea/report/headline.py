@@ -8,8 +8,9 @@ from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
+from mea.statistics.scores import METRICS
 
-METRICS, CLASSIFIED = "metrics/evaluate.json", "metrics/classify.csv"
+METRICS_FILE, CLASSIFIED_FILE = "metrics/evaluate.json", "metrics/classify.csv"
 PLACES = ("report/index.html", "plots", "models/classifier")
 
 
@@ -63,8 +64,10 @@ def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """
     recording, chunk, baseline = (metrics[name] for name in ("recording", "chunk", "baseline"))
     permutation, optimism = metrics["permutation"], metrics["optimism"]
+    shown = {name: metric.headline for name, metric in METRICS.items() if metric.headline}
+    more = [f"{words} {show_number(recording[name])}" for name, words in shown.items()]
     return [
-        ("accuracy", f"{show_scores(recording)}, AUC {show_number(recording['roc_auc'])}"),
+        ("accuracy", ", ".join([show_scores(recording), *more])),
         ("by chunk", show_scores(chunk)),
         ("firing rate alone", show_scores(baseline["rate"])),
         ("metadata alone", show_share(baseline["metadata"]["accuracy"])),
@@ -132,7 +135,7 @@ def main(argv: list[str] | None = None, prog: str = "mea summary") -> None:
         prog=prog,
         description="Print the results of the last run in a few lines.",
     )
-    for name, default, stage in (("metrics", METRICS, "evaluate"), ("classified", CLASSIFIED, "classify")):
+    for name, default, stage in (("metrics", METRICS_FILE, "evaluate"), ("classified", CLASSIFIED_FILE, "classify")):
         what = f"what the stage {stage} wrote; by default {default}"
         parser.add_argument(name, metavar=name.upper(), nargs="?", default=default, help=what)
     what = "further places with results, to be named in the last line; by default the report, plots and classifier"

@@ -1,4 +1,4 @@
-"""Numbers that know no model: scores, intervals, calibration, prediction sets, permutation and paired tests.
+"""Statistics that know no model: metrics, intervals, calibration, prediction sets, permutation and paired tests.
 
-Uses splitting and what is below. Begin with ``scores``.
+Uses splitting and what is below. Begin with ``scores``: its table ``METRICS`` is the only list of metrics.
 """

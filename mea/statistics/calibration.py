@@ -1,8 +1,8 @@
-"""Confidences that mean what they say: temperature or Platt scaling, fitted on recordings that were held out.
+"""Calibration: temperature or Platt scaling, fitted on held-out recordings, so that a confidence is a frequency.
 
-A classifier's probabilities rank recordings well and are still too bold or too shy. One number (a temperature) or that
-and a shift of each class (a bias) mend most of it, and a handful of recordings can carry no more. Which of the two is
-used, or neither, is decided by groups held out whole.
+A classifier may rank recordings well and still be overconfident or underconfident. One number (a temperature), or a
+temperature and a shift of each class (a bias), corrects most of it; few recordings cannot support more parameters.
+Groups that are held out whole decide which of the two is used, or neither.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,25 +18,25 @@ from mea.runtime.errors import MeaError
 from mea.statistics.intervals import measure_mean_variance
 
 METHODS = ("none", "temperature", "platt")  # from the simplest
-LOWEST_PROBABILITY = 1e-6  # a stated 0 counts as this; float32 cannot tell smaller distances from certainty
-# The weak prior, as standard deviations around "change nothing": it decides where few recordings say little (four, all
-# correct, move a temperature to about 0.75, not to 0) and is outweighed by some dozens.
-SPREAD_LOG_TEMPERATURE = 0.5
-SPREAD_BIAS = 0.5
-MOST_PARTS = 10
+MIN_PROBABILITY = 1e-6  # a raw 0 counts as this; float32 cannot tell smaller distances from certainty
+# The weak prior, as standard deviations around "change nothing": it dominates if recordings are few (four, all
+# correct, move a temperature to about 0.75, not to 0) and is outweighed by a few dozen.
+STD_LOG_TEMPERATURE = 0.5
+STD_BIAS = 0.5
+MAX_FOLDS = 10
 PLATT_PENALTY = 10  # C of scikit-learn: inverse strength of the penalty on the slope of standardised decisions
 
 
 @dataclass(frozen=True)
 class Calibrator:
-    """What turns stated probabilities into calibrated ones: ``softmax(log p / temperature + bias)``.
+    """Turns raw probabilities into calibrated ones: ``softmax(log p / temperature + bias)``.
 
     Attributes
     ----------
     method
         ``none`` (as they are), ``temperature``, or ``platt`` (temperature and bias).
     temperature
-        Above 1 for a classifier that is too bold.
+        Above 1 for a classifier that is overconfident.
     bias
         One number a class, in nats; they sum to 0.
     """
@@ -46,7 +46,7 @@ class Calibrator:
     bias: tuple[float, ...]
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, (n, n_labels), of (n, n_labels) stated ones; with ``none`` the same array."""
+        """Calibrated probabilities, (n, n_labels), of (n, n_labels) raw ones; with ``none`` the same array."""
         if self.method == "none":
             return probabilities
         return softmax(take_logs(probabilities) / self.temperature + np.array(self.bias), axis=1)
@@ -62,7 +62,7 @@ class Calibrator:
         Raises
         ------
         MeaError
-            If the method is none of ours, or the temperature is not above 0.
+            If the method is unknown, or the temperature is not above 0.
         """
         method, temperature = stored["method"], float(stored["temperature"])
         if method not in METHODS:
@@ -73,29 +73,41 @@ class Calibrator:
 
 
 def fit_calibrator(probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int) -> Calibrator:
-    """Fit a calibrator on recordings that were held out, and choose its kind by groups held out in turn.
+    """Fit a calibrator on held-out recordings; its method is chosen by cross-validation over whole groups.
 
     Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017
     (arXiv:1706.04599). With a bias of each class it is, for two classes, Platt's scaling of the log odds
     ("Probabilistic outputs for support vector machines", 1999), and for more a small member of the family of Kull et
-    al., "Beyond temperature scaling", NeurIPS 2019 (arXiv:1910.12656). A bias can change which label is called.
+    al., "Beyond temperature scaling", NeurIPS 2019 (arXiv:1910.12656). A bias can change which label is predicted.
 
     Parameters
     ----------
     probabilities
-        (n, n_labels) of recordings, each from a model that has not seen it.
+        (n, n_labels) raw probabilities of recordings, each from a model that has not seen it.
     targets
         (n,) int, index of the actual label.
     groups
         (n,) group of each; those of one group are held out together.
     seed
-        Of the assignment of groups to parts.
+        Of the assignment of groups to folds.
 
     Returns
     -------
     Calibrator
-        The simplest kind that is within noise of the best (:func:`choose_method`), fitted on all that was given. With
-        fewer than two groups nothing can be held out, and it is ``none``.
+        Of the simplest method that is within noise of the best (:func:`choose_method`), fitted on all recordings.
+        With fewer than two groups nothing can be held out, and the method is ``none``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> targets = np.tile([0, 1], 100)
+    >>> wrong = np.arange(200) % 10 < 2  # 80 % are correct, but every confidence is 99 %
+    >>> p = np.where((targets == 1) != wrong, 0.99, 0.01)
+    >>> calibrator = fit_calibrator(np.column_stack([1 - p, p]), targets, groups=np.arange(200) // 10, seed=0)
+    >>> calibrator.method
+    'temperature'
+    >>> calibrator.calibrate(np.array([[0.01, 0.99]])).round(2).tolist()  # near 80 %; the prior pulls it up a little
+    [[0.18, 0.82]]
     """
     if len(np.unique(groups)) < 2:
         return fit_method("none", probabilities, targets)
@@ -103,7 +115,7 @@ def fit_calibrator(probabilities: np.ndarray, targets: np.ndarray, groups: np.nd
 
 
 def compare_methods(probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int) -> pd.DataFrame:
-    """Log loss of each method on groups held out whole, in at most ten parts.
+    """Log loss of each method by cross-validation over whole groups, in at most ten folds.
 
     Parameters
     ----------
@@ -114,16 +126,16 @@ def compare_methods(probabilities: np.ndarray, targets: np.ndarray, groups: np.n
     -------
     pd.DataFrame
         One row a method, the simplest first: method, log_loss (nats a recording), gap (to the smallest log loss) and
-        standard_error (of that gap, recordings paired, their groups being what was drawn).
+        standard_error (of that gap, recordings paired, with groups as the independent units).
     """
-    parts = _draw_parts(groups, seed)
+    folds = _draw_folds(groups, seed)
     losses = np.empty((len(targets), len(METHODS)))
-    for part in np.unique(parts):
-        held = parts == part
+    for fold in np.unique(folds):
+        held_out = folds == fold
         for column, method in enumerate(METHODS):
-            calibrator = fit_method(method, probabilities[~held], targets[~held])
-            logs = take_logs(calibrator.calibrate(probabilities[held]))
-            losses[held, column] = -logs[np.arange(held.sum()), targets[held]]
+            calibrator = fit_method(method, probabilities[~held_out], targets[~held_out])
+            logs = take_logs(calibrator.calibrate(probabilities[held_out]))
+            losses[held_out, column] = -logs[np.arange(held_out.sum()), targets[held_out]]
     gaps = losses - losses[:, [losses.mean(0).argmin()]]
     errors = [np.sqrt(measure_mean_variance(gaps[:, column], groups)) for column in range(len(METHODS))]
     columns = {"method": METHODS, "log_loss": losses.mean(0), "gap": gaps.mean(0), "standard_error": errors}
@@ -134,13 +146,13 @@ def choose_method(comparison: pd.DataFrame) -> str:
     """The simplest method whose gap to the best is at most one standard error of that gap.
 
     The one-standard-error rule (Breiman, Friedman, Olshen, Stone, "Classification and regression trees", 1984), with
-    the error of the paired difference, so that what is common to all methods does not count as noise.
+    the error of the paired difference, so that what all methods have in common does not count as noise.
     """
     return comparison.loc[comparison["gap"] <= comparison["standard_error"], "method"].iloc[0]
 
 
 def fit_method(method: str, probabilities: np.ndarray, targets: np.ndarray) -> Calibrator:
-    """Fit one kind of calibrator: least log loss plus the weak prior.
+    """Fit a calibrator of one method: the minimum of the log loss plus the weak prior.
 
     Parameters
     ----------
@@ -155,23 +167,23 @@ def fit_method(method: str, probabilities: np.ndarray, targets: np.ndarray) -> C
     if method == "none":
         return Calibrator("none", 1.0, (0.0,) * n_labels)
     n_bias = n_labels if method == "platt" else 0
-    logs, hits = take_logs(probabilities), np.eye(n_labels)[targets]
-    start = np.zeros(1 + n_bias)  # the prior's middle, and its pull keeps every step finite
-    found = minimize(_weigh, start, (logs, hits), jac=True, method="BFGS", options={"gtol": 1e-8}).x
+    logs, one_hot = take_logs(probabilities), np.eye(n_labels)[targets]
+    start = np.zeros(1 + n_bias)  # the mean of the prior, which keeps every step finite
+    found = minimize(_compute_loss, start, (logs, one_hot), jac=True, method="BFGS", options={"gtol": 1e-8}).x
     bias = found[1:] if n_bias else np.zeros(n_labels)
     return Calibrator(method, float(np.exp(found[0])), tuple((bias - bias.mean()).tolist()))
 
 
-def _weigh(values: np.ndarray, logs: np.ndarray, hits: np.ndarray) -> tuple[float, np.ndarray]:
-    """Log loss plus prior, and its gradient, at (log temperature, bias of each class where there is one)."""
+def _compute_loss(values: np.ndarray, logs: np.ndarray, one_hot: np.ndarray) -> tuple[float, np.ndarray]:
+    """Log loss plus prior, and its gradient, at (log temperature, then the bias of each class if there is one)."""
     scaled = logs * np.exp(-values[0])
     bias = values[1:]
-    stated = scaled + bias if len(bias) else scaled
-    spreads = np.array([SPREAD_LOG_TEMPERATURE] + [SPREAD_BIAS] * len(bias))
-    residuals = softmax(stated, axis=1) - hits
-    loss = -(log_softmax(stated, axis=1) * hits).sum() + (values**2 / spreads**2).sum() / 2
+    logits = scaled + bias if len(bias) else scaled
+    stds = np.array([STD_LOG_TEMPERATURE] + [STD_BIAS] * len(bias))
+    residuals = softmax(logits, axis=1) - one_hot
+    loss = -(log_softmax(logits, axis=1) * one_hot).sum() + (values**2 / stds**2).sum() / 2
     gradient = np.concatenate([[-(residuals * scaled).sum()], residuals.sum(0)[: len(bias)]])
-    return loss, gradient + values / spreads**2
+    return loss, gradient + values / stds**2
 
 
 def fit_platt(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -206,11 +218,11 @@ def fit_platt(decisions: np.ndarray, targets: np.ndarray) -> tuple[float, float]
 
 
 def take_logs(probabilities: np.ndarray) -> np.ndarray:
-    """Log probabilities, float64; nothing below the log of one in a million, which stands for a stated 0."""
-    return np.log(np.clip(np.asarray(probabilities, float), LOWEST_PROBABILITY, 1.0))
+    """Log probabilities, float64; a raw probability below one in a million counts as one in a million."""
+    return np.log(np.clip(np.asarray(probabilities, float), MIN_PROBABILITY, 1.0))
 
 
-def _draw_parts(groups: np.ndarray, seed: int) -> np.ndarray:
+def _draw_folds(groups: np.ndarray, seed: int) -> np.ndarray:
     names, number = np.unique(groups, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
-    return (order % min(MOST_PARTS, len(names)))[number]
+    return (order % min(MAX_FOLDS, len(names)))[number]

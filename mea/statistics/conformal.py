@@ -1,4 +1,4 @@
-"""Prediction sets: the labels that cannot be ruled out, which hold the actual one as often as was asked for.
+"""Conformal prediction sets: the labels that cannot be excluded, which hold the actual one at a chosen frequency.
 
 Split conformal prediction with a threshold for each class (label-conditional, or Mondrian), so that a rare class is
 covered as often as a common one: Vovk, "Conditional validity of inductive conformal predictors", ACML 2012
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.statistics.intervals import bound_share
+from mea.statistics.intervals import bound_fraction
 from mea.statistics.selective import count_needed
 
-ALWAYS = 1.0  # the threshold of a class that has too few recordings to be ruled out
+ALWAYS = 1.0  # the threshold of a class with too few recordings to be excluded
 
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Which labels cannot be ruled out.
+    """Which labels cannot be excluded.
 
     The fraction of sets that hold the actual label is at least ``confidence_level`` for every class, as long as a new
     recording is exchangeable with those used for calibration. Recordings of one culture or batch are similar and a new
@@ -31,16 +31,16 @@ class ConformalSets:
     Attributes
     ----------
     confidence_level
-        Share of sets that shall hold the actual label, for instance 0.95.
+        Fraction of sets that shall hold the actual label, for instance 0.95.
     labels
         The classes.
     thresholds
-        For each class the largest 1 - probability with which it stays in the set; 1 (always) where its recordings are
-        too few.
+        For each class the largest 1 - probability with which it stays in the set; 1 (always) if its recordings are too
+        few.
     recordings
         For each class how many recordings it was calibrated on.
     groups
-        For each class of how many groups these are.
+        For each class the number of their groups.
     """
 
     confidence_level: float
@@ -54,20 +54,20 @@ class ConformalSets:
         return 1 - np.asarray(probabilities, float) <= np.array(self.thresholds)
 
     def explain(self) -> str:
-        """Where there are too few recordings, or groups, for the confidence level, in words; else an empty string."""
+        """Which classes have too few recordings or groups for the confidence level, in words; else an empty string."""
         needed, percent = count_needed(1 - self.confidence_level), f"{100 * self.confidence_level:.4g} %"
         words = []
         for label, recordings, groups in zip(self.labels, self.recordings, self.groups):
             if recordings < needed:
                 words.append(
                     f"too few recordings for {percent}: class {label} has {recordings} calibration recordings, "
-                    f"{needed} are needed; it stands in every set"
+                    f"{needed} are needed; it is in every set"
                 )
             elif groups < needed:
                 words.append(
                     f"too few groups for {percent}: the {recordings} calibration recordings of class {label} come from "
-                    f"{groups} groups, {needed} are needed; recordings of one group are alike, so fewer sets may be "
-                    "right than stated"
+                    f"{groups} groups, {needed} are needed; recordings of one group are similar, so the coverage "
+                    "may be lower than stated"
                 )
         return "; ".join(words)
 
@@ -85,7 +85,7 @@ class ConformalSets:
 def fit_conformal(
     probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], confidence_level: float, groups: np.ndarray
 ) -> ConformalSets:
-    """Calibrate prediction sets on recordings that were held out.
+    """Calibrate prediction sets on held-out recordings.
 
     Parameters
     ----------
@@ -96,9 +96,22 @@ def fit_conformal(
     labels
         n_labels names.
     confidence_level
-        Share of sets that shall hold the actual label, for every class.
+        Fraction of sets that shall hold the actual label, for every class.
     groups
-        (n,) group of each recording, counted and told; each recording counts in the threshold.
+        (n,) group of each recording; only counted, for :meth:`ConformalSets.explain`: the thresholds treat recordings
+        as independent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = np.linspace(0.99, 0.6, 40)  # of the actual class
+    >>> targets = np.tile([0, 1], 20)
+    >>> probabilities = np.where(np.eye(2)[targets] == 1, p[:, None], 1 - p[:, None])
+    >>> sets = fit_conformal(probabilities, targets, ["ko", "wt"], confidence_level=0.9, groups=np.arange(40))
+    >>> sets.predict_sets(np.array([[0.97, 0.03], [0.5, 0.5], [0.65, 0.35]])).tolist()
+    [[True, False], [False, False], [True, False]]
+    >>> sets.explain()
+    ''
     """
     thresholds, recordings, number = [], [], []
     for k in range(len(labels)):
@@ -116,7 +129,7 @@ def _find_threshold(scores: np.ndarray, confidence_level: float) -> float:
 
 
 def measure_coverage(sets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """How often the sets hold the actual label, and how much they say.
+    """How often the sets hold the actual label, and how many labels they hold.
 
     Parameters
     ----------
@@ -128,21 +141,27 @@ def measure_coverage(sets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict
-        coverage, mean_size (labels a set), empty_share, single_share (of one label, whether right or wrong).
+        coverage, mean_size (labels a set), empty_fraction, single_fraction (sets of one label, correct or not).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measure_coverage(np.array([[True, False], [True, True]]), targets=np.array([0, 1]))
+    {'coverage': 1.0, 'mean_size': 1.5, 'empty_fraction': 0.0, 'single_fraction': 0.5}
     """
     sizes = sets.sum(1)
     return {
         "coverage": float(sets[np.arange(len(targets)), targets].mean()),
         "mean_size": float(sizes.mean()),
-        "empty_share": float((sizes == 0).mean()),
-        "single_share": float((sizes == 1).mean()),
+        "empty_fraction": float((sizes == 0).mean()),
+        "single_fraction": float((sizes == 1).mean()),
     }
 
 
 def list_coverage(
     sets: np.ndarray, targets: np.ndarray, labels: Sequence[str], confidence_level: float
 ) -> pd.DataFrame:
-    """The same for each class with recordings of its own.
+    """The same for each class that has recordings.
 
     Parameters
     ----------
@@ -156,15 +175,15 @@ def list_coverage(
     Returns
     -------
     pd.DataFrame
-        label, count, coverage, coverage_low, coverage_high, mean_size, empty_share, single_share.
+        label, count, coverage, coverage_low, coverage_high, mean_size, empty_fraction, single_fraction.
     """
     rows = []
     for k, label in enumerate(labels):
         own = targets == k
         if own.any():
             measured = measure_coverage(sets[own], targets[own])
-            low, high = bound_share(int(sets[own, k].sum()), int(own.sum()), confidence_level)
+            low, high = bound_fraction(int(sets[own, k].sum()), int(own.sum()), confidence_level)
             interval = {"coverage_low": low, "coverage_high": high}
             rows.append({"label": label, "count": int(own.sum())} | measured | interval)
     columns = ["label", "count", "coverage", "coverage_low", "coverage_high"]
-    return pd.DataFrame(rows, columns=[*columns, "mean_size", "empty_share", "single_share"])
+    return pd.DataFrame(rows, columns=[*columns, "mean_size", "empty_fraction", "single_fraction"])

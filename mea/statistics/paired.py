@@ -1,4 +1,4 @@
-"""Whether two versions differ on the same recordings: differences with intervals that respect groups."""
+"""Do two versions differ on the same recordings? Paired differences with intervals that account for groups."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -6,14 +6,12 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm, t
 
-from mea.statistics.intervals import measure_mean_variance
-from mea.statistics.scores import score_predictions
+from mea.statistics.intervals import UNDEFINED, Interval, measure_mean_variance
+from mea.statistics.scores import METRICS, Predictions, score_predictions
 
-SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc")  # between 0 and 1, higher is better
-LOWER_IS_BETTER = ("log_loss", "brier", "ece")
-FEWEST_GROUPS = 6  # with fewer that differ, not even all of them going one way has p below 0.05: 2 / 2**5 = 0.06
-EXACT_GROUPS = 12  # up to here all sign patterns are tried
-DRAWS = 9999
+MIN_GROUPS = 6  # fewer groups that differ cannot reach p < 0.05 even if all go one way: 2 / 2**5 = 0.06
+MAX_EXACT_GROUPS = 12  # up to here all sign patterns are tried
+N_DRAWS = 9999
 IDENTICAL, NOISE, REAL = "identical", "within noise", "a real difference"
 
 
@@ -50,7 +48,7 @@ class Difference:
         """The better version, ``A`` or ``B``, where the difference is real; else empty."""
         if self.verdict != REAL:
             return ""
-        return "B" if (self.value > 0) != (self.metric in LOWER_IS_BETTER) else "A"
+        return "B" if (self.value > 0) == METRICS[self.metric].higher_is_better else "A"
 
 
 def compare_predictions(
@@ -66,8 +64,9 @@ def compare_predictions(
 
     The accuracy's interval is :func:`bound_difference`; the others' are delete-one-group jackknife intervals with
     Student's t (MacKinnon, Nielsen, Webb, "Fast and reliable jackknife and bootstrap methods for cluster-robust
-    inference", J. Appl. Econometrics 38, 2023, doi:10.1002/jae.2969). Where calls differ in few groups the jackknife
-    cannot see how much they vary; a share's interval then reaches as far to both sides as the accuracy's.
+    inference", J. Appl. Econometrics 38, 2023, doi:10.1002/jae.2969). If predicted labels differ in few groups, the
+    jackknife underestimates how much they vary; the interval of a fraction is then at least as wide, to both sides, as
+    the accuracy's.
 
     Parameters
     ----------
@@ -87,47 +86,53 @@ def compare_predictions(
     Returns
     -------
     list of Difference
-        In the order of :func:`mea.statistics.scores.score_predictions`.
+        In the order of ``mea.statistics.scores.METRICS``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> actual, groups = np.tile(["ko", "wt"], 20), np.repeat(np.arange(10), 4)
+    >>> good = np.where(actual == "wt", 0.8, 0.2)
+    >>> guess = np.full(40, 0.4)  # always says ko
+    >>> a, b = (np.column_stack([1 - p, p]) for p in (guess, good))
+    >>> accuracy = compare_predictions(["ko", "wt"], actual, groups, a, b, bins=10)[0]
+    >>> accuracy.metric, accuracy.value, accuracy.verdict, accuracy.better
+    ('accuracy', 0.5, 'a real difference', 'B')
     """
-    names = np.array(labels)
-    calls_a, calls_b = names[a.argmax(1)], names[b.argmax(1)]
+    first, second = (Predictions(labels, actual, version, bins) for version in (a, b))
     change = find_changes(labels, actual, a, b)
     low, high = bound_difference(change, groups, confidence_level)
     reach = (change.mean() - low, high - change.mean())
-    few = _count_changed(calls_a != calls_b, groups) < FEWEST_GROUPS
+    few = _count_changed(first.predicted != second.predicted, groups) < MIN_GROUPS
     halves = _jackknife(labels, actual, groups, a, b, bins, confidence_level)
     scores = [score_predictions(labels, actual, version, bins) for version in (a, b)]
     differences = []
     for name, half in halves.items():
-        same = np.array_equal(a, b)
-        sides = (half, half) if not few or name not in SHARES else np.maximum(half, reach)  # NaN stays NaN
+        is_fraction = METRICS[name].is_fraction
+        sides = (half, half) if not few or not is_fraction else np.maximum(half, reach)  # NaN stays NaN
         if name == "accuracy":
             sides = reach
-        bounds = _surround(scores[1][name] - scores[0][name], sides, name in SHARES, same)
-        if name in ("accuracy", "balanced_accuracy"):
-            same = not change.any()
-        elif name == "f1":
-            same = bool((calls_a == calls_b).all())
+        bounds = UNDEFINED  # if every probability is the same, there is nothing to bound
+        if not np.array_equal(a, b):
+            bounds = _bound(scores[1][name] - scores[0][name], sides, is_fraction)
+        same = np.array_equal(*(getattr(version, METRICS[name].decided_by) for version in (first, second)))
         differences.append(Difference(name, scores[0][name], scores[1][name], *bounds, judge_interval(*bounds, same)))
     return differences
 
 
-def _surround(value: float, sides, share: bool, same: bool) -> tuple[float, float]:
-    """Bounds around a difference; none where every probability is the same, for then there is nothing to bound."""
-    if same:
-        return float("nan"), float("nan")
+def _bound(value: float, sides: tuple[float, float] | np.ndarray, is_fraction: bool) -> Interval:
     low, high = value - sides[0], value + sides[1]
-    return (float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1))) if share else (float(low), float(high))
+    return (float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1))) if is_fraction else (float(low), float(high))
 
 
 def find_changes(labels: list[str], actual: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) int: 1 where only ``b`` calls a recording rightly, -1 where only ``a`` does, else 0."""
-    right_a, right_b = (np.array(labels)[version.argmax(1)] == actual for version in (a, b))
-    return right_b.astype(int) - right_a.astype(int)
+    """(n,) int: 1 where only ``b`` predicts the actual label, -1 where only ``a`` does, else 0."""
+    correct_a, correct_b = (np.array(labels)[version.argmax(1)] == actual for version in (a, b))
+    return correct_b.astype(int) - correct_a.astype(int)
 
 
 def judge_interval(low: float, high: float, same: bool) -> str:
-    """What an interval of a difference says in words.
+    """The verdict of an interval of a difference, in words.
 
     Parameters
     ----------
@@ -143,14 +148,14 @@ def judge_interval(low: float, high: float, same: bool) -> str:
     return NOISE if low <= 0 <= high else REAL
 
 
-def bound_difference(change: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95) -> tuple[float, float]:
-    """Interval of a paired difference of accuracies that stays true when the recordings of one group are alike.
+def bound_difference(change: np.ndarray, groups: np.ndarray, confidence_level: float = 0.95) -> Interval:
+    """Interval of a paired difference of accuracies, if recordings of one group are similar.
 
     The adjusted Wald interval of Bonett and Price ("Adjusted Wald confidence interval for a difference of binomial
     proportions based on paired data", J. Educ. Behav. Stat. 37, 2012, doi:10.3102/1076998611411915) at the effective
-    number of recordings: the number that, drawn independently, would vary as much as the groups do, made smaller as
-    Korn and Graubard do for the few groups it is estimated from. Where the versions differ in fewer than
-    ``FEWEST_GROUPS`` groups, how alike recordings are cannot be seen, and each group counts at most once.
+    number of recordings: the number of independent recordings that would vary as much as the groups do, reduced as in
+    Korn and Graubard because it is estimated from few groups. If the versions differ in fewer than ``MIN_GROUPS``
+    groups, the similarity of recordings cannot be estimated, and each group counts at most once.
 
     Parameters
     ----------
@@ -165,15 +170,22 @@ def bound_difference(change: np.ndarray, groups: np.ndarray, confidence_level: f
     -------
     low, high
         Both NaN for fewer than two groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> change = np.repeat([1] * 8 + [0] * 12, 2)  # the second version is better in 8 of 20 cultures
+    >>> np.round(bound_difference(change, groups=np.repeat(np.arange(20), 2)), 2).tolist()
+    [0.09, 0.62]
     """
     n, k, value = len(change), len(set(groups)), float(np.mean(change))
     if k < 2:
-        return float("nan"), float("nan")
+        return UNDEFINED
     won, lost = float(np.mean(change > 0)), float(np.mean(change < 0))
     variance = measure_mean_variance(change, groups)
     independent = (won + lost - value**2) / n
     size = n * min(1.0, independent / variance) if variance > 0 else float(n)
-    if _count_changed(change != 0, groups) < FEWEST_GROUPS:
+    if _count_changed(change != 0, groups) < MIN_GROUPS:
         size = min(size, float(k))
     z = norm.ppf((1 + confidence_level) / 2)
     size *= (z / t.ppf((1 + confidence_level) / 2, k - 1)) ** 2
@@ -183,9 +195,9 @@ def bound_difference(change: np.ndarray, groups: np.ndarray, confidence_level: f
 
 
 def flip_signs(change: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Permutation test of equal accuracies: which version is which is swapped in whole groups.
+    """Permutation test of equal accuracies: the two versions are swapped in whole groups.
 
-    Two-sided. All patterns of signs are tried where few groups differ, else ``DRAWS`` random ones.
+    Two-sided. All patterns of signs are tried if few groups differ, else ``N_DRAWS`` random ones.
 
     Parameters
     ----------
@@ -198,18 +210,24 @@ def flip_signs(change: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[f
 
     Returns
     -------
-    p_value, smallest
-        The p-value, and the smallest that so many groups could have reached.
+    p_value, min_attainable_p
+        The p-value, and the smallest one that this number of groups can reach.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flip_signs(np.ones(6, int), groups=np.arange(6))  # all six groups favour the second version: 2 / 2**6
+    (0.03125, 0.03125)
     """
     sums = np.bincount(groups, weights=change).astype(int)
     sums = sums[sums != 0]  # the others' signs change nothing
     observed = abs(sums.sum())
-    if len(sums) <= EXACT_GROUPS:
+    if len(sums) <= MAX_EXACT_GROUPS:
         signs = np.array(list(product((-1, 1), repeat=len(sums))), dtype=int).reshape(2 ** len(sums), len(sums))
         return float((abs(signs @ sums) >= observed).mean()), min(1.0, 2.0 / len(signs))
-    signs = np.random.default_rng(seed).choice((-1, 1), size=(DRAWS, len(sums)))
+    signs = np.random.default_rng(seed).choice((-1, 1), size=(N_DRAWS, len(sums)))
     reached = int((abs(signs @ sums) >= observed).sum())
-    return (reached + 1) / (DRAWS + 1), 1 / (DRAWS + 1)
+    return (reached + 1) / (N_DRAWS + 1), 1 / (N_DRAWS + 1)
 
 
 def _count_changed(changed: np.ndarray, groups: np.ndarray) -> int:
@@ -217,7 +235,7 @@ def _count_changed(changed: np.ndarray, groups: np.ndarray) -> int:
 
 
 def _jackknife(labels, actual, groups, a, b, bins, confidence_level) -> dict[str, float]:
-    """Half the width of each metric's interval; NaN where leaving a group out leaves a metric undefined."""
+    """Half the width of each metric's interval; NaN if leaving out a group makes a metric undefined."""
 
     def subtract(rows: np.ndarray) -> dict[str, float]:
         first, second = (score_predictions(labels, actual[rows], version[rows], bins) for version in (a, b))

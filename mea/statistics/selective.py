@@ -1,4 +1,4 @@
-"""Calling only what one is sure of: risk against coverage, and a threshold for a stated error rate."""
+"""Selective prediction: reject recordings of low confidence. Risk-coverage curve, and a threshold for an error rate."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from mea.statistics.intervals import bound_accuracy
 
 
 def trace_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """Error rate among the surest recordings, for every share of them that a threshold can keep.
+    """Risk-coverage curve: the error rate among the most confident recordings, for every fraction of them.
 
     Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017 (arXiv:1705.08500).
 
@@ -24,8 +24,16 @@ def trace_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataF
     Returns
     -------
     pd.DataFrame
-        One row a distinct confidence, the surest first: coverage (share kept with a confidence of at least the
-        threshold), risk (share of those kept that are wrong), threshold, kept and wrong (numbers of recordings).
+        One row a distinct confidence, the most confident first: coverage (fraction of recordings with a confidence of
+        at least the threshold), risk (fraction of these that are wrong), threshold, kept and wrong (numbers of
+        recordings).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> curve = trace_risk_coverage(np.array([0.9, 0.8, 0.8, 0.6]), np.array([True, True, False, True]))
+    >>> curve[["threshold", "coverage", "risk"]].round(2).to_numpy().tolist()
+    [[0.9, 0.25, 0.0], [0.8, 0.75, 0.33], [0.6, 1.0, 0.25]]
     """
     threshold, kept, wrong = _count_kept(confidence, correct)
     columns = {"coverage": kept / len(confidence), "risk": wrong / kept, "threshold": threshold}
@@ -41,27 +49,32 @@ def _count_kept(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray
 
 
 def measure_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Area under the risk-coverage curve: the mean of the error rates among the 1, 2, …, n surest recordings.
+    """Area under the risk-coverage curve: the mean of the error rates among the 1, 2, …, n most confident recordings.
 
-    Recordings of equal confidence stand in no order; the mean over all their orders is taken, which is what one would
-    get on average by drawing among them. NaN without recordings.
+    Recordings of equal confidence have no order, so the mean over all their orders is taken. NaN without recordings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measure_aurc(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, True, False]))  # 0, 0, 0, 1/4
+    0.0625
     """
     n = len(confidence)
     if n == 0:
         return float("nan")
     _, kept, wrong = _count_kept(confidence, correct)
-    # Within a tie each recording adds, on average, the tie's share of wrong ones: straight lines between the corners.
+    # Within a tie each recording adds, on average, the tie's fraction of wrong ones: lines between the corners.
     expected_wrong = np.interp(np.arange(1, n + 1), np.append(0, kept), np.append(0, wrong))
     return float((expected_wrong / np.arange(1, n + 1)).mean())
 
 
 def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: float) -> float:
-    """The lowest confidence to call, for a stated error rate among the recordings called.
+    """The lowest confidence at which to predict, for a target error rate among the recordings predicted.
 
-    The largest set of surest recordings of which (wrong + 1) / (kept + 1) is at most ``target_error``: as if the next
-    recording were wrong, so that a few lucky ones do not pass for a rate of 0. It is a choice on the recordings given,
-    not a guarantee: the largest of many sets is taken, recordings of one group are alike, and only recordings that had
-    no part in it (:func:`score_selective`) tell what it is worth.
+    Takes the largest set of most confident recordings with (wrong + 1) / (kept + 1) of at most ``target_error``: as if
+    the next recording were wrong, so that a few correct ones by chance do not give a rate of 0. The threshold is chosen
+    on the recordings given and is no guarantee: it belongs to the largest of many sets, and recordings of one group are
+    similar. Score it on recordings that had no part in the choice (:func:`score_selective`).
 
     Parameters
     ----------
@@ -70,13 +83,22 @@ def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: 
     correct
         (n,) bool.
     target_error
-        Highest error rate among the recordings called, between 0 and 1.
+        Highest error rate among the recordings predicted, between 0 and 1.
 
     Returns
     -------
     float
-        Call a recording with at least this confidence; 0 where all may be called, so that a new one a little less sure
-        than all of these is called, too; NaN where no threshold will do (:func:`explain_threshold`).
+        Predict a recording with at least this confidence; 0 if all may be predicted, so that a new one with a lower
+        confidence than all of these is predicted, too; NaN if no threshold reaches the target
+        (:func:`explain_threshold`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> confidence = np.linspace(0.99, 0.5, 50)
+    >>> correct = confidence > 0.7
+    >>> choose_threshold(confidence, correct, target_error=0.1)
+    0.69
     """
     threshold, kept, wrong = _count_kept(confidence, correct)
     good = np.flatnonzero(wrong + 1 <= target_error * (kept + 1) + 1e-9)  # 1 / 20 is 5 %, whatever rounding says
@@ -86,39 +108,44 @@ def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: 
 
 
 def count_needed(target_error: float) -> int:
-    """How many recordings, all correct, it takes at least before an error rate can be stated: 19 for 5 %.
+    """How many recordings, all correct, are needed to reach a target error rate: 19 for 5 %.
 
-    As many as a class needs before a conformal set of that error rate can rule it out: in both, one more recording is
-    reckoned with, the next.
+    A class needs the same number of recordings before a conformal set of that error rate can exclude it: both count the
+    next recording as one more.
+
+    Examples
+    --------
+    >>> count_needed(0.05)
+    19
     """
     return math.ceil(round(1 / target_error - 1, 9))
 
 
 def explain_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: float) -> str:
-    """Why there is no threshold, in words; an empty string where :func:`choose_threshold` finds one."""
+    """Why there is no threshold, in words; an empty string if :func:`choose_threshold` finds one."""
     if not np.isnan(choose_threshold(confidence, correct, target_error)):
         return ""
     n, needed, percent = len(confidence), count_needed(target_error), f"{100 * target_error:.4g} %"
     if n < needed:
-        return f"too few recordings: {n} held out; at least {needed} all correct are needed for {percent} error"
+        return f"too few recordings: {n} held out; at least {needed}, all correct, are needed for {percent} error"
     wrong = int(np.sum(~np.asarray(correct, bool)))
     return (
-        f"no confidence is high enough for {percent} error: {wrong} of {n} recordings held out are wrong, some of them "
-        f"among the surest; the {needed} surest all correct would do"
+        f"no confidence is high enough for {percent} error: {wrong} of {n} held-out recordings are wrong, some of them "
+        f"with high confidence; it would be enough if the {needed} most confident ones were all correct"
     )
 
 
 def score_selective(
     recordings: pd.DataFrame, threshold: float | np.ndarray, groups: np.ndarray, confidence_level: float
 ) -> dict[str, Any]:
-    """What calling only the sure recordings is worth, on recordings that had no part in choosing the threshold.
+    """Error and coverage of selective prediction, on recordings that had no part in choosing the threshold.
 
     Parameters
     ----------
     recordings
         Columns label, predicted, confidence.
     threshold
-        One for all, or (n,) that of each recording's fold. NaN calls none.
+        One for all, or (n,) that of each recording's fold. With NaN none is predicted.
     groups
         (n,) group of each recording, for the interval.
     confidence_level
@@ -127,20 +154,20 @@ def score_selective(
     Returns
     -------
     dict
-        coverage (share called), error (share wrong among those called) with error_low and error_high, called and
-        count (numbers of recordings). The error is NaN where none is called.
+        coverage (fraction predicted), error (fraction wrong among those) with error_low and error_high, predicted and
+        count (numbers of recordings). The error is NaN if none is predicted.
     """
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
-    called = recordings["confidence"].to_numpy() >= threshold
+    predicted = recordings["confidence"].to_numpy() >= threshold
     error = low = high = float("nan")
-    if called.any():
-        error = float(np.mean(~correct[called]))
-        low, high = bound_accuracy(~correct[called], np.asarray(groups)[called], confidence_level)
+    if predicted.any():
+        error = float(np.mean(~correct[predicted]))
+        low, high = bound_accuracy(~correct[predicted], np.asarray(groups)[predicted], confidence_level)
     return {
-        "coverage": float(called.mean()),
+        "coverage": float(predicted.mean()),
         "error": error,
         "error_low": low,
         "error_high": high,
-        "called": int(called.sum()),
-        "count": len(called),
+        "predicted": int(predicted.sum()),
+        "count": len(predicted),
     }

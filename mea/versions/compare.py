@@ -12,7 +12,8 @@ from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_table
 from mea.splitting.groups import IDENTITY, explain_unknown, group_recordings
-from mea.statistics.paired import LOWER_IS_BETTER, Difference, compare_predictions, find_changes, flip_signs
+from mea.statistics.paired import Difference, compare_predictions, find_changes, flip_signs
+from mea.statistics.scores import METRICS
 from mea.versions.versions import WORKSPACE, Version, load_version
 
 DESCRIPTION = (
@@ -130,18 +131,18 @@ def _format_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list[s
     change = find_changes(labels, actual, first, second)
     rows = [_format_difference(item) for item in differences]
     table = draw_table(("metric", "A", "B", "B - A", "95 % interval", "verdict"), rows, markdown)
-    p_value, smallest = flip_signs(change, groups)
+    p_value, min_attainable_p = flip_signs(change, groups)
     counts = (
         f"{len(paired)} recordings in {groups.max() + 1} groups (batch, or culture), scored by both. Only A is right "
         f"on {(change < 0).sum()}, only B on {(change > 0).sum()}. Swapping A and B in whole groups: p = {p_value:.3g} "
-        f"for the accuracy (smallest reachable {smallest:.2g}). Calibration error over {bins} bins."
+        f"for the accuracy (smallest attainable {min_attainable_p:.2g}). Calibration error over {bins} bins."
     )
     return "\n\n".join([counts, table, CAVEAT])
 
 
 def _format_difference(item: Difference) -> tuple[str, ...]:
     return (
-        f"{item.metric}{' (lower is better)' if item.metric in LOWER_IS_BETTER else ''}",
+        f"{item.metric}{'' if METRICS[item.metric].higher_is_better else ' (lower is better)'}",
         _show(item.a),
         _show(item.b),
         _show(item.value, sign=True),

@@ -49,3 +49,10 @@ def labs(draw):
     culture = st.sampled_from([""] + [f"c{k}" for k in range(draw(st.integers(1, 12)))])
     batch = st.sampled_from([""] + [f"b{k}" for k in range(draw(st.integers(1, 8)))])
     return make_lab(draw(st.lists(st.tuples(label, culture, batch), min_size=n, max_size=n)))
+
+
+def make_folded_chunks(lines):
+    """Chunks from (recording, label, fold), in a culture and a batch of the recording's own."""
+    table = pd.DataFrame(lines, columns=["recording", "label", "fold"])
+    table["chunk"] = [f"{name}@{number:04d}" for number, name in enumerate(table["recording"])]
+    return table.assign(culture="culture of " + table["recording"], batch="batch of " + table["recording"])

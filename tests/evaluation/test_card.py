@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from builders.lab import ROOT
 
-from mea.evaluation.card import INTENDED_USE, LEAKY_USE, SCORES, write_card
+from mea.evaluation.card import INTENDED_USE, LEAKY_USE, write_card
 from mea.evaluation.rules import Rules
 from mea.statistics.calibration import Calibrator
 from mea.statistics.conformal import ConformalSets
+from mea.statistics.scores import METRICS
 from mea.training.classifier import Classifier
 
 BOUNDS = ("accuracy_low", "accuracy_high")
@@ -22,36 +23,36 @@ EVALUATE = {"bins": 10, "confidence_level": 0.95, "target_error": 0.05, "permuta
 SETS = ConformalSets(0.95, ("a", "b"), (0.61, 0.32), (25, 27), (21, 22))
 RULES = Rules(52, Calibrator("temperature", 1.37, (0.0, 0.0)), 0.05, 0.7113, "", SETS)
 WORTH = {
-    "always saying the commonest class: accuracy": ("baseline", "majority", "accuracy"),
+    "majority class: accuracy": ("baseline", "majority", "accuracy"),
     "firing rate alone: accuracy": ("baseline", "rate", "accuracy"),
     "metadata alone: accuracy": ("baseline", "metadata", "accuracy"),
     "metadata alone: p-value": ("baseline", "metadata", "p_value"),
     "labels permuted between groups: p-value": ("permutation", "p_value"),
-    "about the smallest p-value there can be here": ("permutation", "min_attainable_p"),
-    "what a split by chunk would add to the accuracy": ("optimism", "gap"),
-    "chunks whose recording the features name": ("identity", "recording_accuracy"),
-    "the same by guessing": ("identity", "chance"),
-    "recordings that were sure enough to be called": ("selective", "coverage"),
-    "wrong calls among them": ("selective", "error"),
-    "prediction sets that held the actual class": ("conformal", "coverage"),
+    "smallest p-value that is possible here (about)": ("permutation", "min_attainable_p"),
+    "optimism of a split by chunk: accuracy gained": ("optimism", "gap"),
+    "chunks whose recording a probe identifies from the features": ("identity", "recording_accuracy"),
+    "the same by chance": ("identity", "chance"),
+    "coverage: recordings with enough confidence for a prediction": ("selective", "coverage"),
+    "error among them": ("selective", "error"),
+    "prediction sets that hold the actual class": ("conformal", "coverage"),
 }
 
 
-def make_figures():
+def make_metrics():
     """As in metrics/evaluate.json, no two numbers alike."""
     numbers = iter(np.linspace(0.1234, 0.9876, 60))
-    figures = {
-        part: {name: float(next(numbers)) for name in SCORES}
+    metrics = {
+        part: {name: float(next(numbers)) for name in METRICS}
         | {f"{name}_{side}": float(next(numbers)) for name in ("accuracy", "roc_auc") for side in ("low", "high")}
         for part in ("recording", "chunk")
     }
     for path in WORTH.values():
-        place = figures
+        place = metrics
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = float(next(numbers))
-    figures["recording"]["count"] = 52
-    return figures | {"leaky": 0, "warning": ""}
+    metrics["recording"]["count"] = 52
+    return metrics | {"leaky": 0, "warning": ""}
 
 
 def make_classifier(folder, **changed):
@@ -75,11 +76,11 @@ def make_chunks(labels=("a", "b"), batches=("x", "y")):
     return pd.DataFrame(rows, columns=["recording", "label", "culture", "batch"])
 
 
-def write(folder, figures=None, chunks=None, rules=RULES, evaluate=EVALUATE, **changed):
+def write(folder, metrics=None, chunks=None, rules=RULES, evaluate=EVALUATE, **changed):
     """The card in words, and as JSON."""
     folder.mkdir(exist_ok=True)
     chunks = make_chunks() if chunks is None else chunks
-    write_card(folder, make_classifier(folder, **changed), figures or make_figures(), chunks, rules, evaluate)
+    write_card(folder, make_classifier(folder, **changed), metrics or make_metrics(), chunks, rules, evaluate)
     return (folder / "card.md").read_text(encoding="utf-8"), json.loads((folder / "card.json").read_text("utf-8"))
 
 
@@ -102,53 +103,53 @@ def read_tables(text):
 
 
 def test_every_number_is_that_of_the_metrics(tmp_path):
-    figures = make_figures()
-    text, _ = write(tmp_path, figures)
+    metrics = make_metrics()
+    text, _ = write(tmp_path, metrics)
     _, _, scores, worth, _ = read_tables(text)
-    assert [row[0] for row in scores[1:]] == list(SCORES.values())
-    for name, row in zip(SCORES, scores[1:]):
+    assert [row[0] for row in scores[1:]] == [metric.description for metric in METRICS.values()]
+    for name, row in zip(METRICS, scores[1:]):
         for part, value, interval in (("recording", *row[1:3]), ("chunk", *row[3:5])):
-            assert value == f"{figures[part][name]:.3g}"
-            bounds = [figures[part].get(f"{name}_{side}") for side in ("low", "high")]
+            assert value == f"{metrics[part][name]:.3g}"
+            bounds = [metrics[part].get(f"{name}_{side}") for side in ("low", "high")]
             assert interval == ("" if None in bounds else "{:.3g} to {:.3g}".format(*bounds))
-    expected = [[name, f"{find(figures, path):.3g}"] for name, path in WORTH.items()]
+    expected = [[name, f"{find(metrics, path):.3g}"] for name, path in WORTH.items()]
     assert worth[1:] == expected
-    value, low, high = (f"{100 * figures['recording'][name]:.3g} %" for name in ("accuracy", *BOUNDS))
-    sentence = f"it named the class of **{value}** rightly (95 % interval: {low} to {high})."
+    value, low, high = (f"{100 * metrics['recording'][name]:.3g} %" for name in ("accuracy", *BOUNDS))
+    sentence = f"it classified **{value}** correctly (95 % interval: {low} to {high})."
     assert f"Of 52 recordings, each held out with its whole group, {sentence}" in text
 
 
-def find(figures, path):
+def find(metrics, path):
     for name in path:
-        figures = figures[name]
-    return figures
+        metrics = metrics[name]
+    return metrics
 
 
 def test_each_number_shown_follows_the_metrics(tmp_path):
-    """Change one figure, and only what tells it changes."""
+    """Change one metric, and only what tells it changes."""
     before, _ = write(tmp_path)
-    paths = [(part, name) for part in ("recording", "chunk") for name in SCORES] + list(WORTH.values())
+    paths = [(part, name) for part in ("recording", "chunk") for name in METRICS] + list(WORTH.values())
     for path in paths:
-        figures = make_figures()
-        find(figures, path[:-1])[path[-1]] = 0.0567
-        after, _ = write(tmp_path, figures)
+        metrics = make_metrics()
+        find(metrics, path[:-1])[path[-1]] = 0.0567
+        after, _ = write(tmp_path, metrics)
         lines = [new for old, new in zip(before.split("\n"), after.split("\n")) if old != new]
         assert len(lines) == (2 if path == ("recording", "accuracy") else 1), path
         assert all(" 0.0567 " in line or "**5.67 %**" in line for line in lines), path
 
 
-def test_the_json_holds_all_figures_as_they_are(tmp_path):
-    figures = make_figures()
-    _, card = write(tmp_path, figures)
-    assert card["figures"] == json.loads(json.dumps(figures), parse_float=lambda text: float(f"{float(text):.9g}"))
+def test_the_json_holds_all_metrics_as_they_are(tmp_path):
+    metrics = make_metrics()
+    _, card = write(tmp_path, metrics)
+    assert card["metrics"] == json.loads(json.dumps(metrics), parse_float=lambda text: float(f"{float(text):.9g}"))
     assert card["confidence"]["threshold"] == 0.7113 and card["confidence"]["calibration"]["temperature"] == 1.37
     assert card["parameters"]["evaluate"] == EVALUATE and card["parameters"]["split"]["first_s"] == "null"
 
 
 def test_the_json_holds_numbers_words_and_lists_of_them(tmp_path):
-    figures = make_figures()
-    figures["permutation"]["p_value"] = float("nan")
-    _, card = write(tmp_path, figures, rules=replace(RULES, threshold=float("nan"), too_few="too few"))
+    metrics = make_metrics()
+    metrics["permutation"]["p_value"] = float("nan")
+    _, card = write(tmp_path, metrics, rules=replace(RULES, threshold=float("nan"), too_few="too few"))
 
     def check(value):
         assert isinstance(value, (dict, list, str, int, float)) and not isinstance(value, bool), value
@@ -156,35 +157,35 @@ def test_the_json_holds_numbers_words_and_lists_of_them(tmp_path):
             check(item)
 
     check(card)
-    assert card["figures"]["permutation"]["p_value"] == card["confidence"]["threshold"] == "undefined"
+    assert card["metrics"]["permutation"]["p_value"] == card["confidence"]["threshold"] == "undefined"
 
 
 def test_what_is_undefined_is_said_to_be(tmp_path):
-    figures = make_figures()
+    metrics = make_metrics()
     for name in ("recording", "chunk"):
-        figures[name]["roc_auc"] = figures[name]["accuracy_low"] = figures[name]["accuracy_high"] = float("nan")
-    figures["optimism"]["gap"] = float("nan")
-    text, _ = write(tmp_path, figures)
+        metrics[name]["roc_auc"] = metrics[name]["accuracy_low"] = metrics[name]["accuracy_high"] = float("nan")
+    metrics["optimism"]["gap"] = float("nan")
+    text, _ = write(tmp_path, metrics)
     _, _, scores, worth, _ = read_tables(text)
     rows = {row[0]: row[1:] for row in scores + worth}
     assert rows["area under the ROC curve"][0] == rows["area under the ROC curve"][2] == "undefined"
     assert rows["accuracy"][1] == "undefined to undefined"
-    assert rows["what a split by chunk would add to the accuracy"] == ["undefined"] and "nan" not in text
+    assert rows["optimism of a split by chunk: accuracy gained"] == ["undefined"] and "nan" not in text
     assert "(95 % interval: undefined to undefined)" in text
 
 
 def test_a_bound_of_zero_is_shown(tmp_path):
-    figures = make_figures()
-    figures["recording"]["accuracy_low"] = 0.0
-    assert "| 0 to " in write(tmp_path, figures)[0]
+    metrics = make_metrics()
+    metrics["recording"]["accuracy_low"] = 0.0
+    assert "| 0 to " in write(tmp_path, metrics)[0]
 
 
 # --- doubts ----------------------------------------------------------------------------------------------------------
 
 
 def test_doubts_come_first(tmp_path):
-    figures = make_figures() | {"warning": "confounded: by recording length"}
-    text, card = write(tmp_path, figures)
+    metrics = make_metrics() | {"warning": "confounded: by recording length"}
+    text, card = write(tmp_path, metrics)
     assert text.startswith("# Model card: a or b\n\n> **Warning.** Confounded: by recording length.\n\nModel ")
     assert card["doubts"] == "confounded: by recording length" and card["intended_use"] == INTENDED_USE
     assert list(card)[:4] == ["model", "classes", "leaky", "doubts"]
@@ -198,9 +199,10 @@ def test_no_doubts_no_warning(tmp_path):
 
 def test_a_leaky_classifier_says_so_at_the_top(tmp_path):
     warning = "leaky: split by chunk, so chunks of the same recording are in the training and the test set"
-    text, card = write(tmp_path, make_figures() | {"leaky": 1, "warning": warning}, leaky=1, warning=warning)
+    text, card = write(tmp_path, make_metrics() | {"leaky": 1, "warning": warning}, leaky=1, warning=warning)
     assert text.split("\n")[2:5] == [
-        "> **Leaky: the classifier knew what it was scored on, or recordings alike, so the figures are too good.**",
+        "> **Leaky: the classifier had seen what it was scored on, or similar recordings, so the metrics are too "
+        "good.**",
         ">",
         f"> **Warning.** {warning[0].upper()}{warning[1:]}.",
     ]
@@ -214,18 +216,18 @@ def test_a_leaky_classifier_says_so_at_the_top(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({}, "- Recordings that are called: those with a confidence of 0.711 or more, for at most 5 % wrong calls.\n"),
-        ({"threshold": float("nan"), "too_few": "all wrong"}, "- Recordings that are called: none: all wrong.\n"),
+        ({}, "prediction: those with a confidence of 0.711 or more, for at most 5 % wrong predictions.\n"),
+        ({"threshold": float("nan"), "too_few": "all wrong"}, "- Recordings that get a prediction: none: all wrong.\n"),
         (
             {"threshold": float("nan"), "too_few": "too few recordings: 9 held out", "recordings": 9},
-            "- Recordings that are called: all: too few recordings: 9 held out.\n",
+            "- Recordings that get a prediction: all: too few recordings: 9 held out.\n",
         ),
-        ({"calibrator": Calibrator("none", 1.0, (0.0, 0.0))}, "- Calibration: the model's probabilities are taken as"),
+        ({"calibrator": Calibrator("none", 1.0, (0.0, 0.0))}, "- Calibration: the model's raw probabilities are used"),
         ({"calibrator": Calibrator("platt", 1.2, (0.1, -0.1))}, "one temperature, and each class gets a bias.\n"),
-        ({}, "- Calibration: the model's probabilities are made bolder or shyer by one temperature.\n"),
+        ({}, "- Calibration: the model's raw probabilities are scaled by one temperature.\n"),
         ({}, "- Prediction sets: enough recordings and groups in each class.\n"),
         ({"conformal": replace(SETS, groups=(3, 22))}, "too few groups for 95 %: the 25 calibration recordings"),
-        ({}, "Learned from 52 recordings that were held out:\n"),
+        ({}, "Learned from 52 held-out recordings:\n"),
     ],
 )  # fmt: skip
 def test_what_its_confidence_rests_on(tmp_path, changed, expected):
@@ -284,7 +286,7 @@ def test_every_parameter_and_version_is_told(tmp_path):
 
 def test_the_same_card_twice(tmp_path):
     for name in ("one", "two"):
-        write(tmp_path / name, copy.deepcopy(make_figures()))
+        write(tmp_path / name, copy.deepcopy(make_metrics()))
     for name in ("card.md", "card.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -296,10 +298,10 @@ def test_no_place_of_this_machine_is_told(tmp_path):
     assert text.endswith("|\n") and "\n\n\n" not in text and "\r" not in text
 
 
-def test_every_figure_of_the_metrics_is_explained():
+def test_every_key_of_the_metrics_is_explained():
     """A section of docs/honesty.md for each key that the evaluate stage writes, in its order."""
-    tree = ast.parse((ROOT / "stages" / "evaluate.py").read_text(encoding="utf-8"))
-    given = [node for node in ast.walk(tree) if isinstance(node, ast.AnnAssign) and node.target.id == "figures"]
+    tree = ast.parse((ROOT / "mea" / "evaluation" / "metrics.py").read_text(encoding="utf-8"))
+    given = [node for node in ast.walk(tree) if isinstance(node, ast.AnnAssign) and node.target.id == "metrics"]
     keys = [key.value for key in given[0].value.keys]
     text = (ROOT / "docs" / "honesty.md").read_text(encoding="utf-8")
     assert re.findall(r"^## `(.+)`$", text, flags=re.MULTILINE) == keys

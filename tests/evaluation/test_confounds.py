@@ -15,9 +15,9 @@ from mea.evaluation.confounds import (
     ALL,
     WORDS,
     audit_confounds,
-    describe_audit,
     explain_confounds,
     hold_one_class,
+    summarise_audit,
     tabulate_metadata,
 )
 from mea.splitting.folds import assign_folds
@@ -105,8 +105,8 @@ def test_the_size_of_a_file_of_spike_times_is_signal():
 def test_nothing_to_look_at_is_no_alarm():
     lab = make_lab()
     audit = audit_confounds(pd.DataFrame(index=lab.index), lab, 99, 0)
-    assert len(audit) == 0 and all(np.isnan(value) for value in describe_audit(audit).values())
-    assert list(describe_audit(audit)) == ["accuracy", "balanced_accuracy", "p_value"]
+    assert len(audit) == 0 and all(np.isnan(value) for value in summarise_audit(audit).values())
+    assert list(summarise_audit(audit)) == ["accuracy", "balanced_accuracy", "p_value"]
     assert explain_confounds(audit, lab) == []
 
 
@@ -170,7 +170,7 @@ def test_two_metadata_together_say_more_than_each():
     assert both["alarm"] and both["balanced_accuracy"] >= audit["balanced_accuracy"].max()
     (sentence,) = explain_confounds(audit[audit["metadata"] == ALL], lab)
     assert f"by all metadata together ({100 * both['balanced_accuracy']:.0f} %), where guessing gets 50 %" in sentence
-    assert describe_audit(audit) == {name: both[name] for name in ("accuracy", "balanced_accuracy", "p_value")}
+    assert summarise_audit(audit) == {name: both[name] for name in ("accuracy", "balanced_accuracy", "p_value")}
 
 
 def test_three_classes():

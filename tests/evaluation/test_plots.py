@@ -27,6 +27,7 @@ from mea.arrays.plots_recordings import (
 )
 from mea.classification.plots import AGAINST, FOR, plot_explanation
 from mea.evaluation import plots_evaluation
+from mea.evaluation.evaluation import ScoreSettings
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_scores import (
     draw_classification_report,
@@ -154,7 +155,7 @@ def make_risk_curve():
 
 def make_coverage():
     rows = [("a", 20, 0.9, 0.7, 0.98, 0.0, 0.7), ("b", 40, 0.95, 0.85, 0.99, 0.1, 0.6)]
-    names = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_share", "single_share"]
+    names = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_fraction", "single_fraction"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -596,7 +597,7 @@ def test_titles_say_what_is_shown_and_of_what(tmp_path, monkeypatch, unit):
         titles[path.stem] = figure.axes[0].get_title()
 
     monkeypatch.setattr(plots_evaluation, "save_plot", keep)
-    plots_evaluation.draw_unit(tmp_path, unit, make_predictions(20), ["a", "b"], 10, 0.95, "")
+    plots_evaluation.draw_unit(tmp_path, unit, make_predictions(20), ScoreSettings(["a", "b"], 10, 0.95), "")
     assert set(titles) == {f"{kind}_{unit}" for kind in ("confusion", "report", "reliability", "roc")}
     for title in titles.values():
         shown, _, scored = title.partition(": ")

@@ -8,7 +8,7 @@ from mea.evaluation.plots_selective import draw_risk_coverage, plot_conformal, p
 from mea.runtime.style import new_plot, save_plot
 
 CURVE = pd.DataFrame({"coverage": [0.25, 0.5, 1.0], "risk": [0.0, 0.1, 0.25], "threshold": [0.9, 0.8, 0.6]})
-NAMES = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_share", "single_share"]
+NAMES = ["label", "count", "coverage", "coverage_low", "coverage_high", "empty_fraction", "single_fraction"]
 ROWS = [("a", 20, 0.9, 0.7, 0.98, 0.0, 0.7), ("b", 40, 0.95, 0.85, 0.99, 0.1, 0.6)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from builders.arrays import describe_events, plan_recordings, write_array
 
 import mea.evaluation.probes
-from mea.evaluation.probes import describe_identity, describe_optimism, probe_classifier
+from mea.evaluation.probes import probe_classifier, summarise_identity, summarise_optimism
 from mea.networks.chunks import load_recordings
 from mea.splitting.chunks import cut_chunks
 from mea.splitting.folds import assign_folds
@@ -64,7 +64,7 @@ def test_features_that_know_the_recording_only():
     found = probe_many(identity=3.0)
     assert found["recording"] > 0.99 and found["chunk_split"] > 0.97
     assert found["label"] == pytest.approx(0.5, abs=0.12)
-    assert describe_optimism(found)["gap"] > 0.35
+    assert summarise_optimism(found)["gap"] > 0.35
 
 
 def test_features_that_know_the_class_only():
@@ -72,7 +72,7 @@ def test_features_that_know_the_class_only():
     found = probe_many(label=3.0)
     assert found["chance"] == pytest.approx(1 / 6) and found["recording"] == pytest.approx(1 / 3, abs=0.06)
     assert found["label"] > 0.99 and found["chunk_split"] > 0.99
-    assert describe_optimism(found)["gap"] == pytest.approx(0, abs=0.01)
+    assert summarise_optimism(found)["gap"] == pytest.approx(0, abs=0.01)
 
 
 def test_features_that_know_both():
@@ -127,7 +127,7 @@ def test_one_chunk_a_recording_leaves_nothing_to_recognise():
     chunks = make_chunks(per_recording=1)
     found = probe(chunks, plant(chunks, np.random.default_rng(0), label=3.0))
     assert all(np.isnan(found[name]) for name in ("recording", "chance", "chunk_split")) and found["label"] > 0.9
-    assert np.isnan(describe_optimism(found)["gap"]) and describe_optimism(found)["honest_accuracy"] == found["label"]
+    assert np.isnan(summarise_optimism(found)["gap"]) and summarise_optimism(found)["honest_accuracy"] == found["label"]
 
 
 def test_single_chunks_are_left_out_where_others_have_several():
@@ -170,8 +170,12 @@ def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
 
 def test_what_is_told():
     probes = {"recording": 0.9, "chunk_split": 0.8, "label": 0.6, "chance": 0.1}
-    assert describe_optimism(probes) == {"chunk_split_accuracy": 0.8, "honest_accuracy": 0.6, "gap": pytest.approx(0.2)}
-    assert describe_identity(probes) == {"recording_accuracy": 0.9, "chance": 0.1, "label_accuracy": 0.6}
+    assert summarise_optimism(probes) == {
+        "chunk_split_accuracy": 0.8,
+        "honest_accuracy": 0.6,
+        "gap": pytest.approx(0.2),
+    }
+    assert summarise_identity(probes) == {"recording_accuracy": 0.9, "chance": 0.1, "label_accuracy": 0.6}
 
 
 # --- real models -----------------------------------------------------------------------------------------------------

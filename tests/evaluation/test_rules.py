@@ -10,8 +10,8 @@ import pytest
 from builders.arrays import describe_events, make_events, plan_recordings, write_array
 
 from mea.arrays.events import save_events
-from mea.evaluation.evaluation import apply_inner_rules, predict_held_out, score_selection, score_sets
-from mea.evaluation.rules import FILE, Rules, learn_rules, load_rules, save_rules
+from mea.evaluation.evaluation import apply_fold_rules, predict_held_out, score_selection, score_sets
+from mea.evaluation.rules import FILE, Rules, RuleSettings, learn_rules, load_rules, save_rules
 from mea.networks.chunks import load_recordings
 from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 LABELS = ["a", "b"]
 TARGET, LEVEL = 0.2, 0.8  # four recordings are enough for either
+SETTINGS = RuleSettings(TARGET, LEVEL, 0)
 TRAIN = {"model": "rate", "validation": "inner", "inner_folds": 3, "seed": 0}
 PROBES = np.column_stack([np.linspace(0, 1, 201), 1 - np.linspace(0, 1, 201)])
 
@@ -101,7 +102,7 @@ def evaluate(lab, folder):
     classifier = describe_training(folder, jobs, split)
     events = load_recordings(array, chunks["recording"].unique())
     stated = aggregate_recordings(predict_held_out(classifier, chunks, events, classifier.predict), LABELS)
-    scored, rules = apply_inner_rules(classifier, stated, TARGET, LEVEL, 0)
+    scored, rules = apply_fold_rules(classifier, stated, SETTINGS)
     return stated, scored, dict(zip(scored["fold"].unique(), rules))
 
 
@@ -119,11 +120,11 @@ def test_what_a_fold_holds_has_no_part_in_its_rules(tmp_path):
     inner = [(tmp_path / name / inner_file(0)).read_bytes() for name in ("one", "two")]
     assert inner[0] == inner[1]
     assert rules[0].calibrator.calibrate(PROBES).tobytes() == other_rules[0].calibrator.calibrate(PROBES).tobytes()
-    assert rules[0].name_sets(PROBES) == other_rules[0].name_sets(PROBES)
+    assert rules[0].format_sets(PROBES) == other_rules[0].format_sets(PROBES)
     assert scored.loc[held, "threshold"].tolist() == other_scored.loc[held, "threshold"].tolist()
     assert rules[1] != other_rules[1], "the other folds learned from it"
 
-    naive, other_naive = (learn_rules(table, LABELS, TARGET, LEVEL, 0) for table in (stated, other_stated))
+    naive, other_naive = (learn_rules(table, LABELS, SETTINGS) for table in (stated, other_stated))
     assert naive.conformal != other_naive.conformal
 
 
@@ -133,8 +134,8 @@ def test_rules_of_what_is_scored_look_better_than_they_are():
     random, honest, naive = np.random.default_rng(1), [], []
     for _ in range(30):
         inner, scored = (draw_luck(random) for _ in range(2))
-        for rules, errors in ((learn_rules(inner, LABELS, TARGET, LEVEL, 0), honest),
-                              (learn_rules(scored, LABELS, TARGET, LEVEL, 0), naive)):  # fmt: skip
+        for rules, errors in ((learn_rules(inner, LABELS, SETTINGS), honest),
+                              (learn_rules(scored, LABELS, SETTINGS), naive)):  # fmt: skip
             probabilities = rules.calibrator.calibrate(get_probabilities(scored, LABELS))
             table = add_predictions(scored, probabilities, LABELS)
             called = table[table["confidence"] >= rules.confidence_threshold]
@@ -155,7 +156,7 @@ def test_calibration_by_what_is_scored_looks_better_than_it_is():
     for _ in range(10):
         inner, scored = (draw_luck(random, 24) for _ in range(2))
         for table, losses in ((inner, honest), (scored, naive)):
-            calibrator = learn_rules(table, LABELS, TARGET, LEVEL, 0).calibrator
+            calibrator = learn_rules(table, LABELS, SETTINGS).calibrator
             probabilities = calibrator.calibrate(get_probabilities(scored, LABELS))
             losses.append(score_predictions(LABELS, scored["label"].to_numpy(), probabilities, 10)["log_loss"])
     assert np.mean(naive) < np.mean(honest)
@@ -170,7 +171,7 @@ def test_calibration_can_turn_a_call_round(tmp_path):
     inner = make_table(np.append(random.uniform(0.01, 0.1, 30), random.uniform(0.3, 0.45, 30)), ["a"] * 30 + ["b"] * 30)
     stated = vote(make_table([0.05, 0.4], "ab"))
     assert stated["predicted"].tolist() == ["a", "a"]
-    scored, (rules,) = apply_inner_rules(make_classifier(tmp_path / "m", inner), stated, TARGET, LEVEL, 0)
+    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", inner), stated, SETTINGS)
     assert rules.calibrator.method == "platt"
     assert scored["predicted"].tolist() == ["a", "b"] and scored["prediction_set"].tolist() == ["a", "b"]
     assert (scored["confidence"] == scored[["p_a", "p_b"]].max(1)).all()
@@ -182,7 +183,7 @@ def test_each_recording_is_read_by_the_rules_of_its_own_fold(tmp_path):
     bold = make_table(np.append(np.tile([0.02, 0.98], 10), [0.99, 0.99]), "ab" * 10 + "aa")
     classifier = make_classifier(tmp_path / "m", shy, bold)
     stated = vote(make_table([0.45, 0.6, 0.7, 0.8], "abab"), fold=[1, 0, 1, 0])
-    scored, rules = apply_inner_rules(classifier, stated, TARGET, LEVEL, 0)
+    scored, rules = apply_fold_rules(classifier, stated, SETTINGS)
     assert scored["recording"].tolist() == stated["recording"].tolist() and scored["fold"].tolist() == [1, 0, 1, 0]
     by_fold = {1: rules[0], 0: rules[1]}  # in the order of first appearance
     for row, fold in enumerate([1, 0, 1, 0]):
@@ -196,11 +197,11 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
     """All are called, as stated, and no label is ruled out."""
     empty = make_table([], "")
     stated = vote(make_table([0.1, 0.8], "ab"))
-    scored, (rules,) = apply_inner_rules(make_classifier(tmp_path / "m", empty), stated, TARGET, LEVEL, 0)
+    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", empty), stated, SETTINGS)
     pd.testing.assert_frame_equal(scored[stated.columns], stated)
     assert scored["threshold"].tolist() == [0.0, 0.0] and scored["prediction_set"].tolist() == ["a|b", "a|b"]
     assert rules.recordings == 0 and np.isnan(rules.threshold) and rules.conformal.thresholds == (ALWAYS, ALWAYS)
-    assert rules.too_few == "too few recordings: 0 held out; at least 4 all correct are needed for 20 % error"
+    assert rules.too_few == "too few recordings: 0 held out; at least 4, all correct, are needed for 20 % error"
     assert score_selection(scored, rules, 0.95)["coverage"] == 1.0
     assert score_sets(scored, [rules]) == {"coverage": 1.0, "mean_size": 2.0, "calibration_recordings": 0}
 
@@ -208,26 +209,26 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
 def test_chunks_in_several_folds_teach_nothing(tmp_path):
     """No model has not seen such a recording, so no inner table is right for it."""
     classifier = make_classifier(tmp_path / "m", make_table(np.tile([0.1, 0.9], 10), "ab" * 10))
-    scored, (rules,) = apply_inner_rules(classifier, vote(make_table([0.3], "a"), "mixed"), TARGET, LEVEL, 0)
+    scored, (rules,) = apply_fold_rules(classifier, vote(make_table([0.3], "a"), "mixed"), SETTINGS)
     assert rules.recordings == 0 and scored["p_b"].tolist() == [0.3]
 
 
 def test_where_a_class_is_missing_nothing_is_calibrated():
     """A bias would learn that the missing class never comes, and call everything the other."""
-    rules = learn_rules(make_table(np.linspace(0.4, 0.6, 30), "a" * 30), LABELS, TARGET, LEVEL, 0)
+    rules = learn_rules(make_table(np.linspace(0.4, 0.6, 30), "a" * 30), LABELS, SETTINGS)
     assert rules.calibrator == Calibrator("none", 1.0, (0.0, 0.0))
     assert rules.conformal.recordings == (30, 0)
-    assert all("b" in labels.split("|") for labels in rules.name_sets(PROBES)), "of b nothing is known"
+    assert all("b" in labels.split("|") for labels in rules.format_sets(PROBES)), "of b nothing is known"
 
 
-def test_wrong_among_the_surest():
+def test_wrong_with_high_confidence():
     """Enough recordings, and no confidence that would do: none is called, and the sentence says why."""
     table = make_table([0.01, 0.02, 0.03, *[0.3] * 10, *[0.7] * 10], ["b"] * 3 + ["a"] * 10 + ["b"] * 10)
-    rules = learn_rules(table, LABELS, 0.05, LEVEL, 0)
+    rules = learn_rules(table, LABELS, RuleSettings(0.05, LEVEL, 0))
     assert np.isnan(rules.threshold) and np.isnan(rules.confidence_threshold)
-    assert rules.explain_refusal(1.0) == (
-        "unsure: no confidence is high enough for 5 % error: 3 of 23 recordings held out are wrong, some of them among "
-        "the surest; the 19 surest all correct would do"
+    assert rules.explain_rejection(1.0) == (
+        "unsure: no confidence is high enough for 5 % error: 3 of 23 held-out recordings are wrong, some of them with "
+        "high confidence; it would be enough if the 19 most confident ones were all correct"
     )
 
 
@@ -239,9 +240,9 @@ def test_three_classes():
     table = make_table(np.zeros(60), [labels[k] for k in actual])
     for k, label in enumerate(labels):
         table[f"p_{label}"] = probabilities[:, k] / 3
-    rules = learn_rules(table, labels, TARGET, LEVEL, 0)
+    rules = learn_rules(table, labels, SETTINGS)
     assert rules.conformal.labels == ("a", "b", "c") and np.isfinite(rules.threshold)
-    possible = rules.name_sets(rules.calibrator.calibrate(get_probabilities(table, labels)))
+    possible = rules.format_sets(rules.calibrator.calibrate(get_probabilities(table, labels)))
     assert np.mean([labels[k] in row.split("|") for k, row in zip(actual, possible)]) >= LEVEL
 
 
@@ -250,22 +251,22 @@ def test_three_classes():
 
 def test_a_refusal_names_the_confidence_and_its_bound():
     rules = make_rules()
-    assert rules.explain_refusal(0.7) == "" and rules.explain_refusal(1.0) == ""
-    assert rules.explain_refusal(np.nextafter(0.7, 0)).startswith("unsure")
-    assert rules.explain_refusal(0.62) == (
-        "unsure: confidence 0.62 is below 0.70, the least at which no more than 5 % of calls were wrong"
+    assert rules.explain_rejection(0.7) == "" and rules.explain_rejection(1.0) == ""
+    assert rules.explain_rejection(np.nextafter(0.7, 0)).startswith("unsure")
+    assert rules.explain_rejection(0.62) == (
+        "unsure: confidence 0.62 is below 0.70, the least at which no more than 5 % of predictions were wrong"
     )
 
 
 def test_too_few_recordings_for_a_threshold_refuse_nobody():
     """18 recordings cannot show an error of 5 %; 19 could have, so there it is the recordings that were not good."""
     rules = make_rules(recordings=18, threshold=float("nan"), too_few="too few recordings")
-    assert rules.confidence_threshold == 0.0 and rules.explain_refusal(0.5) == ""
-    assert replace(rules, recordings=19).explain_refusal(0.99) == "unsure: too few recordings"
+    assert rules.confidence_threshold == 0.0 and rules.explain_rejection(0.5) == ""
+    assert replace(rules, recordings=19).explain_rejection(0.99) == "unsure: too few recordings"
 
 
 def test_sets_are_named_by_their_labels():
-    assert make_rules().name_sets(np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.35, 0.65]])) == ["a", "a", "b", ""]
+    assert make_rules().format_sets(np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.35, 0.65]])) == ["a", "a", "b", ""]
 
 
 # --- scored ----------------------------------------------------------------------------------------------------------
@@ -293,14 +294,14 @@ def test_rules_come_back_to_the_bit(tmp_path):
     for run in range(5):
         label = random.choice(LABELS, 40)
         table = make_table(np.clip(random.normal(np.where(label == "b", 0.75, 0.25), 0.2), 0.01, 0.99), label)
-        rules = learn_rules(table, LABELS, 0.06, LEVEL, run)
+        rules = learn_rules(table, LABELS, RuleSettings(0.06, LEVEL, run))
         save_rules(tmp_path, rules)
         read = load_rules(tmp_path)
         assert read == rules and read.threshold == rules.threshold
         confidence = read.calibrator.calibrate(get_probabilities(table, LABELS)).max(1)
         assert (confidence == read.threshold).any()
-        assert read.explain_refusal(read.threshold) == ""
-        assert read.name_sets(PROBES) == rules.name_sets(PROBES)
+        assert read.explain_rejection(read.threshold) == ""
+        assert read.format_sets(PROBES) == rules.format_sets(PROBES)
 
 
 def test_nine_digits_would_refuse_the_recording_a_threshold_was_read_off(tmp_path):
@@ -310,7 +311,7 @@ def test_nine_digits_would_refuse_the_recording_a_threshold_was_read_off(tmp_pat
     write_json(tmp_path / "short.json", values)
     assert json.loads((tmp_path / "short.json").read_text())["threshold"] > confidence
     save_rules(tmp_path, rules)
-    assert load_rules(tmp_path).explain_refusal(confidence) == ""
+    assert load_rules(tmp_path).explain_rejection(confidence) == ""
 
 
 def test_no_threshold_comes_back(tmp_path):

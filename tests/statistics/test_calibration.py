@@ -23,10 +23,10 @@ from mea.statistics.calibration import (
 from mea.statistics.scores import measure_calibration, score_predictions
 
 
-def make_recordings(n, temperature=1.0, bias=(0.0, 0.0), seed=0, spread=1.5):
+def make_recordings(n, temperature=1.0, bias=(0.0, 0.0), seed=0, std=1.5):
     """Probabilities whose calibration would be ``temperature`` and ``bias``, and labels drawn accordingly."""
     random = np.random.default_rng(seed)
-    true = random.normal(0, spread, (n, len(bias)))
+    true = random.normal(0, std, (n, len(bias)))
     targets = (softmax(true, axis=1).cumsum(1) < random.random((n, 1))).sum(1)
     return softmax(temperature * (true - np.array(bias)), axis=1), targets
 
@@ -57,7 +57,7 @@ def test_a_planted_bias_is_found(bias):
 
 
 def test_honest_probabilities_are_left_alone():
-    """On 40 data sets without anything to mend nearly always; where not, what is done is small."""
+    """On 40 data sets that need no calibration, none is done nearly always; otherwise the change is small."""
     found = [fit_calibrator(*make_recordings(200, seed=seed), np.arange(200) // 5, 0) for seed in range(40)]
     assert sum(one.method == "none" for one in found) >= 30
     assert all(0.6 < one.temperature < 1.7 and np.abs(one.bias).max() < 0.5 for one in found)
@@ -71,7 +71,7 @@ def test_calibrating_is_the_formula():
     by_hand = np.sqrt([0.2, 0.3, 0.5]) * np.exp([0.5, 0.0, -0.5])
     np.testing.assert_allclose(made[0], by_hand / by_hand.sum())
     np.testing.assert_allclose(made.sum(1), 1)
-    lowest = np.sqrt(1e-6)  # a stated 0 counts as one in a million
+    lowest = np.sqrt(1e-6)  # a raw 0 counts as one in a million
     np.testing.assert_allclose(made[1, 2] / made[1, 0], lowest * np.exp(-1))
     twice = Calibrator("temperature", 2.0, (0.0, 0.0)).calibrate(np.array([[0.1, 0.9]]))
     assert logit(twice[0, 1]) == pytest.approx(logit(0.9) / 2)
@@ -81,9 +81,9 @@ def test_calibrating_is_the_formula():
 
 
 def test_platt_without_the_prior_is_scikit_learns_logistic_regression(monkeypatch):
-    monkeypatch.setattr(calibration, "SPREAD_LOG_TEMPERATURE", 1e6)
-    monkeypatch.setattr(calibration, "SPREAD_BIAS", 1e6)
-    probabilities, targets = make_recordings(300, 2.0, (0.4, -0.4), spread=1.0)
+    monkeypatch.setattr(calibration, "STD_LOG_TEMPERATURE", 1e6)
+    monkeypatch.setattr(calibration, "STD_BIAS", 1e6)
+    probabilities, targets = make_recordings(300, 2.0, (0.4, -0.4), std=1.0)
     odds = logit(probabilities[:, 1])[:, None]
     reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(odds, targets)
     found = fit_method("platt", probabilities, targets)
@@ -113,7 +113,7 @@ def test_platt_scaling_does_not_depend_on_the_unit_of_the_decisions(factor):
 @pytest.mark.parametrize("n", [12, 300])
 def test_temperature_is_the_minimum_scipy_finds(n):
     """The same sum written anew: log loss, and a normal prior of standard deviation 0.5 on the log temperature."""
-    probabilities, targets = make_recordings(n, 3.0, (0.0, 0.0, 0.0), spread=0.7)
+    probabilities, targets = make_recordings(n, 3.0, (0.0, 0.0, 0.0), std=0.7)
 
     def weigh(log_temperature):
         scaled = softmax(np.log(probabilities) / np.exp(log_temperature), axis=1)
@@ -126,45 +126,48 @@ def test_temperature_is_the_minimum_scipy_finds(n):
 @pytest.mark.parametrize("method", ["temperature", "platt"])
 def test_the_gradient_is_that_of_the_loss(method):
     probabilities, targets = make_recordings(30, 3.0, (0.3, 0.2, -0.5))
-    logs, hits = take_logs(probabilities), np.eye(3)[targets]
+    logs, one_hot = take_logs(probabilities), np.eye(3)[targets]
     at = np.array([0.4, 0.3, -0.2, 0.1])[: 4 if method == "platt" else 1]
     steps = 1e-6 * np.eye(len(at))
-    change = [calibration._weigh(at + s, logs, hits)[0] - calibration._weigh(at - s, logs, hits)[0] for s in steps]
-    np.testing.assert_allclose(calibration._weigh(at, logs, hits)[1], np.array(change) / 2e-6, rtol=1e-5)
+    change = [
+        calibration._compute_loss(at + s, logs, one_hot)[0] - calibration._compute_loss(at - s, logs, one_hot)[0]
+        for s in steps
+    ]
+    np.testing.assert_allclose(calibration._compute_loss(at, logs, one_hot)[1], np.array(change) / 2e-6, rtol=1e-5)
 
 
 # --- what it is for --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_labels", [2, 3])
-def test_too_bold_a_classifier_is_mended_on_recordings_not_seen(n_labels):
+def test_an_overconfident_classifier_is_corrected_on_recordings_not_seen(n_labels):
     labels = list("abc"[:n_labels])
     probabilities, targets = make_recordings(200, 4.0, (0.0,) * n_labels, seed=1)
     new, actual = make_recordings(4000, 4.0, (0.0,) * n_labels, seed=2)
-    mended = fit_calibrator(probabilities, targets, np.arange(200) // 4, 0).calibrate(new)
+    calibrated = fit_calibrator(probabilities, targets, np.arange(200) // 4, 0).calibrate(new)
     names = np.array(labels)[actual]
-    before, after = (score_predictions(labels, names, p, 10) for p in (new, mended))
+    before, after = (score_predictions(labels, names, p, 10) for p in (new, calibrated))
     assert after["log_loss"] < 0.75 * before["log_loss"] and after["brier"] < before["brier"]
     assert measure_calibration(labels, names, new, 10)[1] > 0.15 and after["ece"] < 0.06
-    assert after["accuracy"] == before["accuracy"], "a temperature changes no call"
+    assert after["accuracy"] == before["accuracy"], "a temperature changes no prediction"
 
 
-def test_too_shy_a_classifier_is_mended_too():
+def test_an_underconfident_classifier_is_corrected_too():
     probabilities, targets = make_recordings(200, 0.3, seed=1)
     new, actual = make_recordings(4000, 0.3, seed=2)
-    mended = fit_calibrator(probabilities, targets, np.arange(200) // 4, 0).calibrate(new)
-    assert measure_loss(mended, actual) < 0.95 * measure_loss(new, actual)
+    calibrated = fit_calibrator(probabilities, targets, np.arange(200) // 4, 0).calibrate(new)
+    assert measure_loss(calibrated, actual) < 0.95 * measure_loss(new, actual)
 
 
 # --- few recordings --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stated", [0.55, 0.7, 0.99, 1.0])
+@pytest.mark.parametrize("raw", [0.55, 0.7, 0.99, 1.0])
 @pytest.mark.parametrize("method", ["temperature", "platt"])
-def test_four_all_correct_do_not_make_it_certain(stated, method):
-    """Without a prior the best temperature is 0, and every later call would be certain."""
+def test_four_all_correct_do_not_make_it_certain(raw, method):
+    """Without a prior the best temperature is 0, and every later prediction would be certain."""
     targets = np.array([0, 0, 1, 1])
-    probabilities = np.where(np.eye(2)[targets] == 1, stated, 1 - stated)
+    probabilities = np.where(np.eye(2)[targets] == 1, raw, 1 - raw)
     found = fit_method(method, probabilities, targets)
     assert 0.7 < found.temperature <= 1 and np.abs(found.bias).max() < 1e-6
     assert abs(found.calibrate(probabilities) - probabilities).max() < 0.08

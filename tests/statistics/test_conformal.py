@@ -92,8 +92,7 @@ def test_a_class_with_too_few_stands_in_every_set():
     assert sets[:, 1].all() and sets[0, 0] and not sets[1, 0]
     assert fitted.recordings == (int((targets == 0).sum()), 12)
     assert fitted.explain() == (
-        "too few recordings for 95 %: class withMNPs has 12 calibration recordings, 19 are needed; "
-        "it stands in every set"
+        "too few recordings for 95 %: class withMNPs has 12 calibration recordings, 19 are needed; it is in every set"
     )
 
 
@@ -111,7 +110,7 @@ def test_few_groups_are_said():
     alike = fit_conformal(probabilities, targets, AB, 0.95, np.where(targets == 0, np.arange(400), np.arange(400) % 5))
     assert alike.explain() == (
         f"too few groups for 95 %: the {(targets == 1).sum()} calibration recordings of class withMNPs come from 5 "
-        "groups, 19 are needed; recordings of one group are alike, so fewer sets may be right than stated"
+        "groups, 19 are needed; recordings of one group are similar, so the coverage may be lower than stated"
     )
 
 
@@ -179,14 +178,14 @@ def test_what_sets_hold_by_hand():
     sets = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [1, 0], [0, 1]], bool)
     targets = np.array([0, 0, 0, 1, 1, 1])
     assert measure_coverage(sets, targets) == pytest.approx(
-        {"coverage": 4 / 6, "mean_size": 1.0, "empty_share": 1 / 6, "single_share": 4 / 6}
+        {"coverage": 4 / 6, "mean_size": 1.0, "empty_fraction": 1 / 6, "single_fraction": 4 / 6}
     )
     table = list_coverage(sets, targets, AB, 0.9).set_index("label")
     assert table.index.tolist() == AB and table["count"].tolist() == [3, 3]
     np.testing.assert_allclose(table["coverage"], [2 / 3, 2 / 3])
     np.testing.assert_allclose(table["mean_size"], [1, 1])
-    np.testing.assert_allclose(table["empty_share"], [1 / 3, 0])
-    np.testing.assert_allclose(table["single_share"], [1 / 3, 1])
+    np.testing.assert_allclose(table["empty_fraction"], [1 / 3, 0])
+    np.testing.assert_allclose(table["single_fraction"], [1 / 3, 1])
     exact = binomtest(2, 3).proportion_ci(0.9, method="exact")
     np.testing.assert_allclose(table.loc["w_oMNPs", ["coverage_low", "coverage_high"]].astype(float), exact)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test, ttest_1samp
 
-from mea.statistics.paired import FEWEST_GROUPS, bound_difference, compare_predictions, flip_signs, judge_interval
+from mea.statistics.paired import MIN_GROUPS, bound_difference, compare_predictions, flip_signs, judge_interval
 
 LABELS = ["control", "treated"]
 
@@ -134,7 +134,7 @@ def test_smallest_p_is_that_of_the_groups_that_differ():
     groups = np.repeat(np.arange(5), 4)
     assert flip_signs(change, groups) == (0.25, 0.25)
     assert flip_signs(np.zeros(8, int), np.arange(8)) == (1.0, 1.0)
-    assert 2 / 2 ** (FEWEST_GROUPS - 1) > 0.05 > 2 / 2**FEWEST_GROUPS
+    assert 2 / 2 ** (MIN_GROUPS - 1) > 0.05 > 2 / 2**MIN_GROUPS
 
 
 # All metrics

@@ -1,26 +1,18 @@
 """Metrics against answers worked out by hand, scikit-learn and SciPy."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from mea.evaluation.evaluation import (
-    list_fold_scores,
-    predict_held_out,
-    score_majority,
-    score_table,
-)
-from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
 from mea.statistics.scores import (
+    METRICS,
     count_confusion,
     measure_calibration,
     report_classes,
     score_predictions,
     trace_roc,
 )
-from mea.training.classifier import Classifier
 
 AB = ["a", "b"]
 ABC = ["a", "b", "c"]
@@ -186,97 +178,16 @@ def test_roc_curves():
     assert trace_roc(AB, np.full(5, "b"), np.full((5, 2), 0.5)) == {}
 
 
-# --- evaluation ------------------------------------------------------------------------------------------------------
+# --- the table of metrics --------------------------------------------------------------------------------------------
 
 
-def make_chunks(lines):
-    """Chunks from (recording, label, fold), in a culture and a batch of the recording's own."""
-    table = pd.DataFrame(lines, columns=["recording", "label", "fold"])
-    table["chunk"] = [f"{name}@{number:04d}" for number, name in enumerate(table["recording"])]
-    return table.assign(culture="culture of " + table["recording"], batch="batch of " + table["recording"])
-
-
-def make_classifier(folds, labels=AB):
-    return Classifier(
-        folder=None, model="rate", labels=labels, rows=12, cols=12, sampling_rate_hz=25_000, format="mcs", chunk_s=1.0,
-        first_s=None, folds=folds, leaky=0, warning="", params={}, facts={},
-    )  # fmt: skip
-
-
-def test_every_chunk_is_scored_by_the_fold_that_held_it_out():
-    chunks = make_chunks([("r1", "a", 2), ("r2", "b", 0), ("r1", "a", 2), ("r3", "b", 1), ("r2", "b", 0)])
-    asked = []
-
-    def tell_fold(part, events, fold):
-        """The fold as probability, so that one sees who scored what."""
-        asked.append((fold, part["chunk"].tolist()))
-        return np.tile([fold / 10, 1 - fold / 10], (len(part), 1))
-
-    scored = predict_held_out(make_classifier([0, 2]), chunks, {}, tell_fold)
-    assert scored["chunk"].tolist() == ["r1@0000", "r2@0001", "r1@0002", "r2@0004"], "the fold 1 is not scored"
-    assert scored["p_a"].tolist() == [0.2, 0.0, 0.2, 0.0]
-    assert asked == [(0, ["r2@0001", "r2@0004"]), (2, ["r1@0000", "r1@0002"])], "each is asked for once"
-
-
-def test_a_recording_is_called_by_the_mean_of_its_chunks():
-    """Two of three chunks say a, but the third is surer: the mean says b, where counting heads would say a."""
-    chunks = make_chunks([("r2", "a", 0), ("r1", "b", 1), ("r1", "b", 1), ("r1", "b", 1)])
-    p_a = np.array([0.7, 0.6, 0.6, 0.0])
-    table = aggregate_recordings(add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB), AB)
-    columns = ["recording", "label", "culture", "batch", "fold", "predicted", "confidence", "p_a", "p_b"]
-    assert list(table.columns) == columns
-    assert table["recording"].tolist() == ["r1", "r2"] and table["fold"].tolist() == [1, 0]
-    assert table["predicted"].tolist() == ["b", "a"]
-    np.testing.assert_allclose(table[["confidence", "p_a", "p_b"]], [[0.6, 0.4, 0.6], [0.7, 0.7, 0.3]])
-    assert table["culture"].tolist() == ["culture of r1", "culture of r2"]
-    np.testing.assert_allclose(get_probabilities(table, AB), table[["p_a", "p_b"]])
-
-
-def test_a_recording_scored_by_several_folds_says_so():
-    chunks = make_chunks([("r1", "a", 0), ("r1", "a", 1), ("r2", "b", 1), ("r2", "b", 1)])
-    table = aggregate_recordings(add_predictions(chunks, np.full((4, 2), 0.5), AB), AB)
-    assert table["fold"].tolist() == ["mixed", 1]
-
-
-def test_scores_of_a_level_come_with_both_intervals():
-    chunks = make_chunks([(f"r{number // 5}", AB[number // 20], 0) for number in range(40)])
-    p_a = np.where(np.arange(40) // 5 % 4 == 0, 0.3, 0.8)  # every recording all right or all wrong
-    p_a = np.where(chunks["label"] == "a", p_a, 1 - p_a)
-    table = add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB)
-    scores = score_table(table, AB, 10, 0.95)
-    assert list(scores) == [
-        "accuracy", "accuracy_low", "accuracy_high", "accuracy_low_naive", "accuracy_high_naive",
-        "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "f1", "roc_auc", "roc_auc_low",
-        "roc_auc_high", "log_loss", "brier", "ece", "count",
-    ]  # fmt: skip
-    assert scores["accuracy"] == 0.75 and scores["count"] == 40
-    naive = binomtest(30, 40).proportion_ci(0.95, method="exact")
-    assert (scores["accuracy_low_naive"], scores["accuracy_high_naive"]) == pytest.approx((naive.low, naive.high))
-    assert scores["accuracy_low"] < naive.low - 0.05 and scores["accuracy_high"] > naive.high + 0.03
-    # The batch is what is alike: with all recordings of one batch nothing can be said.
-    assert np.isnan(score_table(table.assign(batch="one"), AB, 10, 0.95)["accuracy_low"])
-
-
-def test_majority_is_that_of_the_training_recordings():
-    """Fold 0 is all a: without it b is the majority, so that the majority class is wrong there every time."""
-    lines = [(f"r{number}", "a", 0) for number in range(3)] + [(f"s{number}", "b", 1) for number in range(2)]
-    chunks = make_chunks(lines + lines[:3] * 5)  # recordings count, not chunks
-    scored = aggregate_recordings(add_predictions(chunks, np.full((len(chunks), 2), 0.5), AB), AB)
-    assert score_majority(chunks, scored) == 0.0
-    even = make_chunks([("r1", "b", 0), ("r2", "a", 0), ("r3", "b", 1), ("r4", "a", 1)])
-    scored = aggregate_recordings(add_predictions(even, np.full((4, 2), 0.5), AB), AB)
-    assert score_majority(even, scored) == 0.5  # of equals the first
-
-
-def test_majority_of_a_split_by_chunk_is_that_of_all_recordings():
-    chunks = make_chunks([(name, label, fold) for name, label in ("ra", "sa", "tb") for fold in (0, 1)])
-    scored = aggregate_recordings(add_predictions(chunks, np.full((6, 2), 0.5), AB), AB)
-    assert set(scored["fold"]) == {"mixed"} and score_majority(chunks, scored) == pytest.approx(2 / 3)
-
-
-def test_fold_scores():
-    chunks = make_chunks([("r1", "a", 0), ("r1", "a", 0), ("r2", "b", 0), ("r3", "a", 1)])
-    p_a = np.array([0.9, 0.4, 0.8, 0.9])
-    by_chunk = add_predictions(chunks, np.column_stack([p_a, 1 - p_a]), AB)
-    table = list_fold_scores(aggregate_recordings(by_chunk, AB), by_chunk)
-    np.testing.assert_allclose(table.to_numpy(float), [[0, 2, 0.5, 3, 1 / 3], [1, 1, 1, 1, 1]])
+def test_every_metric_has_a_direction_that_its_values_follow():
+    """A better version of the same predictions scores better in each, in the direction the table states."""
+    actual = np.tile(AB, 30)
+    right = np.where(np.arange(60) % 10 < 3, actual == "a", actual == "b")
+    worse = np.column_stack([np.where(right, 0.4, 0.6), np.where(right, 0.6, 0.4)])
+    better = np.column_stack([np.where(actual == "b", 0.01, 0.99), np.where(actual == "b", 0.99, 0.01)])
+    first, second = (score_predictions(AB, actual, one, 10) for one in (worse, better))
+    for name, metric in METRICS.items():
+        assert (second[name] > first[name]) == metric.higher_is_better, name
+        assert second[name] != first[name], name

@@ -62,7 +62,7 @@ def test_ties_count_as_the_mean_of_all_orders(confidence, correct):
     confidence, correct = np.array(confidence), np.array(correct, bool)
     areas = []
     for order in permutations(range(len(confidence))):
-        if (np.diff(confidence[list(order)]) <= 0).all():  # one of the orders that is surest first
+        if (np.diff(confidence[list(order)]) <= 0).all():  # one of the orders that is most confident first
             wrong = ~correct[list(order)]
             areas.append((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
     assert measure_aurc(confidence, correct) == pytest.approx(np.mean(areas))
@@ -94,7 +94,7 @@ def test_knowing_ones_errors_gives_a_smaller_area():
 def test_how_many_correct_ones_it_takes(target, needed):
     confidence = np.linspace(0.9, 0.6, needed)
     assert count_needed(target) == needed
-    assert choose_threshold(confidence, np.ones(needed, bool), target) == 0, "all may be called, and a less sure one"
+    assert choose_threshold(confidence, np.ones(needed, bool), target) == 0, "a less confident one, too"
     less, wrong = np.append(confidence, [0.55] * 9), np.append(np.ones(needed, bool), np.zeros(9, bool))
     assert choose_threshold(less, wrong, target) == confidence[-1]
     assert np.isnan(choose_threshold(confidence[1:], np.ones(needed - 1, bool), target))
@@ -109,7 +109,7 @@ def test_the_largest_set_that_will_do_is_taken():
     assert choose_threshold(confidence[:38], correct[:38], 0.05) == confidence[29]
 
 
-def test_a_tie_is_called_whole_or_not_at_all():
+def test_a_tie_is_predicted_whole_or_not_at_all():
     confidence = np.array([0.9] * 19 + [0.8] * 20)
     correct = np.array([True] * 37 + [False] * 2)
     assert choose_threshold(confidence, correct, 0.05) == 0.9
@@ -119,17 +119,17 @@ def test_a_tie_is_called_whole_or_not_at_all():
 def test_no_threshold_is_said_in_words():
     right = np.ones(12, bool)
     assert explain_threshold(np.linspace(0.9, 0.6, 12), right, 0.05) == (
-        "too few recordings: 12 held out; at least 19 all correct are needed for 5 % error"
+        "too few recordings: 12 held out; at least 19, all correct, are needed for 5 % error"
     )
     confidence, correct = np.linspace(0.99, 0.6, 40), np.arange(40) % 8 != 0
     assert np.isnan(choose_threshold(confidence, correct, 0.05))
     assert explain_threshold(confidence, correct, 0.05) == (
-        "no confidence is high enough for 5 % error: 5 of 40 recordings held out are wrong, some of them among the "
-        "surest; the 19 surest all correct would do"
+        "no confidence is high enough for 5 % error: 5 of 40 held-out recordings are wrong, some of them with high "
+        "confidence; it would be enough if the 19 most confident ones were all correct"
     )
     assert explain_threshold(confidence, np.ones(40, bool), 0.05) == ""
     assert explain_threshold(np.zeros(0), np.zeros(0, bool), 0.125) == (
-        "too few recordings: 0 held out; at least 7 all correct are needed for 12.5 % error"
+        "too few recordings: 0 held out; at least 7, all correct, are needed for 12.5 % error"
     )
 
 
@@ -169,8 +169,8 @@ def make_table():
 def test_score_by_hand_with_one_threshold():
     table, groups = make_table(), np.arange(6)
     score = score_selective(table, 0.75, groups, 0.95)  # calls rows 0, 2, 4, 5, of which 5 is wrong
-    assert list(score) == ["coverage", "error", "error_low", "error_high", "called", "count"]
-    assert (score["coverage"], score["error"], score["called"], score["count"]) == (4 / 6, 1 / 4, 4, 6)
+    assert list(score) == ["coverage", "error", "error_low", "error_high", "predicted", "count"]
+    assert (score["coverage"], score["error"], score["predicted"], score["count"]) == (4 / 6, 1 / 4, 4, 6)
     low, high = bound_accuracy(np.array([True, True, True, False]), np.arange(4), 0.95)
     assert (score["error_low"], score["error_high"]) == pytest.approx((1 - high, 1 - low))
 
@@ -178,12 +178,12 @@ def test_score_by_hand_with_one_threshold():
 def test_every_row_has_the_threshold_of_its_fold():
     thresholds = np.array([0.99, 0.7, 0.5, 0.7, np.nan, np.nan])  # calls rows 1 (wrong) and 2
     score = score_selective(make_table(), thresholds, np.arange(6), 0.95)
-    assert (score["called"], score["error"]) == (2, 0.5)
+    assert (score["predicted"], score["error"]) == (2, 0.5)
 
 
-def test_nothing_called_has_no_error():
+def test_nothing_predicted_has_no_error():
     score = score_selective(make_table(), float("nan"), np.arange(6), 0.95)
-    assert (score["coverage"], score["called"], score["count"]) == (0.0, 0, 6)
+    assert (score["coverage"], score["predicted"], score["count"]) == (0.0, 0, 6)
     assert np.isnan([score["error"], score["error_low"], score["error_high"]]).all()
 
 

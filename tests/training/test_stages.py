@@ -18,7 +18,7 @@ import stages.evaluate
 import stages.split
 import stages.train
 from mea.arrays.events import save_events
-from mea.evaluation.rules import learn_rules
+from mea.evaluation.rules import RuleSettings, learn_rules
 from mea.models.estimators import load_estimator
 from mea.report.headline import format_headline
 from mea.runtime.command import run_command
@@ -185,7 +185,7 @@ def test_every_prediction_is_written(done):
     for fold, part in table.groupby("fold"):
         inner = read_table(done / f"models/folds/fold_{fold}_inner.csv")
         assert not set(inner["batch"]) & set(part["batch"]) and len(inner) == 4
-        rules = learn_rules(inner, ["a", "b"], 0.05, 0.95, 0)
+        rules = learn_rules(inner, ["a", "b"], RuleSettings(0.05, 0.95, 0))
         votes = chunks.groupby("recording")[["p_a", "p_b"]].mean().loc[part["recording"]].to_numpy()
         np.testing.assert_allclose(rules.calibrator.calibrate(votes), part[["p_a", "p_b"]], rtol=1e-6)
     folds = read_table(done / "metrics/evaluate/folds.csv")
