@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mea.classification.novelty import count_false_alarms, gain_experience, measure_recordings, save_experience
+from mea.classification.measurements import measure_recordings
+from mea.classification.novelty import NoveltyDetector, count_false_alarms, save_detector
 from mea.evaluation.card import write_card
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.evaluation.evaluation import (
@@ -83,7 +84,7 @@ def evaluate(
     with fresh_folder(classifier) as folder:
         copy_models(trained, folder)
         save_rules(folder, rules)
-        save_experience(folder, gain_experience(measured, groups))
+        save_detector(folder, NoveltyDetector.fit(measured, groups))
         write_card(folder, trained, results, chunks, rules, params.model_dump())
     write_json(metrics, results)
     print_line(f"{len(recordings)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")

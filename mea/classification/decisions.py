@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mea.arrays.events import Events
-from mea.classification.novelty import Experience, list_strange, load_experience, measure_recording
+from mea.classification.measurements import measure_recording
+from mea.classification.novelty import SILENT, NoveltyDetector, load_detector
 from mea.evaluation.rules import Rules, load_rules
 from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import Classifier
@@ -32,12 +33,12 @@ class Predictor:
 
     classifier: Classifier
     rules: Rules | None
-    novelty: Experience | None
+    novelty: NoveltyDetector | None
 
 
 def load_predictor(classifier: Classifier) -> Predictor:
     """Read what lies beside the models of a classifier."""
-    return Predictor(classifier, load_rules(classifier.folder), load_experience(classifier.folder))
+    return Predictor(classifier, load_rules(classifier.folder), load_detector(classifier.folder))
 
 
 def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "") -> dict[str, Any]:
@@ -58,7 +59,7 @@ def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "")
         predicted, confidence, ``p_<label>``, decision, reason, flags, prediction_set; keys without a value are absent.
     """
     classifier, rules = predictor.classifier, predictor.rules
-    reasons = [f"rate: {odd_rate}"] if odd_rate else []
+    reasons = [f"sampling rate: {odd_rate}"] if odd_rate else []
     reasons += list_differences(classifier, events)
     flags: list[str] = []
     if not reasons:
@@ -85,9 +86,9 @@ def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "")
 def _check_novelty(predictor: Predictor, events: Events) -> tuple[list[str], list[str]]:
     """Reasons to reject a recording because it is unlike the training data, and flags."""
     if predictor.novelty is None:
-        return ["silent: not one spike"] if not len(events) else [], []
+        return [SILENT] if not len(events) else [], []
     classifier = predictor.classifier
-    return list_strange(predictor.novelty, measure_recording(events, classifier.used_s, classifier.threshold))
+    return predictor.novelty.check(measure_recording(events, classifier.used_s, classifier.threshold))
 
 
 def list_differences(classifier: Classifier, events: Events) -> list[str]:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mea.doctor.dataset import judge_dataset, list_recordings, tabulate_design
+from mea.doctor.dataset import check_dataset, list_recordings, tabulate_design
 from mea.doctor.electrodes import FIRST_S, show_uv
 from mea.doctor.files import Examined, examine_files
-from mea.doctor.findings import WRONG, Finding, count_levels, describe_findings
+from mea.doctor.findings import WRONG, Finding, count_severities, describe_findings
 from mea.doctor.project import examine_project
 from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
@@ -96,7 +96,7 @@ def examine(paths: list[Path], settings: Settings, out: Path, as_source: bool) -
     caption = "\nrecordings (of so many cultures; ?: unknown)" if design else ""
     return examined, [
         Part("FILES", describe_recordings(examined) if examined else "", findings),
-        Part("DATA SET", design + caption, judge_dataset(examined, settings)),
+        Part("DATA SET", design + caption, check_dataset(examined, settings)),
         Part("PROJECT", "", examine_project(Path.cwd(), sum(sizes.values()))),
     ]
 
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None, prog: str = "mea doctor") -> None:
         paths = arguments.files or [Path(settings.unzip.source)]
         examined, parts = examine(paths, settings, arguments.out, as_source=not arguments.files)
         findings = [finding for part in parts for finding in part.findings]
-        counts = count_levels(findings)
+        counts = count_severities(findings)
         if arguments.json:
             told = {"recordings": [tell_recording(one) for one in examined], "findings": list(map(asdict, findings))}
             write_json(arguments.json, {"counts": counts, **told})
@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None, prog: str = "mea doctor") -> None:
         if arguments.propose:
             empty = propose_table(examined, arguments.propose)
             print(f"{arguments.propose}: written; {empty} cells of label, culture and batch are to be filled in.")
-        print(", ".join(f"{count} {level}" for level, count in counts.items()))
+        print(", ".join(f"{count} {severity}" for severity, count in counts.items()))
     sys.exit(1 if counts[WRONG] else 0)
 
 

@@ -74,7 +74,7 @@ def _count(part: pd.DataFrame) -> str:
     return f"{len(part)} ({shown})"
 
 
-def judge_dataset(examined: Sequence[Examined], settings: Settings) -> list[Finding]:
+def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Finding]:
     """What is to be said of all recordings together."""
     used = [one.result for one in examined if one.used and isinstance(one.result, Recording)]
     if not used:
@@ -87,13 +87,13 @@ def judge_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
     split_level = choose_split_level(recordings, settings.split.by)
     return [
         *(Finding(DOUBTFUL, WHERE, sentence) for sentence in explain_odd_groups(used)),
-        *_judge_likeness(recordings),
-        *_judge_split(recordings, split_level, settings),
-        *_judge_power(recordings, split_level, settings),
+        *_check_likeness(recordings),
+        *_check_split(recordings, split_level, settings),
+        *_check_power(recordings, split_level, settings),
     ]
 
 
-def _judge_likeness(recordings: pd.DataFrame) -> list[Finding]:
+def _check_likeness(recordings: pd.DataFrame) -> list[Finding]:
     """Whether recordings can be learned from together, and are independent as far as anybody says."""
     findings = []
     grids = recordings["grid"].value_counts()
@@ -109,7 +109,7 @@ def _judge_likeness(recordings: pd.DataFrame) -> list[Finding]:
     return findings + ([Finding(DOUBTFUL, WHERE, same)] if same else [])
 
 
-def _judge_split(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
+def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
     """What the split stage would say, and the train stage of its inner validation."""
     try:
         chunks, refused = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
@@ -128,7 +128,7 @@ def _judge_split(recordings: pd.DataFrame, split_level: str, settings: Settings)
     if leak:
         findings.append(Finding(DOUBTFUL, WHERE, leak, "Set split.by: auto; every figure is marked leaky otherwise."))
     return (
-        findings + [Finding(DOUBTFUL, WHERE, unknown)] * bool(unknown) + _judge_confounds(chunks, recordings, settings)
+        findings + [Finding(DOUBTFUL, WHERE, unknown)] * bool(unknown) + _check_confounds(chunks, recordings, settings)
     )
 
 
@@ -162,7 +162,7 @@ def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
     return f"Possible: {shown}. The coarser the level, the less of what is alike stands on both sides."
 
 
-def _judge_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: Settings) -> list[Finding]:
+def _check_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: Settings) -> list[Finding]:
     """Whether the class can be told without looking at any signal, as the evaluate stage will ask."""
     identity = chunks.drop_duplicates("recording").reset_index(drop=True)
     metadata = tabulate_metadata(recordings, identity)
@@ -175,7 +175,7 @@ def _judge_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: S
     return [Finding(DOUBTFUL, WHERE, text, remedy if "can be told by" in text else "") for text in sentences]
 
 
-def _judge_power(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
+def _check_power(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
     """How small an effect would be found."""
     groups = group_recordings(recordings, "recording" if split_level == "chunk" else split_level)
     sizes = np.bincount(groups)
@@ -196,7 +196,7 @@ def _judge_power(recordings: pd.DataFrame, split_level: str, settings: Settings)
     weak = not stated.least <= LARGE
     remedy = "Record more groups, with every class in each: more recordings of the same cultures help little."
     found = [Finding(DOUBTFUL if weak else FINE, WHERE, what, remedy if weak else "")]
-    return found + [_judge_permutations(recordings, settings, remedy)]
+    return found + [_check_permutations(recordings, settings, remedy)]
 
 
 def _describe_power(power: Power) -> str:
@@ -210,7 +210,7 @@ def _describe_power(power: Power) -> str:
     return f"- {least}, if {condition} (intraclass correlation {power.correlation:g}: all are worth {power.units})"
 
 
-def _judge_permutations(recordings: pd.DataFrame, settings: Settings, remedy: str) -> Finding:
+def _check_permutations(recordings: pd.DataFrame, settings: Settings, remedy: str) -> Finding:
     faultless = recordings["label"].to_numpy(str)
     test = run_permutation_test(recordings, faultless, settings.evaluate.permutations, settings.evaluate.seed)
     what = f"labels permuted between groups: a classifier without a fault would reach p = {test.min_attainable_p:.2g}"

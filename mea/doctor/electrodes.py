@@ -1,31 +1,31 @@
-"""Is every electrode there, and does it record? Told from a first stretch of samples."""
+"""Is every electrode there, and does it record? Checked in the first seconds of samples."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mea.arrays.electrodes import DEAD_FRACTION, find_dead_electrodes
 from mea.arrays.spikes import find_threshold
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.recordings.layouts import electrode_labels
 from mea.recordings.recording import Source
 
 FIRST_S = 10.0  # seconds looked at
-DEAD = 0.2  # an electrode quieter than this share of the median electrode's noise has no contact
-NOISY = 5.0  # one this many times as loud hears something else than neurons
+NOISY = 5.0  # times the usual noise: the electrode picks up something else than neurons
 SHIFTED = 1.0  # robust standard deviations between a baseline and 0 µV, from where on the threshold suffers
-RAIL_S, RAIL_SAMPLES = 0.001, 5  # a saturated electrode stands at its extreme for so long at a stretch, at least
-RAIL_SHARE = 0.001  # and in so much of its samples
+RAIL_S, RAIL_SAMPLES = 0.001, 5  # a saturated electrode stays at its extreme at least this long without a break
+RAIL_FRACTION = 0.001  # and in at least this fraction of its samples
 RAIL_COUNTS = 20  # extremes nearer to each other are those of a still electrode
 USUAL_UV = (0.5, 100.0)  # noise of a rig that is connected and whose gain is right
 FAILING = {  # attributes of Health: the rule, and what to do
     "dead": (
-        f"no change, or under {DEAD:.0%} of the usual noise",
-        "They count as silent. Check contacts; where they are the same in every recording, it is the rig.",
+        f"no change, or at most {DEAD_FRACTION:.0%} of the usual noise",
+        "They count as silent. Check the contacts; if the same electrodes are dead in every recording, check the rig.",
     ),
     "saturated": (
-        "they stand at their largest or smallest value",
-        "Their spikes are cut off or invented. Lower the gain, mend contact or ground, or record again.",
+        "clipped (at the ADC limit)",
+        "Their spikes are cut off or invented. Lower the gain, repair contact or ground, or record again.",
     ),
     "noisy": (
         f"over {NOISY:g} times the usual noise",
@@ -37,14 +37,14 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True)
 class Health:
-    """What the first samples tell of each of n electrodes.
+    """What the first samples show of each of n electrodes.
 
     Attributes
     ----------
     noise_uv
         (n,) robust standard deviation about 0 µV, as the array stage measures it: 5 of them are its threshold.
-    spread_uv
-        (n,) the same about the electrode's own median.
+    centred_noise_uv
+        (n,) the same about the electrode's own median: without the offset.
     offset_uv
         (n,) that median.
     dead, saturated, noisy
@@ -54,7 +54,7 @@ class Health:
     """
 
     noise_uv: np.ndarray
-    spread_uv: np.ndarray
+    centred_noise_uv: np.ndarray
     offset_uv: np.ndarray
     dead: np.ndarray
     saturated: np.ndarray
@@ -63,21 +63,34 @@ class Health:
 
 
 def measure_health(counts: np.ndarray, source: Source) -> Health:
-    """Noise, and which electrodes do not record, from (n, samples) counts of a source."""
+    """Measure the noise, and find electrodes that do not record, in (n, samples) counts of a source."""
     middle = np.array([round(float(np.median(row))) for row in counts])
-    noise_uv, spread_uv = (_measure_noise(counts, about, source.volts_per_count) for about in (source.zero, middle))
+    noise_uv, centred_noise_uv = (
+        _measure_noise(counts, about, source.volts_per_count) for about in (source.zero, middle)
+    )
     saturated = np.array([_stands_at_rail(row, source.sampling_rate_hz) for row in counts])
     moving = (counts.min(1) < counts.max(1)) & ~saturated
-    usual = float(np.median(spread_uv[moving])) if moving.any() else 0.0
+    usual_uv = float(np.median(centred_noise_uv[moving])) if moving.any() else 0.0
     return Health(
         noise_uv=noise_uv,
-        spread_uv=spread_uv,
+        centred_noise_uv=centred_noise_uv,
         offset_uv=(middle - source.zero) * source.volts_per_count * 1e6,
-        dead=~saturated & (~moving | (spread_uv < DEAD * usual)),
+        dead=_find_dead(centred_noise_uv, moving, saturated),
         saturated=saturated,
-        noisy=moving & (spread_uv > NOISY * usual),
+        noisy=moving & (centred_noise_uv > NOISY * usual_uv),
         stop_s=counts.shape[1] / source.sampling_rate_hz,
     )
+
+
+def _find_dead(noise_uv: np.ndarray, moving: np.ndarray, saturated: np.ndarray) -> np.ndarray:
+    """Electrodes that never change, or have too little noise.
+
+    Without any noise (a gain so low that the median sample is 0) only the first says anything.
+    """
+    dead = ~moving & ~saturated
+    if noise_uv[~saturated].any():
+        dead[~saturated] |= find_dead_electrodes(noise_uv[~saturated])
+    return dead
 
 
 def _measure_noise(counts: np.ndarray, about: np.ndarray, volts_per_count: np.ndarray) -> np.ndarray:
@@ -97,10 +110,10 @@ def tabulate_health(source: Source, health: Health) -> pd.DataFrame:
 
 
 def _stands_at_rail(row: np.ndarray, sampling_rate_hz: int) -> bool:
-    """Whether an electrode stands at its largest or smallest value as only a saturated amplifier does."""
+    """Whether an electrode stays at its largest or smallest value for as long as only a saturated amplifier does."""
     low, high = int(row.min()), int(row.max())
     extreme = (row == low) | (row == high)
-    if high - low < RAIL_COUNTS or extreme.mean() < RAIL_SHARE:
+    if high - low < RAIL_COUNTS or extreme.mean() < RAIL_FRACTION:
         return False
     borders = np.flatnonzero(np.diff(np.concatenate([[0], extreme.view(np.int8), [0]])))
     return bool((borders[1::2] - borders[::2]).max() >= max(RAIL_SAMPLES, RAIL_S * sampling_rate_hz))
@@ -112,7 +125,7 @@ def list_missing(source: Source) -> list[str]:
     return [label for label in electrode_labels(source.layout) if label not in there]
 
 
-def judge_electrodes(name: str, source: Source, references: int) -> Finding:
+def check_electrodes(name: str, source: Source, references: int) -> Finding:
     """Whether all electrodes of the layout are there; as many as there are references may be missing."""
     missing = list_missing(source)
     found = f"{source.n_electrodes} of the {source.n_electrodes + len(missing)} electrodes of {source.layout}"
@@ -130,7 +143,7 @@ def judge_electrodes(name: str, source: Source, references: int) -> Finding:
     )
 
 
-def judge_health(name: str, source: Source, health: Health) -> list[Finding]:
+def check_health(name: str, source: Source, health: Health) -> list[Finding]:
     """What is wrong with electrodes that are there."""
     looked = f"in the first {health.stop_s:.3g} s"
     if health.dead.all():
@@ -142,21 +155,21 @@ def judge_health(name: str, source: Source, health: Health) -> list[Finding]:
         if failing.any():
             what = f"{kind} electrodes {looked} ({rule}): {_show(source.names[failing])}"
             findings.append(Finding(DOUBTFUL, name, what, remedy))
-    return findings + _judge_baseline(name, source, health, looked)
+    return findings + _check_baseline(name, source, health, looked)
 
 
-def _judge_baseline(name: str, source: Source, health: Health, looked: str) -> list[Finding]:
+def _check_baseline(name: str, source: Source, health: Health, looked: str) -> list[Finding]:
     good = ~(health.dead | health.saturated | health.noisy)
     if not good.any():
         return []
     findings = []
     low, high = USUAL_UV
-    noise_uv = float(np.median(health.spread_uv[good]))
+    noise_uv = float(np.median(health.centred_noise_uv[good]))
     if not low <= noise_uv <= high:
         what = f"noise of {show_uv(noise_uv)} {looked}; {low:g} to {high:g} µV is usual"
         remedy = "Check that the gain in the file is the amplifier's, and that the culture was connected."
         findings.append(Finding(DOUBTFUL, name, what, remedy))
-    shifted = good & (np.abs(health.offset_uv) > SHIFTED * health.spread_uv)
+    shifted = good & (np.abs(health.offset_uv) > SHIFTED * health.centred_noise_uv)
     if shifted.any():
         largest = health.offset_uv[shifted][np.abs(health.offset_uv[shifted]).argmax()]
         what = (

@@ -15,8 +15,8 @@ from mea.arrays.plots_electrodes import plot_electrode_health
 from mea.doctor.electrodes import (
     FIRST_S,
     Health,
-    judge_electrodes,
-    judge_health,
+    check_electrodes,
+    check_health,
     list_missing,
     measure_health,
     tabulate_health,
@@ -217,11 +217,11 @@ def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: S
             examined.append(_give_up(row, name, _shorten(source, path)))
             continue
         one = _introduce(name, row, source, task)
-        found = [Finding(FINE, name, choice), *_judge_source(name, source, settings)]
+        found = [Finding(FINE, name, choice), *_check_source(name, source, settings)]
         health, damage = _look_at_samples(name, path, source)
         one = replace(one, used=one.used and not damage and not _find_obstacle(source, settings))
         if health:
-            found += judge_health(name, source, health)
+            found += check_health(name, source, health)
             one = replace(one, noise_uv=float(np.median(health.noise_uv)))
             plot = plot_electrode_health(tabulate_health(source, health), source.rows, source.cols, title=name)
             save_plot(plot, plots / f"{name}.png")
@@ -256,9 +256,9 @@ def _count_electrodes(source: Source) -> str:
     return f"{len(np.unique(source.spike_electrode))} of {source.n_electrodes} fire"
 
 
-def _judge_source(name: str, source: Source, settings: Settings) -> list[Finding]:
+def _check_source(name: str, source: Source, settings: Settings) -> list[Finding]:
     references = sum(note.count(",") + 1 for note in source.notes if note.startswith("reference"))
-    findings = [judge_electrodes(name, source, references)] if source.n_samples else []
+    findings = [check_electrodes(name, source, references)] if source.n_samples else []
     obstacle = _find_obstacle(source, settings)
     if obstacle:
         remedy = "Set array.sampling_rate_hz to the rate of most recordings, or array.other_sampling_rate: resample."

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 FINE, DOUBTFUL, WRONG = "fine", "doubtful", "wrong"
-LEVELS = (WRONG, DOUBTFUL, FINE)  # the worst first
+SEVERITIES = (WRONG, DOUBTFUL, FINE)  # the worst first
 MOST_PLACES = 3  # that are named where the same is found in many
 WIDTH = 110
 
@@ -16,7 +16,7 @@ class Finding:
 
     Attributes
     ----------
-    level
+    severity
         ``fine``, ``doubtful`` (look at it, then decide) or ``wrong`` (the pipeline stops, or its result is not worth
         having).
     where
@@ -27,24 +27,26 @@ class Finding:
         What to do; empty where nothing is to be done, or where ``what`` is the pipeline's own message and ends with it.
     """
 
-    level: str
+    severity: str
     where: str
     what: str
     remedy: str = ""
 
 
-def count_levels(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings there are of each level, the worst first."""
-    levels = [finding.level for finding in findings]
-    return {level: levels.count(level) for level in LEVELS}
+def count_severities(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings there are of each severity, the worst first."""
+    severities = [finding.severity for finding in findings]
+    return {severity: severities.count(severity) for severity in SEVERITIES}
 
 
 def describe_findings(findings: Iterable[Finding]) -> str:
     """The findings as text, the worst first; what is the same in several places is said once."""
     same: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        same.setdefault((finding.level, _leave_name_out(finding), finding.remedy), []).append(finding)
-    return "\n".join(_describe(group) for group in sorted(same.values(), key=lambda one: LEVELS.index(one[0].level)))
+        same.setdefault((finding.severity, _leave_name_out(finding), finding.remedy), []).append(finding)
+    return "\n".join(
+        _describe(group) for group in sorted(same.values(), key=lambda one: SEVERITIES.index(one[0].severity))
+    )
 
 
 def _leave_name_out(finding: Finding) -> str:
@@ -57,8 +59,8 @@ def _describe(same: list[Finding]) -> str:
     shown = ", ".join(finding.where for finding in same[:MOST_PLACES])
     shown += f" and {len(same) - MOST_PLACES} more" if len(same) > MOST_PLACES else ""
     what = first.what if len(same) == 1 else _leave_name_out(first)
-    level = first.level.upper() if first.level == WRONG else first.level
-    lines = [_indent(f"{shown}: {what}", f"  {level:<10}")]
+    severity = first.severity.upper() if first.severity == WRONG else first.severity
+    lines = [_indent(f"{shown}: {what}", f"  {severity:<10}")]
     lines += [_indent(first.remedy, " " * 12 + "-> ")] if first.remedy else []
     return "\n".join(lines)
 

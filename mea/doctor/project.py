@@ -36,22 +36,22 @@ def examine_project(folder: Path, unpacked_bytes: int) -> list[Finding]:
     try:
         with open_project(folder) as repo:
             root = Path(repo.root_dir)
-            links, finding = _judge_links(repo)
+            links, finding = _check_links(repo)
             return [
                 finding,
-                _judge_remote(repo),
-                *_judge_space(root, Path(repo.cache.local_cache_dir), unpacked_bytes, links),
-                *_judge_git(root),
-                _judge_lock(root / "dvc.lock"),
-                *_judge_processes(Path(repo.tmp_dir or root) / "rwlock"),
-                *_judge_queue(repo),
+                _check_remote(repo),
+                *_check_space(root, Path(repo.cache.local_cache_dir), unpacked_bytes, links),
+                *_check_git(root),
+                _check_lock(root / "dvc.lock"),
+                *_check_processes(Path(repo.tmp_dir or root) / "rwlock"),
+                *_check_queue(repo),
             ]
     except MeaError as error:
         what, _, remedy = str(error).removeprefix(f"{folder}: ").rpartition(". ")
         return [Finding(WRONG, str(folder), f"{what}.", remedy)]
 
 
-def _judge_links(repo: Repo) -> tuple[str, Finding]:
+def _check_links(repo: Repo) -> tuple[str, Finding]:
     """How DVC puts a file from its cache into the workspace: the first way configured that works here."""
     wanted = repo.config["cache"].get("type") or DEFAULT_LINKS
     cache = Path(repo.cache.local_cache_dir)
@@ -70,7 +70,7 @@ def _judge_links(repo: Repo) -> tuple[str, Finding]:
     return used, Finding(DOUBTFUL, "DVC cache", what, remedy)
 
 
-def _judge_remote(repo: Repo) -> Finding:
+def _check_remote(repo: Repo) -> Finding:
     remotes, chosen = repo.config["remote"], repo.config["core"].get("remote")
     if not remotes:
         remedy = "What is not pushed is on this disk only: dvc remote add -d NAME URL, then dvc push."
@@ -82,7 +82,7 @@ def _judge_remote(repo: Repo) -> Finding:
     return Finding(FINE, "DVC remote", f"{chosen}: {remotes[chosen].get('url', '')} (not contacted)")
 
 
-def _judge_space(root: Path, cache: Path, unpacked_bytes: int, links: str) -> list[Finding]:
+def _check_space(root: Path, cache: Path, unpacked_bytes: int, links: str) -> list[Finding]:
     """Free room on each disk, against an estimate."""
     copies = 2 if links == "copy" else 1
     there = next(path for path in (cache, *cache.parents) if path.is_dir())
@@ -97,13 +97,13 @@ def _judge_space(root: Path, cache: Path, unpacked_bytes: int, links: str) -> li
             f"recordings and {REST:.0%} for everything else, kept {kept}; every experiment that changes how recordings "
             "are read adds to it"
         )
-        level = WRONG if free < needed else DOUBTFUL if free < AMPLE * needed else FINE
-        remedy = "" if level == FINE else "Make room, or move the cache: dvc config --local cache.dir FOLDER."
-        findings.append(Finding(level, name, what, remedy))
+        severity = WRONG if free < needed else DOUBTFUL if free < AMPLE * needed else FINE
+        remedy = "" if severity == FINE else "Make room, or move the cache: dvc config --local cache.dir FOLDER."
+        findings.append(Finding(severity, name, what, remedy))
     return findings
 
 
-def _judge_git(root: Path) -> list[Finding]:
+def _check_git(root: Path) -> list[Finding]:
     if not shutil.which("git"):
         return [Finding(WRONG, "Git", "is not installed, or not on the path.", "Install it: https://git-scm.com.")]
     status = _ask_git(root, "status", "--porcelain")
@@ -133,7 +133,7 @@ def _ask_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
 
 
-def _judge_lock(path: Path) -> Finding:
+def _check_lock(path: Path) -> Finding:
     if not path.exists():
         return Finding(FINE, path.name, "there is none: nothing was run yet")
     remedy = "Take the last good one: git checkout HEAD -- dvc.lock; where there is none, delete it. Then dvc repro."
@@ -152,7 +152,7 @@ def _judge_lock(path: Path) -> Finding:
     return Finding(FINE, path.name, f"{len(stages)} stages were run")
 
 
-def _judge_processes(path: Path) -> list[Finding]:
+def _check_processes(path: Path) -> list[Finding]:
     """Who holds DVC's lock on files: a command that runs, or one that was killed."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +176,7 @@ def _judge_processes(path: Path) -> list[Finding]:
     return findings or [Finding(FINE, "DVC lock", "no run is going on or was killed")]
 
 
-def _judge_queue(repo: Repo) -> list[Finding]:
+def _check_queue(repo: Repo) -> list[Finding]:
     if repo.config["core"].get("no_scm"):
         return []  # without Git there are no experiments
     queue = repo.experiments.celery_queue

@@ -40,12 +40,12 @@ def find(findings, text, level=None):
     """The only finding in which a text stands."""
     found = [one for one in findings if text in one.what]
     assert len(found) == 1, f"{text!r}: {[one.what for one in findings]}"
-    assert level in (None, found[0].level)
+    assert level in (None, found[0].severity)
     return found[0]
 
 
 def list_bad(findings):
-    return [one.what for one in findings if one.level != FINE]
+    return [one.what for one in findings if one.severity != FINE]
 
 
 def write_lab(folder, batches=3, cultures=2, labels=("a", "b"), known=True, **given):

@@ -25,7 +25,7 @@ REASONS = {
     "scratched": "unreadable: scratched.h5: ",
     "short": "length: 0.2 s are shorter than one chunk of 0.4 s",
     "sixty": "grid: 8 × 8 electrodes, but the classifier learned from 12 × 12",
-    "slow": "rate: recorded at 10000 Hz, not at 25000 Hz",
+    "slow": "sampling rate: recorded at 10000 Hz, not at 25000 Hz",
     "times": "format: spike_times, but the classifier learned from mcs; grid: 8 × 8",
 }
 PREDICTED = ["aa", "two", "two#2", "zz"]

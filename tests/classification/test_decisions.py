@@ -46,7 +46,9 @@ def test_rejected_recordings_keep_their_probabilities_where_there_are_any(tmp_pa
     assert "p_a" not in times and times["decision"] == "rejected"
     assert times["reason"].startswith("format: spike_times, but the classifier learned from mcs; times: holds spike ti")
     both = decide(classifier, small, "recorded at 10000 Hz, not at 25000 Hz")
-    assert both["reason"].startswith("rate: recorded at 10000 Hz, not at 25000 Hz; grid: 8 × 8") and "p_a" in both
+    assert (
+        both["reason"].startswith("sampling rate: recorded at 10000 Hz, not at 25000 Hz; grid: 8 × 8") and "p_a" in both
+    )
 
 
 def test_rate_alone_has_probabilities_for_any_grid_and_format(tmp_path):

@@ -50,7 +50,7 @@ def show(row: pd.Series) -> str:
 
 
 EXPECTED = {
-    "slow": "rate: recorded at 10000 Hz, not at 25000 Hz",
+    "slow": "sampling rate: recorded at 10000 Hz, not at 25000 Hz",
     "small": "grid: 8 × 8 electrodes, but the classifier learned from 12 × 12",
     "truncated": "unreadable: ",
     "noise": "activity: ",
@@ -94,7 +94,7 @@ def test_ordinary_new_recordings_are_not_refused_for_novelty(lab):
     _, table = lab
     ordinary = table[[name.startswith("ordinary") or name.endswith(("MNPs_1",)) for name in table.index]]
     assert len(ordinary) == 14
-    refused = ordinary["reason"].str.contains("activity|electrodes|silent|grid|rate:|length")
+    refused = ordinary["reason"].str.contains("activity|electrodes|silent|grid|sampling rate:|length")
     assert refused.sum() <= 1, ordinary.loc[refused, "reason"].tolist()
     assert (ordinary["flags"] != "").mean() <= 0.25, ordinary["flags"].tolist()
 

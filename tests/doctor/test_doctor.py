@@ -8,7 +8,7 @@ from builders.doctored import PARAMS, set_params, write, write_lab
 from builders.lab import ROOT
 
 from mea.doctor.__main__ import main
-from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding, count_levels, describe_findings
+from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding, count_severities, describe_findings
 from mea.doctor.settings import read_settings
 from mea.recordings.labels import read_recordings_csv
 from mea.runtime.errors import MeaError
@@ -26,7 +26,7 @@ def test_the_same_finding_is_said_once_and_the_worst_first():
     assert first.split() == ["WRONG", "r7:", "is", "lost."]
     assert second.strip() == "doubtful  r0, r1, r2 and 2 more: is odd" and remedy.strip() == "-> Look at it."
     assert last.split() == ["fine", "r9:", "is", "well"]
-    assert count_levels(same) == {WRONG: 0, DOUBTFUL: 5, FINE: 0}
+    assert count_severities(same) == {WRONG: 0, DOUBTFUL: 5, FINE: 0}
 
 
 def test_what_differs_in_the_quoted_name_only_is_the_same():
@@ -68,9 +68,9 @@ def test_the_command_says_it_all_and_writes_it(tmp_path, capsys, monkeypatch):
         assert part in text
     values = json.loads(told.read_text())
     assert len(values["recordings"]) == 24 and values["counts"][WRONG] == 0
-    assert text.strip().endswith(", ".join(f"{count} {level}" for level, count in values["counts"].items()))
-    assert {one["level"] for one in values["findings"]} == {DOUBTFUL, FINE}
-    assert all(one["remedy"] or "." in one["what"] for one in values["findings"] if one["level"] == DOUBTFUL)
+    assert text.strip().endswith(", ".join(f"{count} {severity}" for severity, count in values["counts"].items()))
+    assert {one["severity"] for one in values["findings"]} == {DOUBTFUL, FINE}
+    assert all(one["remedy"] or "." in one["what"] for one in values["findings"] if one["severity"] == DOUBTFUL)
     table = pd.read_csv(proposed, keep_default_na=False, dtype=str)
     assert list(table.columns[:4]) == ["recording", "label", "culture", "batch"]
     assert set(table["culture"]) == {""} and set(table["label"]) == {"a", "b"} and set(table["duration_s"]) == {"30"}

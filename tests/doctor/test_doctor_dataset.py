@@ -4,7 +4,7 @@ import pytest
 from builders.doctored import RATE_HZ, find, list_bad, set_params, write, write_lab
 from builders.recordings import write_small_spike_times
 
-from mea.doctor.dataset import judge_dataset, list_recordings, tabulate_design
+from mea.doctor.dataset import check_dataset, list_recordings, tabulate_design
 from mea.doctor.files import examine_files
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG
 
@@ -14,17 +14,17 @@ pytestmark = pytest.mark.usefixtures("alone")
 def judge(folder, *overrides):
     settings = set_params(*overrides)
     examined, _ = examine_files([folder], settings, folder / "out")
-    return judge_dataset(examined, settings)
+    return check_dataset(examined, settings)
 
 
 def test_a_balanced_lab_can_be_split(tmp_path):
     findings = judge(write_lab(tmp_path / "raw", batches=10))
     assert list_bad(findings) == []
-    assert find(findings, "can be split by batch: 5 folds, 10 groups").level == FINE
+    assert find(findings, "can be split by batch: 5 folds, 10 groups").severity == FINE
     assert (
         "40 recordings in 10 groups by batch; the largest class is 50 %." in find(findings, "probability of 80 %").what
     )
-    assert find(findings, "labels permuted between groups: a classifier without a fault would reach p").level == FINE
+    assert find(findings, "labels permuted between groups: a classifier without a fault would reach p").severity == FINE
 
 
 def test_classes_cultures_and_batches_as_a_table(tmp_path):
@@ -45,7 +45,7 @@ def test_classes_cultures_and_batches_as_a_table(tmp_path):
 def test_one_class_is_no_data_set(tmp_path):
     findings = judge(write_lab(tmp_path / "raw", labels=("a",)))
     assert find(findings, "all 6 usable recordings have the label 'a'", WRONG) and len(findings) == 1
-    assert "no recording can be used" in judge_dataset([], set_params())[0].what
+    assert "no recording can be used" in check_dataset([], set_params())[0].what
 
 
 def test_too_few_groups_and_what_would_be_possible(tmp_path):
@@ -59,7 +59,7 @@ def test_too_few_groups_and_what_would_be_possible(tmp_path):
     assert "split.by: batch" not in found.remedy
     level, folds = found.remedy.split("split.by: ")[1].split(" with split.folds: ")
     mended = judge(tmp_path / "raw", f"split.by={level}", f"split.folds={folds[0]}")
-    assert find(mended, f"can be split by {level}: {folds[0]} folds").level == FINE
+    assert find(mended, f"can be split by {level}: {folds[0]} folds").severity == FINE
     assert find(mended, "recordings of the same batch are in the training and the test set", DOUBTFUL).remedy
 
 

@@ -11,7 +11,7 @@ from builders.doctored import LABELS, RATE_HZ, SMALL, examine, find, list_bad, w
 from builders.lab import ROOT
 from builders.recordings import make_small_counts, write_small_mcs, write_small_spike_times
 
-from mea.doctor.dataset import judge_dataset
+from mea.doctor.dataset import check_dataset
 from mea.doctor.electrodes import FIRST_S
 from mea.doctor.files import examine_files
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG
@@ -33,8 +33,8 @@ def test_a_good_recording_has_nothing_doubtful(tmp_path):
     assert list_bad(findings) == []
     assert (one.used, one.electrodes, one.label_from, one.result.label) == (True, "60 of 60", "file name", "a")
     assert one.noise_uv == pytest.approx(80 * 0.059605, rel=0.03)  # what the counts were drawn with
-    assert find(findings, "60 of the 60 electrodes of 60MEA").level == FINE
-    assert find(findings, "is read, the only electrode stream straight from the rig (h5.stream: raw)").level == FINE
+    assert find(findings, "60 of the 60 electrodes of 60MEA").severity == FINE
+    assert find(findings, "is read, the only electrode stream straight from the rig (h5.stream: raw)").severity == FINE
 
 
 def test_planted_failures_of_electrodes_are_found_and_no_others(tmp_path):
@@ -71,7 +71,7 @@ def test_an_array_that_is_saturated_everywhere(tmp_path):
         counts[:, :5000], counts[:, 5000:] = 32767, -32768
 
     _, findings = examine(write(tmp_path / "ctl_1.h5", change))
-    (found,) = [one for one in findings if one.level != FINE]
+    (found,) = [one for one in findings if one.severity != FINE]
     assert found.what.startswith("saturated electrodes") and found.what.endswith(" and 48 more")
 
 
@@ -111,7 +111,7 @@ def test_missing_electrodes_are_named(tmp_path):
 def test_a_reference_in_place_of_an_electrode_is_fine(tmp_path):
     labels = ["Ref" if label == "15" else label for label in LABELS]
     _, findings = examine(write(tmp_path / "ctl_1.h5", labels=labels))
-    assert find(findings, "missing: 15: the reference takes its place").level == FINE
+    assert find(findings, "missing: 15: the reference takes its place").severity == FINE
     assert list_bad(findings) == []
 
 
@@ -144,14 +144,14 @@ def test_of_two_raw_streams_the_choice_is_told(tmp_path):
     _, findings = examine(tmp_path / "ctl_1.h5")
     assert find(findings, "several raw electrode streams: Stream_1 'All' taken (most channels)", DOUBTFUL).remedy
     choice = find(findings, "'All' with 60 channels is read, of 2 straight from the rig the one with the most channels")
-    assert choice.level == FINE and "not read: 'Electrode Raw Data' (Electrode, 4 channels)" in choice.what
+    assert choice.severity == FINE and "not read: 'Electrode Raw Data' (Electrode, 4 channels)" in choice.what
 
 
 @pytest.mark.parametrize(("stream", "taken", "left"), [("raw", RAW, FILTERED), ("filtered", FILTERED, RAW)])
 def test_raw_or_filtered_as_the_parameters_say(tmp_path, stream, taken, left):
     _, findings = examine(write(tmp_path / "ctl_1.h5", filtered=True), f"h5.stream={stream}")
     found = find(findings, f"(h5.stream: {stream}); not read: {left}")
-    assert found.level == FINE and found.what.startswith(taken)
+    assert found.severity == FINE and found.what.startswith(taken)
     assert list_bad(findings) == []
 
 
@@ -190,7 +190,7 @@ def test_damaged_files_are_findings_and_their_neighbours_are_read(tmp_path):
     (raw / "ctl_7.h5").write_bytes(spoilt)
     (raw / "ctl_8.h5").symlink_to(tmp_path / "gone.h5")
     examined, findings = examine(raw)
-    wrong = {one.where: one.what for one in findings if one.level == WRONG}
+    wrong = {one.where: one.what for one in findings if one.severity == WRONG}
     assert set(wrong) == {"ctl_2", "ctl_3", "ctl_7", "ctl_8", "trt_4.zip", "trt_6"}
     assert wrong["ctl_2"].startswith("cannot be read (") and "truncated or damaged: copy it again" in wrong["ctl_2"]
     assert wrong["ctl_3"].startswith("not an HDF5 file.")
@@ -215,7 +215,7 @@ def test_whatever_byte_is_wrong_nothing_worse_than_a_finding_comes_of_it(tmp_pat
             spoilt[place] = random.integers(256)
         (tmp_path / "ctl_1.h5").write_bytes(spoilt)
         _, findings = examine(tmp_path / "ctl_1.h5")
-        levels |= {one.level for one in findings}
+        levels |= {one.severity for one in findings}
     assert levels >= {FINE, WRONG}
 
 
@@ -298,7 +298,7 @@ def test_real_recordings_of_six_batches(shared_data, tmp_path):
         assert one.result.batch == one.archive[:10] and one.label_from == "recordings.csv"
     assert len(examined) == 87
     assert list_bad(findings) == []
-    judged = judge_dataset(examined, settings)
-    assert find(judged, "can be split by batch: 3 folds, 6 groups").level == FINE
+    judged = check_dataset(examined, settings)
+    assert find(judged, "can be split by batch: 3 folds, 6 groups").severity == FINE
     assert find(judged, "no batch holds two classes", DOUBTFUL)
     assert find(judged, "87 recordings in 6 groups by batch; the largest class is 56 %")

@@ -55,13 +55,13 @@ def look(folder, unpacked_bytes=1000):
     findings = examine_project(folder, unpacked_bytes)
     places = [one.where for one in findings]
     assert len(set(places)) == len(places)
-    assert all(one.remedy for one in findings if one.level != FINE)
+    assert all(one.remedy for one in findings if one.severity != FINE)
     return dict(zip(places, findings))
 
 
 def test_a_project_as_it_should_be(project):
     found = look(project)
-    assert {one.level for one in found.values()} == {FINE}
+    assert {one.severity for one in found.values()} == {FINE}
     assert "linked to the workspace by hardlink" in found["DVC cache"].what
     assert found["DVC remote"].what == "lab: /somewhere (not contacted)"
     assert found["Git identity"].what == "A. Tester <tester@example.org>"
@@ -74,12 +74,12 @@ def test_a_project_as_it_should_be(project):
 
 def test_no_project_and_no_git(tmp_path, project):
     (finding,) = examine_project(tmp_path, 0)
-    assert finding.level == WRONG and "no DVC project here" in finding.what
+    assert finding.severity == WRONG and "no DVC project here" in finding.what
     write_config(project, remote="[core]\n    no_scm = true\n")
     shutil.rmtree(project / ".git")
     assert "cannot tell what has changed: fatal: not a git repository" in look(project)["Git"].what
     write_config(project, remote="")
-    assert look(project)[str(project)].level == WRONG
+    assert look(project)[str(project)].severity == WRONG
     (project / ".dvc" / "config").write_text("[cache\n")
     assert "DVC cannot open the project" in look(project)[str(project)].what
 
@@ -92,25 +92,25 @@ def test_without_git(project, monkeypatch):
 def test_a_cache_that_cannot_be_written_to(project):
     write_config(project, type="hardlink,copy", dir="/proc/cache")
     found = look(project)["DVC cache"]
-    assert found.level == WRONG and found.what.startswith("/proc/cache cannot be written to (")
+    assert found.severity == WRONG and found.what.startswith("/proc/cache cannot be written to (")
 
 
 def test_no_identity(project):
     run(project, "git", "config", "--unset", "user.email")
     found = look(project)["Git identity"]
-    assert found.level == WRONG and "user.email" in found.remedy
+    assert found.severity == WRONG and "user.email" in found.remedy
 
 
 def test_a_dirty_tree(project):
     (project / "params.yaml").write_text("one:\n  x: 2\n")
     (project / "new.txt").write_text("x")
     found = look(project)["Git"]
-    assert found.level == DOUBTFUL and found.what == "2 changes that are not committed: params.yaml, new.txt"
+    assert found.severity == DOUBTFUL and found.what == "2 changes that are not committed: params.yaml, new.txt"
 
 
 def test_no_remote_or_none_by_default(project):
     write_config(project, remote="", type="hardlink,copy")
-    assert (look(project)["DVC remote"].level, look(project)["DVC remote"].what) == (DOUBTFUL, "there is none")
+    assert (look(project)["DVC remote"].severity, look(project)["DVC remote"].what) == (DOUBTFUL, "there is none")
     write_config(project, remote="['remote \"lab\"']\n    url = /somewhere\n", type="hardlink,copy")
     assert "there are lab, but none is the default" in look(project)["DVC remote"].what
 
@@ -119,14 +119,14 @@ def test_room_on_the_disk(project):
     """With links a third of what is free is fine, two thirds are tight, and twice as much is too much."""
     free = shutil.disk_usage(project).free
     expected = {free / 3: FINE, free * 2 / 3: DOUBTFUL, free * 2: WRONG}
-    assert {size: look(project, int(size))["disk of the project"].level for size in expected} == expected
+    assert {size: look(project, int(size))["disk of the project"].severity for size in expected} == expected
 
 
 def test_copies_take_twice_the_room(project):
     what = look(project, 2 * GIGABYTE)["disk of the project"].what
     assert "about 2.2 GB needed: 2 GB of unpacked recordings" in what and "kept once (links)" in what
     write_config(project, type="copy")
-    assert look(project)["DVC cache"].level == DOUBTFUL
+    assert look(project)["DVC cache"].severity == DOUBTFUL
     what = look(project, 2 * GIGABYTE)["disk of the project"].what
     assert "about 4.4 GB needed" in what and "kept twice (copies)" in what
 
@@ -135,8 +135,8 @@ def test_a_run_leaves_a_lock_that_is_fine(project):
     dvc(project, "repro")
     assert (project / "dvc.lock").exists()
     found = look(project)
-    assert (found["dvc.lock"].level, found["dvc.lock"].what) == (FINE, "1 stages were run")
-    assert found["DVC lock"].level == FINE
+    assert (found["dvc.lock"].severity, found["dvc.lock"].what) == (FINE, "1 stages were run")
+    assert found["DVC lock"].severity == FINE
 
 
 def dvc(folder, *arguments):
@@ -156,7 +156,7 @@ def dvc(folder, *arguments):
 def test_a_lock_file_that_was_not_finished(project, content, what):
     (project / "dvc.lock").write_text(content)
     found = look(project)["dvc.lock"]
-    assert found.level == WRONG and what in found.what and "git checkout HEAD -- dvc.lock" in found.remedy
+    assert found.severity == WRONG and what in found.what and "git checkout HEAD -- dvc.lock" in found.remedy
 
 
 def test_runs_that_go_on_or_were_killed(project):
@@ -166,7 +166,7 @@ def test_runs_that_go_on_or_were_killed(project):
     ended.wait()
     lock.write_text(json.dumps({"write": {"made": {"pid": ended.pid, "cmd": "dvc repro"}}, "read": {}}))
     found = look(project)["DVC lock"]
-    assert found.level == DOUBTFUL and found.what == f"a run was killed: dvc repro (process {ended.pid})"
+    assert found.severity == DOUBTFUL and found.what == f"a run was killed: dvc repro (process {ended.pid})"
     going = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         lock.write_text(json.dumps({"write": {}, "read": {"in": [{"pid": going.pid, "cmd": "dvc repro"}]}}))
@@ -175,12 +175,12 @@ def test_runs_that_go_on_or_were_killed(project):
         going.kill()
         going.wait()
     lock.write_text('{"write": ')
-    assert look(project)["DVC lock"].level == WRONG
+    assert look(project)["DVC lock"].severity == WRONG
 
 
 def test_experiments_that_wait(project):
     dvc(project, "exp", "run", "--queue", "-S", "one.x=3")
     found = look(project)["DVC queue"]
-    assert found.level == DOUBTFUL and found.what == "experiments queued: 1"
+    assert found.severity == DOUBTFUL and found.what == "experiments queued: 1"
     dvc(project, "queue", "remove", "--all")
-    assert look(project)["DVC queue"].level == FINE
+    assert look(project)["DVC queue"].severity == FINE

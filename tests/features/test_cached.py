@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from builders.arrays import make_events
 
-from mea.classification.novelty import measure_recording
+from mea.classification.measurements import measure_recording
 from mea.features.cached import fetch_features
 from mea.features.compute import compute_features
 from mea.features.families import list_features

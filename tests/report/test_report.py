@@ -373,7 +373,7 @@ def test_new_recordings_are_called_or_refused_with_the_reason(lab, open_page):
     rejected = (calls["decision"] == "rejected").sum()
     assert f"and {rejected} rejected" in page.locator("#headline").inner_text()
     row = page.locator("tr.row", has_text="slow")
-    assert "rate: recorded at 10000 Hz, not at 25000 Hz" in row.inner_text()
+    assert "sampling rate: recorded at 10000 Hz, not at 25000 Hz" in row.inner_text()
     row.locator(".open").click()
     assert "probability of a" in page.locator("tr.detail").inner_text()
     page.locator("select[data-filter=decision]").select_option("rejected")

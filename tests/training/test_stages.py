@@ -201,7 +201,7 @@ def test_figures_are_those_of_the_predictions(done):
         "identity": ["recording_accuracy", "chance", "label_accuracy"],
         "selective": ["aurc", "threshold", "coverage", "error", "error_low", "error_high"],
         "conformal": ["coverage", "mean_size", "calibration_recordings"],
-        "novelty": ["refused_share", "flagged_share"],
+        "novelty": ["rejected_fraction", "flagged_fraction"],
     }
     assert list(figures) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
     assert {name: list(figures[name]) for name in wanted} == wanted
