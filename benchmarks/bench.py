@@ -32,14 +32,14 @@ from benchmarks.features import bench_features  # noqa: E402
 from benchmarks.loading import bench_loading  # noqa: E402
 from benchmarks.scaling import bench_added, bench_idle, bench_memory  # noqa: E402
 from benchmarks.steps import bench_steps, check_same_function  # noqa: E402
-from benchmarks.storing import bench_cleaning, bench_spikeinterface, bench_storing, prepare_files  # noqa: E402
+from benchmarks.storing import bench_detection, bench_spikeinterface, bench_storing, prepare_files  # noqa: E402
 from benchmarks.timing import Effort  # noqa: E402
 
 EFFORTS = {"default": Effort(120.0, 1.2, 5, 100), "quick": Effort(6.0, 0.24, 3, 8)}
 BENCHES = {
     "storing": bench_storing,
     "spikeinterface": bench_spikeinterface,
-    "cleaning": bench_cleaning,
+    "detection": bench_detection,
     "loading": bench_loading,
     "steps": bench_steps,
     "features": bench_features,
@@ -56,7 +56,7 @@ def run_benchmarks(effort: Effort, names: Iterable[str], place: Path | None) -> 
     folder = Path(tempfile.mkdtemp(prefix="mea-bench-", dir=place))
     try:
         print_line(f"simulating {effort.recording_s:g} s")
-        plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, fingerprint=1.0)[0]
+        plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, recording_variance=1.0)[0]
         write_simulated(folder / "recording.h5", plan, effort.recording_s)
         prepare_files(folder)
         check_same_function(folder, effort.chunk_s)

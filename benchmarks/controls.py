@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 QUICK = (  # 12 recordings of 12 chunks, easily told apart, and a model that trains in seconds
     "simulate.cultures_per_label=1",
     "simulate.duration_s=14.4",
-    "simulate.fingerprint=2",
+    "simulate.recording_variance=2",
     "train.model=features",
     "evaluate.permutations=199",
 )

@@ -24,8 +24,8 @@ from mea.arrays.spikes import detect_events
 from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.chunks import ArrayView, ChunkDataset
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse
-from mea.recordings.formats import read_counts, read_sources
-from mea.recordings.recording import Source
+from mea.recordings.formats import read_counts, read_raw_recordings
+from mea.recordings.recording import RawRecording
 from mea.runtime.command import print_line
 from mea.runtime.tables import draw_markdown
 from mea.simulation.simulate import plan_training, write_simulated
@@ -36,10 +36,10 @@ Batch = tuple[Tensor, Tensor]
 
 def cut_recording(folder: Path, duration_s: float, chunk_s: float) -> ChunkDataset:
     """The chunks of a simulated recording of 120 electrodes at 25 kHz, every sample of them."""
-    plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, fingerprint=1.0)[0]
+    plan = plan_training(seed=0, batches=1, cultures=2, recordings=1, class_effect=1.0, recording_variance=1.0)[0]
     write_simulated(folder / "recording.h5", plan, duration_s)
-    source = read_sources(folder / "recording.h5", "raw")[0]
-    assert isinstance(source, Source)
+    source = read_raw_recordings(folder / "recording.h5", "raw")[0]
+    assert isinstance(source, RawRecording)
     events = detect_events(read_counts(folder / "recording.h5", source), source, 5.0)
     table = pd.DataFrame({"start_s": [number * chunk_s for number in range(int(duration_s / chunk_s))]})
     table = table.assign(stop_s=table["start_s"] + chunk_s, recording="one", label="a")

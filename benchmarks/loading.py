@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import Effort, Target, compare, time_together
-from mea.arrays.events import load_events
+from mea.arrays.events_file import load_events
 
 DENSE = Target("chunk_dense", "s", 400, "a chunk at the full rate; the reference loads its whole file")
 MAPPED = Target("chunk_mmap", "s", 2, "the same; the reference maps its file into memory and copies a slice")

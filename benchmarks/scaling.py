@@ -27,11 +27,12 @@ REPETITIONS = 5  # of the 120 s recording: 10 minutes
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from mea.arrays.cleaning import Cleaning, read_events
-from mea.recordings.formats import read_sources
+from mea.arrays.detection import SpikeDetection, read_events
+from mea.recordings.formats import read_raw_recordings
 from mea.recordings.recording import Recording
-source = read_sources(Path(sys.argv[1]), "raw")[0]
-events = read_events(Path(sys.argv[1]), Recording("a", "", "", "", "", "", source), Cleaning(25000, "set_aside", 5.0))
+source = read_raw_recordings(Path(sys.argv[1]), "raw")[0]
+recording = Recording("a", "", "", "", "", "", source)
+events = read_events(Path(sys.argv[1]), recording, SpikeDetection(25000, "set_aside", 5.0))
 status = Path("/proc/self/status")  # ru_maxrss begins with what the parent held when it forked
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text()) if status.exists() else None
 print(int(peak[1]) * 1024 if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -82,7 +83,7 @@ def repeat_recording(path: Path, target: Path, times: int) -> None:
             int(info["Tick"][0]),
             conversion_factor=info["ConversionFactor"],
             exponent=info["Exponent"],
-            zero=info["ADZero"],
+            adc_zero=info["ADZero"],
             row_index=info["RowIndex"].tolist(),
         )
         write_mcs_file(target, [RigRecording([stream])])
@@ -98,7 +99,7 @@ def _repeat_blocks(data: h5py.Dataset, times: int) -> Iterator[np.ndarray]:
 def _write_archives(folder: Path, number: int) -> Iterator[Path]:
     folder.mkdir()
     cultures = -(-number // 2)
-    plans = plan_training(seed=1, batches=1, cultures=cultures, recordings=1, class_effect=1.0, fingerprint=1.0)
+    plans = plan_training(seed=1, batches=1, cultures=cultures, recordings=1, class_effect=1.0, recording_variance=1.0)
     pairs = [plan for pair in zip(plans[:cultures], plans[cultures:]) for plan in pair]  # one of each class
     for plan in pairs[:number]:
         raw = folder / plan.recording

@@ -1,4 +1,4 @@
-"""Reading, cleaning and storing a recording, beside the literal predecessor and beside SpikeInterface."""
+"""Reading, spike detection and storing of a recording, beside the literal predecessor and beside SpikeInterface."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,17 +21,17 @@ from benchmarks.timing import (
     time_once,
     time_together,
 )
-from mea.arrays.cleaning import Cleaning, read_events
-from mea.arrays.events import load_events, save_events
+from mea.arrays.detection import SpikeDetection, read_events
+from mea.arrays.events_file import load_events, save_events
 from mea.arrays.spikes import detect_events
-from mea.recordings.formats import read_counts, read_sources
-from mea.recordings.recording import Recording, Source
+from mea.recordings.formats import read_counts, read_raw_recordings
+from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.memory import keep_freed_memory
 
 ROWS = Target("store_rows", "s", 300, "read, clean and store a recording; the reference reads electrode by electrode")
 WHOLE = Target("store_whole", "s", 20, "the same; the reference reads the file once")
 OTHER = Target("store_spikeinterface", "s", 8, "the same; SpikeInterface detects peaks by channel and stores no array")
-CLEAN = Target("clean", "s", 30, "cleaning alone, the samples in memory")
+CLEAN = Target("clean", "s", 30, "spike detection alone, the samples in memory")
 SIZE = Target("size", "bytes", 1300, "bytes stored for a recording")
 
 
@@ -43,11 +43,11 @@ def prepare_files(folder: Path) -> None:
     check_same(folder / "dense.npy", folder / "events.npz")
 
 
-def open_recording(folder: Path) -> tuple[Path, Source, Recording]:
+def open_recording(folder: Path) -> tuple[Path, RawRecording, Recording]:
     """The rig's file, what it holds, and a name for it."""
     path = folder / "recording.h5"
-    source = read_sources(path, "raw")[0]
-    assert isinstance(source, Source)
+    source = read_raw_recordings(path, "raw")[0]
+    assert isinstance(source, RawRecording)
     return path, source, Recording("bench", "", "", "", path.name, "", source)
 
 
@@ -69,8 +69,8 @@ def bench_storing(folder: Path, effort: Effort) -> list[dict]:
     ]
 
 
-def bench_cleaning(folder: Path, effort: Effort) -> list[dict]:
-    """Cleaning alone: the reference from int32 counts as h5py gives them, ours from the counts as we read them."""
+def bench_detection(folder: Path, effort: Effort) -> list[dict]:
+    """Detection alone: the reference from int32 counts as h5py gives them, ours from the counts as we read them."""
     path, source, _ = open_recording(folder)
     with h5py.File(path, "r") as h5:
         raw = h5[source.dataset][...][source.source_row]
@@ -107,34 +107,34 @@ def store_in_a_worker(path: Path, recording: Recording, out: Path) -> None:
 
 def store_like_us(path: Path, recording: Recording, out: Path) -> None:
     """Read, clean and store."""
-    save_events(out, read_events(path, recording, Cleaning(recording.source.sampling_rate_hz, "set_aside", 5.0)))
+    save_events(out, read_events(path, recording, SpikeDetection(recording.source.sampling_rate_hz, "set_aside", 5.0)))
 
 
-def store_like_predecessor(path: Path, source: Source, out: Path) -> None:
+def store_like_predecessor(path: Path, source: RawRecording, out: Path) -> None:
     """Read once, clean each electrode in float64, save the dense array."""
     with h5py.File(path, "r") as h5:
         raw = h5[source.dataset][...]
     np.save(out, clean_like_predecessor(raw[source.source_row], source))
 
 
-def store_row_by_row(path: Path, source: Source, out: Path) -> None:
+def store_row_by_row(path: Path, source: RawRecording, out: Path) -> None:
     """As the predecessor's notebook did: each electrode is read by itself, which inflates the whole file each time."""
     array = np.zeros((source.rows, source.cols, source.n_samples))
     with h5py.File(path, "r") as h5:
         for unit, row in enumerate(source.source_row):
             raw = h5[source.dataset][row]
-            x = predecessor.convert_to_microvolts(raw, source.zero[unit], source.volts_per_count[unit])
+            x = predecessor.convert_to_microvolts(raw, source.adc_zero[unit], source.gain_v[unit])
             array[source.row[unit], source.col[unit]] = predecessor.clean_electrode(x, source.sampling_rate_hz)[0]
     np.save(out, array)
 
 
-def clean_like_predecessor(counts: np.ndarray, source: Source) -> np.ndarray:
+def clean_like_predecessor(counts: np.ndarray, source: RawRecording) -> np.ndarray:
     """(n, samples) counts → float64 (rows, cols, samples)."""
     grid = (source.row, source.col, source.rows, source.cols)
-    return predecessor.clean_recording(counts, source.zero, source.volts_per_count, *grid, source.sampling_rate_hz)[0]
+    return predecessor.clean_recording(counts, source.adc_zero, source.gain_v, *grid, source.sampling_rate_hz)[0]
 
 
-def detect_like_spikeinterface(path: Path, source: Source, jobs: int, chunk: str) -> None:
+def detect_like_spikeinterface(path: Path, source: RawRecording, jobs: int, chunk: str) -> None:
     """Peaks by channel at 5 times the noise, both signs."""
     from spikeinterface.core import get_noise_levels
     from spikeinterface.extractors import read_mcsh5

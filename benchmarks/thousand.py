@@ -36,7 +36,7 @@ RECORDING_S, CULTURES, LOOK_S = 2.0, 4, 0.1
 def write_archives(folder: Path, number: int) -> list[Path]:
     """So many recordings of 2 s, the classes in turns, each in a zip archive."""
     batches = -(-number // (2 * CULTURES))
-    plans = plan_training(2, batches, CULTURES, recordings=1, class_effect=1.0, fingerprint=1.0)
+    plans = plan_training(2, batches, CULTURES, recordings=1, class_effect=1.0, recording_variance=1.0)
     folder.mkdir(exist_ok=True)
     return run_parallel(_Writer(folder), plans[:number], "simulated")
 

@@ -11,17 +11,17 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from mea.arrays.cleaning import (
+from mea.arrays.detection import (
     COLUMNS,
-    Cleaning,
+    SpikeDetection,
     choose_shown,
-    clean_recording,
     cut_traces,
+    detect_recording,
     measure_noise,
     place_on_grid,
     summarise,
 )
-from mea.arrays.events import load_events
+from mea.arrays.events_file import load_events
 from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
 from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
 from mea.recordings.recording import read_recording
@@ -46,7 +46,7 @@ class Params(StageParams):
 
 def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots: Path) -> None:
     """Store the events of every recording of ``h5`` in ``out``."""
-    cleaning = Cleaning(**params.model_dump())
+    detection = SpikeDetection(**params.model_dump())
     files = sorted(h5.glob("*.h5"))
     if not files:
         raise MeaError(f"{h5}: no recordings (*.h5). They are written by the stage h5: dvc repro h5.")
@@ -55,7 +55,7 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
             f"{unzip}: no such folder; it holds the samples. It is written by the stage unzip: dvc repro unzip."
         )
     with fresh_folder(out) as work:
-        lines = run_parallel(partial(clean_recording, unzip=unzip, out=work, cleaning=cleaning), files, "array")
+        lines = run_parallel(partial(detect_recording, unzip=unzip, out=work, detection=detection), files, "array")
         catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")
         used = catalogue[catalogue["status"] == "used"]
         if used.empty:
@@ -67,16 +67,16 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
         write_table(work / "catalogue.csv", catalogue[COLUMNS])
         write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
         with fresh_folder(plots) as folder:
-            draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, cleaning=cleaning)
+            draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots")
     write_json(metrics, summarise(catalogue))
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
 
 
-def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, cleaning: Cleaning) -> None:
+def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:
     """Draw a recording: traces before and after cleaning, two together, raster, maps, the electrodes' names."""
     recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
-    noise = place_on_grid(events, measure_noise(events, cleaning.threshold)) if events.has_waveforms else None
+    noise = place_on_grid(events, measure_noise(events, detection.threshold)) if events.has_waveforms else None
     names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
     times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
     drawn = {
@@ -85,7 +85,7 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, c
         "raster": plot_raster(*times, title=name),
     }
     if events.has_waveforms:
-        traces = cut_traces(unzip / recording.file, recording, events, cleaning)
+        traces = cut_traces(unzip / recording.file, recording, events, detection)
         drawn["traces"] = plot_traces(**traces, title=name)
         both = {key: traces[key] for key in ("sampling_rate_hz", "titles", "peaks", "start_s")}
         drawn["overlay"] = plot_overlay(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")

@@ -16,9 +16,9 @@ from mea.recordings.catalogue import (
     check_classes,
     count_recordings,
     read_recordings,
-    refuse_duplicates,
-    refuse_missing,
-    refuse_or_raise,
+    reject_duplicates,
+    reject_missing,
+    reject_or_raise,
 )
 from mea.recordings.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
 from mea.recordings.recording import Recording, write_recording
@@ -45,12 +45,12 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     table = unzip / RECORDINGS_CSV
     listed = read_recordings_csv(table) if table.exists() else None
     identify = choose_identify(listed, params.labels, params.culture, params.batch)
-    manifest = refuse_duplicates(read_manifest(unzip))
+    manifest = reject_duplicates(read_manifest(unzip))
     with fresh_folder(out) as work:
         results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work))
         if listed is not None:
-            results += refuse_missing(listed.index, results, manifest, table)
-        recordings = refuse_or_raise(results, params.on_bad_recording)
+            results += reject_missing(listed.index, results, manifest, table)
+        recordings = reject_or_raise(results, params.on_bad_recording)
         check_classes(recordings)
         warn_of_odd_groups(recordings)
         write_table(work / "catalogue.csv", build_catalogue(results))

@@ -11,7 +11,7 @@ from pydantic import Field
 from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, share
 from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
-from mea.report.results import read_cleaning, read_results
+from mea.report.results import read_detection, read_results
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import show_progress
@@ -51,7 +51,7 @@ def write_report(
         comparison = format_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
     most = min(params.spikes, share(MOST_SPIKES, len(names)))
-    places = Places(unzip, h5, array, read_cleaning(array), most, share(MOST_SAMPLES, len(names)))
+    places = Places(unzip, h5, array, read_detection(array), most, share(MOST_SAMPLES, len(names)))
     details = [build_detail(results, name, places) for name in show_progress(names, desc="report")]
     doubtful = choose_doubtful(results.recordings, params.explain)
     drivers = explain_calls(load_classifier(model), doubtful, array, split)

@@ -34,12 +34,14 @@ class Params(StageParams):
     recordings_per_culture: int = Field(ge=1, le=20, description="recordings of each culture, two days apart")
     duration_s: float = Field(ge=0.1, le=3600, description="length of each recording")
     class_effect: float = Field(ge=0, le=3, description="how far the classes differ: 0 not at all, 1 clearly")
-    fingerprint: float = Field(ge=0, le=3, description="how far single recordings differ: 0 not at all, 1 clearly")
+    recording_variance: float = Field(
+        ge=0, le=3, description="how far single recordings differ: 0 not at all, 1 clearly"
+    )
 
 
 def work(params: Params, out: Path) -> None:
     """Write both folders, or on an error neither."""
-    effects = {"class_effect": params.class_effect, "fingerprint": params.fingerprint}
+    effects = {"class_effect": params.class_effect, "recording_variance": params.recording_variance}
     training = plan_training(
         params.seed, params.batches, params.cultures_per_label, params.recordings_per_culture, **effects
     )

@@ -1,54 +1,34 @@
-"""The cleaned recording, stored as its events, because everything else in it is zero; and its views."""
+"""The cleaned recording, stored as its events, because everything else in it is zero."""
 
 import hashlib
-import json
-import zipfile
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mea.arrays.views import bin_counts, bin_peaks, place_waveforms
-from mea.recordings.recording import Source
+from mea.arrays.binning import Bins, Waveforms, bin_counts, bin_peaks, place_waveforms
+from mea.recordings.recording import Identity, RawRecording, RecordingInfo
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file
-
-FORMAT_VERSION = 1
-TEXT_AND_NUMBERS = (str, int, float)
 
 
 @dataclass(frozen=True)
-class Events:
+class SpikeEvents(RecordingInfo, Identity):
     """A recording's detected spikes: ``n`` electrodes, ``m`` events sorted by (first_sample, electrode).
+
+    Who the recording is and how it was made are the fields of :class:`mea.recordings.recording.Identity` and
+    :class:`mea.recordings.recording.RecordingInfo`.
 
     Attributes
     ----------
-    recording, label, culture, batch
-        Who the recording is; empty strings where unknown.
-    format
-        Name of the module under ``mea.recordings.formats`` that read it.
-    start
-        When it began, ISO 8601, or an empty string.
     samples_sha256
         Of how often each count occurs on each electrode and of every 997th, or of the spike times: equal content,
         whatever the file is called.
-    sampling_rate_hz
-        Samples per second of every sample number below.
-    rows, cols
-        Size of the grid.
-    n_samples
-        Samples of each electrode.
-    duration_s
-        Length of the recording.
-    row, col
-        (n,) int64 place of each electrode.
     threshold_uv
         (n,) float64 least height of a peak; NaN where there are no voltages.
-    volts_per_count
-        (n,) float64; NaN where there are no voltages.
+    gain_v
+        (n,) float64 volts per count; NaN where there are no voltages.
     electrode
         (m,) int64 index of the event's electrode.
     first_sample
@@ -58,25 +38,37 @@ class Events:
     offset
         (m + 1,) int64: the waveform of event i is ``waveform_counts[offset[i]:offset[i + 1]]``.
     waveform_counts
-        Integers, count minus zero: µV = (count * volts_per_count) * 1e6 in float64. Empty for spike times.
+        Integers, count minus ``adc_zero``: µV = (count * gain_v) * 1e6 in float64. Empty for spike times.
+
+    Examples
+    --------
+    Two electrodes at 1 kHz whose counts are 1 µV, and an event of three samples on each:
+
+    >>> events = SpikeEvents(
+    ...     recording="one", label="", culture="", batch="", format="mcs", start="", sampling_rate_hz=1000, n_samples=8,
+    ...     duration_s=0.008, rows=1, cols=2, row=np.array([0, 0]), col=np.array([0, 1]), samples_sha256="",
+    ...     threshold_uv=np.array([20.0, 20.0]), gain_v=np.array([1e-6, 1e-6]), electrode=np.array([0, 1]),
+    ...     first_sample=np.array([1, 4]), peak_sample=np.array([2, 5]), offset=np.array([0, 3, 6]),
+    ...     waveform_counts=np.array([-5, -40, 15, -2, -30, 8], np.int16))
+    >>> len(events), events.spike_times_s.tolist(), events.count_events(0.0, 0.004).tolist()
+    (2, [0.002, 0.005], [1, 0])
+
+    The dense array, µV, of the samples 0 to 8: (rows, cols, samples).
+
+    >>> events.dense(0, 8)[0].tolist()
+    [[0.0, -5.0, -40.0, 15.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, -2.0, -30.0, 8.0, 0.0]]
+
+    The same in bins of 2 ms: the sample of largest magnitude, or the number of events.
+
+    >>> events.binned(0.0, 0.008, 2.0, "peak")[0].tolist()
+    [[-5.0, -40.0, 0.0, 0.0], [0.0, 0.0, -30.0, 8.0]]
+    >>> events.binned(0.0, 0.008, 2.0, "count")[0].tolist()
+    [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
     """
 
-    recording: str
-    label: str
-    culture: str
-    batch: str
-    format: str
-    start: str
     samples_sha256: str
-    sampling_rate_hz: int
-    rows: int
-    cols: int
-    n_samples: int
-    duration_s: float
-    row: np.ndarray
-    col: np.ndarray
     threshold_uv: np.ndarray
-    volts_per_count: np.ndarray
+    gain_v: np.ndarray
     electrode: np.ndarray
     first_sample: np.ndarray
     peak_sample: np.ndarray
@@ -87,13 +79,9 @@ class Events:
         return len(self.electrode)
 
     @property
-    def n_electrodes(self) -> int:
-        return len(self.row)
-
-    @property
     def has_waveforms(self) -> bool:
         """Whether it comes from voltages, rather than from spike times."""
-        return not np.isnan(self.volts_per_count).all()
+        return not np.isnan(self.gain_v).all()
 
     @property
     def spike_times_s(self) -> np.ndarray:
@@ -136,7 +124,7 @@ class Events:
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
         return low + np.flatnonzero(inside)
 
-    def silence(self, electrode: int) -> "Events":
+    def silence(self, electrode: int) -> "SpikeEvents":
         """The same recording, had one electrode of its layout, by its number, not fired."""
         kept, length = self.electrode != electrode, np.diff(self.offset)
         return replace(
@@ -166,7 +154,7 @@ class Events:
             )
         array = np.zeros((self.rows, self.cols, last_sample - first_sample), np.float32)
         low, high = self.find_reaching(first_sample, last_sample)
-        place_waveforms(array, low, high, first_sample, *self._waveform_arrays())
+        place_waveforms(array, self._waveforms, low, high, first_sample)
         return array
 
     def binned(self, start_s: float, stop_s: float, bin_ms: float, how: str) -> np.ndarray:
@@ -205,16 +193,18 @@ class Events:
         samples = Fraction(bin_ms).limit_denominator(1_000_000) * self.sampling_rate_hz / 1000
         array = np.zeros((self.rows, self.cols, bins), np.float32)
         low, high = self.find_reaching(first, max(last, first + int(bins * samples) + 1))
+        grid = Bins(first, samples.numerator, samples.denominator)
         if how == "peak":
-            bin_peaks(array, low, high, first, samples.numerator, samples.denominator, *self._waveform_arrays())
+            bin_peaks(array, self._waveforms, low, high, grid)
         else:
-            where = (self.electrode[low:high], self.peak_sample[low:high], self.row, self.col)
-            bin_counts(array, first, samples.numerator, samples.denominator, *where)
+            electrode = self.electrode[low:high]
+            bin_counts(array, self.row[electrode], self.col[electrode], self.peak_sample[low:high], grid)
         return array
 
-    def _waveform_arrays(self) -> tuple[np.ndarray, ...]:
+    @property
+    def _waveforms(self) -> Waveforms:
         events = (self.electrode, self.first_sample, self.offset, self.waveform_counts)
-        return (*events, self.row, self.col, self.volts_per_count)
+        return Waveforms(*events, self.row, self.col, self.gain_v)
 
     def find_reaching(self, first: int, last: int) -> tuple[int, int]:
         """Range of the events that can reach into the samples first to last, last excluded."""
@@ -245,7 +235,7 @@ class Events:
             )
 
 
-def events_from_spike_times(source: Source, sampling_rate_hz: int) -> Events:
+def events_from_spike_times(source: RawRecording, sampling_rate_hz: int) -> SpikeEvents:
     """Events without waveforms from a rig that kept spike times only; the sample is round(time * sampling_rate_hz).
 
     A spike at the very end of the recording belongs to its last sample.
@@ -256,10 +246,11 @@ def events_from_spike_times(source: Source, sampling_rate_hz: int) -> Events:
     unknown = np.full(source.n_electrodes, np.nan)
     digest = hashlib.sha256(np.ascontiguousarray(source.spike_times_s, np.float64).data)
     digest.update(np.ascontiguousarray(source.spike_electrode, np.int64).data)
-    return Events(
-        **describe_source(source, digest.hexdigest(), sampling_rate_hz, n_samples),
+    return SpikeEvents(
+        **share_info(source, sampling_rate_hz, n_samples),
+        samples_sha256=digest.hexdigest(),
         threshold_uv=unknown,
-        volts_per_count=unknown.copy(),
+        gain_v=unknown.copy(),
         electrode=source.spike_electrode.astype(np.int64)[order],
         first_sample=sample[order],
         peak_sample=sample[order],
@@ -268,84 +259,9 @@ def events_from_spike_times(source: Source, sampling_rate_hz: int) -> Events:
     )
 
 
-def describe_source(source: Source, samples_sha256: str, sampling_rate_hz: int, n_samples: int) -> dict[str, Any]:
-    """What the events of a source say about it; the identity is left empty for the stage to fill in."""
-    return dict(
-        recording="",
-        label="",
-        culture="",
-        batch="",
-        format=source.format,
-        start=source.start,
-        samples_sha256=samples_sha256,
-        sampling_rate_hz=int(sampling_rate_hz),
-        rows=int(source.rows),
-        cols=int(source.cols),
-        n_samples=int(n_samples),
-        duration_s=float(source.duration_s),
-        row=np.asarray(source.row, np.int64),
-        col=np.asarray(source.col, np.int64),
-    )
-
-
-def save_events(path: Path, events: Events) -> None:
-    """Write an uncompressed npz, in the narrowest integers that hold the values: the same bytes for the same events."""
-    about = {"format_version": FORMAT_VERSION}
-    about |= {item.name: getattr(events, item.name) for item in fields(Events) if item.type in TEXT_AND_NUMBERS}
-    arrays: dict[str, Any] = {
-        "about": np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
-        "threshold_uv": events.threshold_uv,
-        "volts_per_count": events.volts_per_count,
-        "row": _narrow(events.row),
-        "col": _narrow(events.col),
-        "electrode": _narrow(events.electrode),
-        "first_sample": _narrow(events.first_sample),
-    }
-    if events.has_waveforms:
-        arrays["peak_offset"] = _narrow(events.peak_sample - events.first_sample)
-        arrays["length"] = _narrow(np.diff(events.offset))
-        arrays["waveform_counts"] = events.waveform_counts
-    with fresh_file(path) as work, work.open("wb") as stream:
-        np.savez(stream, **arrays)
-
-
-def _narrow(values: np.ndarray) -> np.ndarray:
-    """The same non-negative values in the narrowest unsigned integers."""
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
-
-
-def load_events(path: Path) -> Events:
-    """Read what :func:`save_events` wrote.
-
-    Raises
-    ------
-    MeaError
-        If the file is missing, damaged, not one of these, or of another version of the format.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays.pop("about").tobytes())
-        version = about.pop("format_version")
-        if version == FORMAT_VERSION:
-            return _build_events(about, arrays)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise MeaError(f"{path}: not a file written by the array stage ({error}). Run dvc repro array.") from None
-    raise MeaError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}. Run dvc repro array.")
-
-
-def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> Events:
-    whole: dict[str, Any] = {
-        name: arrays[name].astype(np.int64) for name in ("row", "col", "electrode", "first_sample")
-    }
-    none = np.zeros(len(whole["electrode"]), np.int64)
-    length = arrays.get("length", none)
-    return Events(
-        **about,
-        **whole,
-        threshold_uv=arrays["threshold_uv"],
-        volts_per_count=arrays["volts_per_count"],
-        peak_sample=whole["first_sample"] + arrays.get("peak_offset", none).astype(np.int64),
-        offset=np.concatenate([[0], np.cumsum(length, dtype=np.int64)]),
-        waveform_counts=arrays.get("waveform_counts", np.zeros(0, np.int16)),
-    )
+def share_info(source: RawRecording, sampling_rate_hz: int, n_samples: int) -> dict[str, Any]:
+    """The fields of Identity and RecordingInfo for the events of a raw recording; the identity is still empty."""
+    info: dict[str, Any] = {item.name: getattr(source, item.name) for item in fields(RecordingInfo)}
+    info |= {"sampling_rate_hz": int(sampling_rate_hz), "n_samples": int(n_samples)}
+    info |= {name: np.asarray(info[name], np.int64) for name in ("row", "col")}
+    return {item.name: "" for item in fields(Identity)} | info

@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 from scipy.signal import resample_poly
 
-from mea.recordings.recording import Source
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 MOST_RESAMPLED = 2**31 - 1
 
 
-def resample_counts(counts: np.ndarray, source: Source, sampling_rate_hz: int) -> tuple[np.ndarray, Source]:
+def resample_counts(counts: np.ndarray, source: RawRecording, sampling_rate_hz: int) -> tuple[np.ndarray, RawRecording]:
     """The recording at another rate: polyphase filter of each electrode, rounded back to whole counts.
 
     Parameters
@@ -40,7 +40,7 @@ def resample_counts(counts: np.ndarray, source: Source, sampling_rate_hz: int) -
     ratio = Fraction(int(sampling_rate_hz), int(source.sampling_rate_hz))
     resampled = np.empty((len(counts), math.ceil(counts.shape[1] * ratio)), np.int32)
     for electrode, row in enumerate(counts):
-        values = (row.astype(np.int64) - int(source.zero[electrode])).astype(np.float64)
+        values = (row.astype(np.int64) - int(source.adc_zero[electrode])).astype(np.float64)
         rounded = np.rint(resample_poly(values, ratio.numerator, ratio.denominator))
         if rounded.size and abs(rounded).max() > MOST_RESAMPLED:
             raise BadRecording(
@@ -51,7 +51,7 @@ def resample_counts(counts: np.ndarray, source: Source, sampling_rate_hz: int) -
         resampled[electrode] = rounded
     segments = source.segments.copy()
     segments[:, 1:] = segments[:, 1:] * ratio.numerator // ratio.denominator
-    zero = np.zeros_like(source.zero)
+    adc_zero = np.zeros_like(source.adc_zero)
     return resampled, replace(
-        source, sampling_rate_hz=sampling_rate_hz, n_samples=resampled.shape[1], zero=zero, segments=segments
+        source, sampling_rate_hz=sampling_rate_hz, n_samples=resampled.shape[1], adc_zero=adc_zero, segments=segments
     )

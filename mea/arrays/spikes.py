@@ -1,12 +1,6 @@
-"""The predecessor's cleaning: counts to events, found on the integers.
-
-Multiplying counts by a positive factor changes no order, so the median, the maxima and the minima of the µV values are
-those of the counts. Only two things are decided in float64, exactly as the predecessor did: the threshold, from the two
-middle values, and the smallest count that reaches it.
-"""
+"""Spike detection on the counts of one recording: from samples to events, to the bit as the predecessor found them."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,18 +10,22 @@ from typing import Any
 import numba
 import numpy as np
 
-from mea.arrays.events import Events, describe_source
-from mea.recordings.recording import Source
+from mea.arrays.events import SpikeEvents, share_info
+from mea.arrays.thresholds import (
+    VALUES,
+    add_to_histogram,
+    find_histogram_threshold,
+    find_least_count,
+    find_threshold,
+)
+from mea.recordings.recording import RawRecording
 
-MEDIAN_OF_NORMAL = 0.6745  # the median of |x| is this many standard deviations of normally distributed noise
-LOW_BITS = 16
-VALUES = 1 << 16  # that 16 bits can have
-TOLD_APART = 997  # every so-many-th sample is part of a recording's digest
-QUIET = 256  # samples that are looked at together: most hold no spike
+DIGEST_STRIDE = 997  # every 997th sample is part of a recording's digest
+SCAN_BLOCK = 256  # samples that are scanned together: most blocks hold no spike
 
 
 @dataclass(frozen=True)
-class Spikes:
+class ElectrodeSpikes:
     """What is found on one electrode.
 
     Attributes
@@ -41,7 +39,7 @@ class Spikes:
     offset
         (m + 1,) int64: the waveform of event i is ``waveform_counts[offset[i]:offset[i + 1]]``.
     waveform_counts
-        Counts minus zero, in the narrowest of int16, int32 and int64.
+        Counts minus ``adc_zero``, in the narrowest of int16, int32 and int64.
     """
 
     counts_sha256: bytes
@@ -53,17 +51,17 @@ class Spikes:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is kept of one electrode's samples: whatever can be part of an event, or all.
+class KeptSamples:
+    """The samples of one electrode that are kept: all, or the windows that can be part of an event.
 
     Attributes
     ----------
     counts
-        (k,) int16 or int32: stretches of the electrode's samples, one after the other.
+        (k,) int16 or int32: windows of the electrode's samples, one after the other.
     starts
-        (m,) int64: the sample at which each stretch begins.
+        (m,) int64: the sample at which each window begins.
     width
-        Samples in a stretch; the last one may be shorter.
+        Samples in a window; the last one may be shorter.
     n_samples
         Of the electrode, in all.
     """
@@ -74,29 +72,29 @@ class Kept:
     n_samples: int
 
     def find_samples(self, index: np.ndarray) -> np.ndarray:
-        """Which of the electrode's samples these of ``counts`` are."""
+        """The electrode's sample numbers of these elements of ``counts``."""
         return self.starts[index // self.width] + index % self.width
 
 
-def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Events:
+def detect_events(counts: np.ndarray, source: RawRecording, threshold: float) -> SpikeEvents:
     """Find the spikes of all electrodes; the same events, to the bit, as the predecessor's.
 
     A peak is a local maximum or minimum at least ``threshold`` robust standard deviations (median(abs(x)) / 0.6745)
-    away from zero; a flat top counts once, at its middle. Peaks within 3 ms form one event, at the largest of them, and
-    the waveform is kept from 0.6 ms before it to 1.4 ms after it.
+    away from zero; a flat top counts once, at its middle. Peaks within 3 ms form one event, at the largest of them. The
+    waveform is kept from 0.6 ms before the peak to 1.4 ms after it.
 
     Parameters
     ----------
     counts
         (n_electrodes, n_samples) int16 or int32, as the rig wrote them, in the electrodes' order.
     source
-        Zero, volts per count, rate and place of each electrode.
+        Zero, gain, sampling rate and place of each electrode.
     threshold
         Height of a peak, in robust standard deviations; the predecessor's was 5.
 
     Returns
     -------
-    Events
+    SpikeEvents
         With empty recording, label, culture and batch.
 
     References
@@ -106,108 +104,101 @@ def detect_events(counts: np.ndarray, source: Source, threshold: float) -> Event
     return join_spikes(source, counts.shape[1], find_spikes(counts, source, threshold))
 
 
-def find_spikes(counts: np.ndarray, source: Source, threshold: float) -> list[Spikes]:
-    """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`."""
-    find = partial(_find_electrode_spikes, pulse=find_pulse(source.sampling_rate_hz), threshold=threshold)
+def find_spikes(counts: np.ndarray, source: RawRecording, threshold: float) -> list[ElectrodeSpikes]:
+    """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`.
+
+    Examples
+    --------
+    One electrode at 1 kHz whose counts are 1 µV: noise of ±2 µV, and a spike 30 µV deep at sample 500.
+
+    >>> counts = np.tile(np.array([2, -2], np.int16), (1, 500))
+    >>> counts[0, 500] = -30
+    >>> one = np.zeros(1, np.int64)
+    >>> source = RawRecording(
+    ...     format="mcs", start="", sampling_rate_hz=1000, n_samples=1000, duration_s=1.0, rows=1, cols=1, row=one,
+    ...     col=one, dataset="", layout="", stream="", names=np.array(["A1"]), x_um=one, y_um=one, source_row=one,
+    ...     gain_v=np.array([1e-6]), adc_zero=one)
+    >>> (spikes,) = find_spikes(counts, source, threshold=5.0)
+    >>> round(spikes.threshold_uv, 2), spikes.peak_sample.tolist(), spikes.waveform_counts.tolist()
+    (14.83, [500], [-2, -30, -2])
+    """
+    find = partial(_find_electrode_spikes, per_ms=count_samples_per_ms(source.sampling_rate_hz), threshold=threshold)
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        return list(pool.map(find, counts, source.zero.tolist(), source.volts_per_count.tolist()))
+        return list(pool.map(find, counts, source.adc_zero.tolist(), source.gain_v.tolist()))
 
 
-def find_pulse(sampling_rate_hz: int) -> int:
-    """Whole samples in a millisecond, the predecessor's measure of all windows."""
+def count_samples_per_ms(sampling_rate_hz: int) -> int:
+    """Whole samples in a millisecond, in which the predecessor measured every time."""
     return int(0.001 * sampling_rate_hz)
 
 
-def join_spikes(source: Source, n_samples: int, spikes: Sequence[Spikes]) -> Events:
-    """The events of all electrodes of a source, in the order of (first_sample, electrode)."""
+def join_spikes(source: RawRecording, n_samples: int, spikes: Sequence[ElectrodeSpikes]) -> SpikeEvents:
+    """The events of all electrodes of a raw recording, in the order of (first_sample, electrode)."""
     digest = hashlib.sha256(f"{len(spikes)} {n_samples}".encode())
     for found in spikes:
         digest.update(found.counts_sha256)
-    return Events(
-        **describe_source(source, digest.hexdigest(), source.sampling_rate_hz, n_samples),
+    return SpikeEvents(
+        **share_info(source, source.sampling_rate_hz, n_samples),
+        samples_sha256=digest.hexdigest(),
         threshold_uv=np.array([found.threshold_uv for found in spikes], np.float64),
-        volts_per_count=np.asarray(source.volts_per_count, np.float64),
+        gain_v=np.asarray(source.gain_v, np.float64),
         **_sort_spikes(spikes),
     )
 
 
-def _find_electrode_spikes(row: np.ndarray, zero: int, volts: float, pulse: int, threshold: float) -> Spikes:
+def _find_electrode_spikes(
+    row: np.ndarray, adc_zero: int, gain_v: float, per_ms: int, threshold: float
+) -> ElectrodeSpikes:
     row = _shrink(np.ascontiguousarray(row), (np.int16, np.int32))
     if row.dtype == np.int16 and len(row):
-        known = np.zeros(VALUES, np.uint32)
-        add_to_tally(row, known)
-        threshold_uv = find_tallied_threshold(known, zero, volts, threshold)
+        digested = np.zeros(VALUES, np.uint32)
+        add_to_histogram(row, digested, -VALUES // 2)
+        threshold_uv = find_histogram_threshold(digested, adc_zero, gain_v, threshold)
     else:
-        known, threshold_uv = row, find_threshold(row, zero, volts, threshold)
-    whole = Kept(row, np.zeros(1, np.int64), max(1, len(row)), len(row))
-    return cut_spikes(whole, zero, volts, pulse, threshold_uv, digest_counts(known, row[::TOLD_APART]))
+        digested, threshold_uv = row, find_threshold(row, adc_zero, gain_v, threshold)
+    whole = KeptSamples(row, np.zeros(1, np.int64), max(1, len(row)), len(row))
+    digest = digest_counts(digested, row[::DIGEST_STRIDE])
+    return cut_spikes(whole, adc_zero, gain_v, per_ms, threshold_uv, digest)
 
 
-def digest_counts(known: np.ndarray, told: np.ndarray) -> bytes:
-    """Of the tally or all counts of an electrode, and every 997th: the tally is the same for one played backwards."""
-    digest = hashlib.sha256(known.data)
-    digest.update(told.tobytes())
+def digest_counts(counts: np.ndarray, every_nth: np.ndarray) -> bytes:
+    """SHA-256 of an electrode's histogram, or of all its counts, and of every 997th sample.
+
+    The histogram alone is the same for a recording played backwards.
+    """
+    digest = hashlib.sha256(counts.data)
+    digest.update(every_nth.tobytes())
     return digest.digest()
 
 
-def cut_spikes(kept: Kept, zero: int, volts: float, pulse: int, threshold_uv: float, digest: bytes) -> Spikes:
-    """The spikes of one electrode whose threshold is known; ``pulse`` is a millisecond in samples."""
-    place = _find_best_peaks(kept.counts, zero, find_least_count(threshold_uv, volts), 3 * pulse)
+def cut_spikes(
+    kept: KeptSamples, adc_zero: int, gain_v: float, per_ms: int, threshold_uv: float, digest: bytes
+) -> ElectrodeSpikes:
+    """The spikes of one electrode whose threshold is known; ``per_ms`` are its samples per millisecond."""
+    place = _find_best_peaks(kept.counts, adc_zero, find_least_count(threshold_uv, gain_v), 3 * per_ms)
     peak = kept.find_samples(place)
-    first = np.maximum(0, peak - 0.6 * pulse).astype(np.int64)  # in float64, cut off: the predecessor's rounding
-    last = np.minimum(kept.n_samples, peak + 1.4 * pulse).astype(np.int64)
+    first = np.maximum(0, peak - 0.6 * per_ms).astype(np.int64)  # in float64, cut off: the predecessor's rounding
+    last = np.minimum(kept.n_samples, peak + 1.4 * per_ms).astype(np.int64)
     stop = np.minimum(kept.n_samples, last + 1)
     offset = np.concatenate([[0], np.cumsum(stop - first)])
     waveforms = np.empty(offset[-1], np.int64)
-    _gather_waveforms(kept.counts, zero, place - (peak - first), offset, waveforms)
-    return Spikes(digest, threshold_uv, peak, first, offset, _shrink(waveforms, (np.int16, np.int32)))
+    _gather_waveforms(kept.counts, adc_zero, place - (peak - first), offset, waveforms)
+    return ElectrodeSpikes(digest, threshold_uv, peak, first, offset, _shrink(waveforms, (np.int16, np.int32)))
 
 
-def join_pieces(pieces: Sequence[Spikes]) -> Spikes:
-    """The spikes of one electrode, found piece by piece."""
-    length = np.concatenate([np.diff(piece.offset) for piece in pieces])
+def join_parts(parts: Sequence[ElectrodeSpikes]) -> ElectrodeSpikes:
+    """The spikes of one electrode that were found in parts, one after the other in time."""
+    length = np.concatenate([np.diff(part.offset) for part in parts])
     return replace(
-        pieces[0],
-        peak_sample=np.concatenate([piece.peak_sample for piece in pieces]),
-        first_sample=np.concatenate([piece.first_sample for piece in pieces]),
+        parts[0],
+        peak_sample=np.concatenate([part.peak_sample for part in parts]),
+        first_sample=np.concatenate([part.first_sample for part in parts]),
         offset=np.concatenate([[0], np.cumsum(length)]),
-        waveform_counts=np.concatenate([piece.waveform_counts for piece in pieces]),
+        waveform_counts=np.concatenate([part.waveform_counts for part in parts]),
     )
 
 
-def find_threshold(row: np.ndarray, zero: int, volts_per_count: float, factor: float) -> float:
-    """Least height of a peak of one electrode, µV: median(abs(x) / 0.6745) * factor; NaN for no samples."""
-    if len(row) == 0:
-        return math.nan
-    return _scale_middles(_find_middle_magnitudes(row, zero), len(row), volts_per_count, factor)
-
-
-def find_tallied_threshold(tally: np.ndarray, zero: int, volts_per_count: float, factor: float) -> float:
-    """As :func:`find_threshold`, from (65536,) how often each value of 16 bits occurs, the lowest first."""
-    return _scale_middles(_find_tallied_middles(tally, zero), int(tally.sum()), volts_per_count, factor)
-
-
-def _scale_middles(middles: tuple[int, int], n_samples: int, volts_per_count: float, factor: float) -> float:
-    scale = abs(volts_per_count)
-    below, above = ((int(middle) * scale) * 1e6 / MEDIAN_OF_NORMAL for middle in middles)
-    median = (below + above) / 2 if n_samples % 2 == 0 else above
-    return median * factor
-
-
-def find_least_count(threshold_uv: float, volts_per_count: float) -> int:
-    """The smallest magnitude in counts whose µV value, computed in float64, is at least the threshold."""
-    if math.isnan(threshold_uv):
-        return 0
-    scale = abs(volts_per_count)
-    count = round(threshold_uv / 1e6 / scale)
-    while count > 0 and (count * scale) * 1e6 >= threshold_uv:
-        count -= 1
-    while (count * scale) * 1e6 < threshold_uv:
-        count += 1
-    return count
-
-
-def _sort_spikes(spikes: Sequence[Spikes]) -> dict[str, Any]:
+def _sort_spikes(spikes: Sequence[ElectrodeSpikes]) -> dict[str, Any]:
     none = np.zeros(0, np.int64)
     electrode = np.repeat(np.arange(len(spikes)), [len(found.peak_sample) for found in spikes])
     first = np.concatenate([none, *(found.first_sample for found in spikes)])
@@ -237,74 +228,22 @@ def _shrink(values: np.ndarray, choices: tuple[type, ...]) -> np.ndarray:
     return values
 
 
-def _find_tallied_middles(tally: np.ndarray, zero: int) -> tuple[int, int]:
-    """As :func:`_find_middle_magnitudes`, from how often each value occurs."""
-    values = np.flatnonzero(tally)
-    magnitudes = np.abs(values - VALUES // 2 - zero)
-    order = np.argsort(magnitudes)
-    reached = np.cumsum(tally[values][order])
-    low, high = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right")
-    return int(magnitudes[order][low]), int(magnitudes[order][high])
-
-
 @numba.njit(cache=True, nogil=True)
-def add_to_tally(row, tally):
-    """Add to (65536,) how often each value of 16 bits occurs, the lowest first."""
-    for sample in row:
-        tally[np.int64(sample) + VALUES // 2] += 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _find_middle_magnitudes(row, zero):
-    """The values at ranks (n - 1) // 2 and n // 2 of |row - zero|, by counting: first the high bits, then the low."""
-    n = len(row)
-    rank = (n - 1) // 2
-    largest = np.int64(0)
-    for sample in row:
-        largest = max(largest, abs(np.int64(sample) - zero))
-    tally = np.zeros((largest >> LOW_BITS) + 1, np.int64)
-    for sample in row if len(tally) > 1 else row[:0]:
-        tally[abs(np.int64(sample) - zero) >> LOW_BITS] += 1
-    high, below = 0, 0
-    while len(tally) > 1 and below + tally[high] <= rank:
-        below += tally[high]
-        high += 1
-    tally = np.zeros(min(largest, (1 << LOW_BITS) - 1) + 1, np.int64)
-    for sample in row:
-        magnitude = abs(np.int64(sample) - zero)
-        if magnitude >> LOW_BITS == high:
-            tally[magnitude & ((1 << LOW_BITS) - 1)] += 1
-    low = 0
-    while below + tally[low] <= rank:
-        below += tally[low]
-        low += 1
-    middle = (np.int64(high) << LOW_BITS) + low
-    if n % 2 == 1 or below + tally[low] > rank + 1:
-        return middle, middle
-    following = largest
-    for sample in row:
-        magnitude = abs(np.int64(sample) - zero)
-        if middle < magnitude < following:
-            following = magnitude
-    return middle, following
-
-
-@numba.njit(cache=True, nogil=True)
-def _find_best_peaks(row, zero, least, window):
+def _find_best_peaks(row, adc_zero, least, window):
     """Sample of the best peak of each group; one pass, keeping only the group at hand."""
     best_peaks = np.empty(max(0, len(row) - 2) // (window + 1) + 1, np.int64)
     found = 0
-    opener, best, best_height = np.int64(-1), np.int64(-1), np.int64(-1)
+    group_start, best, best_height = np.int64(-1), np.int64(-1), np.int64(-1)
     last = len(row) - 1
-    sample, looked = 1, 1
+    sample, scanned = 1, 1
     while sample < last:
-        if sample >= looked:  # almost every stretch is quiet, and so is almost every sample of the others
-            looked = min(sample + QUIET, last)
-            stretch = row[sample:looked]
-            if max(np.int64(stretch.max()) - zero, zero - np.int64(stretch.min())) < least:
-                sample = looked
+        if sample >= scanned:  # almost every block is quiet, and so is almost every sample of the others
+            scanned = min(sample + SCAN_BLOCK, last)
+            block = row[sample:scanned]
+            if max(np.int64(block.max()) - adc_zero, adc_zero - np.int64(block.min())) < least:
+                sample = scanned
                 continue
-        value = np.int64(row[sample]) - zero
+        value = np.int64(row[sample]) - adc_zero
         if abs(value) < least:
             sample += 1
             continue
@@ -323,17 +262,17 @@ def _find_best_peaks(row, zero, least, window):
             continue
         if best < 0 or peak > best + window:
             found += best >= 0
-            opener, best, best_height = peak, peak, height
+            group_start, best, best_height = peak, peak, height
             best_peaks[found] = best
-        elif peak <= opener + window and height > best_height:
+        elif peak <= group_start + window and height > best_height:
             best, best_height = peak, height
             best_peaks[found] = best
     return best_peaks[: found + (best >= 0)].copy()
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather_waveforms(row, zero, begin, offset, waveforms):
+def _gather_waveforms(row, adc_zero, begin, offset, waveforms):
     """Fill in the counts minus zero of all events, one after the other; each begins at a place in the row."""
     for event in range(len(begin)):
         for index in range(offset[event], offset[event + 1]):
-            waveforms[index] = np.int64(row[begin[event] + index - offset[event]]) - zero
+            waveforms[index] = np.int64(row[begin[event] + index - offset[event]]) - adc_zero

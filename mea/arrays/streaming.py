@@ -1,7 +1,7 @@
-"""The spikes of a recording too long for memory, read twice, span after span: for the thresholds, then for the peaks.
+"""The spikes of a recording too long for memory, read block by block, twice: for the thresholds, then for the peaks.
 
-In the second reading only those stretches are looked at in which, or next to which, a sample reaches the threshold. The
-spikes are those of :func:`mea.arrays.spikes.find_spikes`, to the bit.
+Each electrode's samples are divided into windows of 5 ms. The second reading keeps only those in which a sample reaches
+the threshold, and their neighbours. The spikes are those of :func:`mea.arrays.spikes.find_spikes`, to the bit.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,66 +12,62 @@ import numba
 import numpy as np
 
 from mea.arrays.spikes import (
-    TOLD_APART,
-    VALUES,
-    Kept,
-    Spikes,
-    add_to_tally,
+    DIGEST_STRIDE,
+    ElectrodeSpikes,
+    KeptSamples,
+    count_samples_per_ms,
     cut_spikes,
     digest_counts,
-    find_least_count,
-    find_pulse,
-    find_tallied_threshold,
-    join_pieces,
+    join_parts,
 )
-from mea.recordings.recording import Source
+from mea.arrays.thresholds import VALUES, add_to_histogram, find_histogram_threshold, find_least_count
+from mea.recordings.recording import RawRecording
 
-SPAN_BYTES = 200_000_000
-MOST_PENDING = 400_000_000  # bytes of electrodes that are loud without a pause
-PULSES = 5  # in a stretch: groups of peaks reach over 3, waveforms over 2
+BLOCK_BYTES = 200_000_000
+MOST_PENDING = 400_000_000  # bytes of windows that are suprathreshold without a pause
+WINDOW_MS = 5  # groups of peaks reach over 3 ms, waveforms over 2
 NEVER = 1 << 62  # counts from zero
 
 Read = Callable[[int, int], np.ndarray]
 
 
 class Electrode:
-    """One electrode in the second reading: what has been found, and the loud stretches that have not ended yet."""
+    """One electrode in the second reading: its spikes so far, and the windows since its last pause."""
 
-    def __init__(self, source: Source, number: int, threshold: float, tally: np.ndarray, told: np.ndarray):
-        self.zero, self.volts = int(source.zero[number]), float(source.volts_per_count[number])
-        self.pulse, self.width, self.n_samples = (
-            find_pulse(source.sampling_rate_hz),
-            find_width(source),
-            source.n_samples,
-        )
-        self.threshold_uv = find_tallied_threshold(tally, self.zero, self.volts, threshold)
-        constant = np.count_nonzero(tally) == 1  # a dead electrode: its threshold is as low as its samples
-        self.least = NEVER if constant else find_least_count(self.threshold_uv, self.volts)
-        self.digest = digest_counts(tally, told)
-        self.stretch, self.counts = np.zeros(0, np.int64), np.zeros((0, self.width), np.int16)
-        self.found: list[Spikes] = []
+    def __init__(
+        self, source: RawRecording, number: int, threshold: float, histogram: np.ndarray, digest_samples: np.ndarray
+    ):
+        self.adc_zero, self.gain_v = int(source.adc_zero[number]), float(source.gain_v[number])
+        self.per_ms, self.width = count_samples_per_ms(source.sampling_rate_hz), count_window_samples(source)
+        self.n_samples = source.n_samples
+        self.threshold_uv = find_histogram_threshold(histogram, self.adc_zero, self.gain_v, threshold)
+        constant = np.count_nonzero(histogram) == 1  # a dead electrode: its threshold is as low as its samples
+        self.least = NEVER if constant else find_least_count(self.threshold_uv, self.gain_v)
+        self.digest = digest_counts(histogram, digest_samples)
+        self.windows, self.counts = np.zeros(0, np.int64), np.zeros((0, self.width), np.int16)
+        self.found: list[ElectrodeSpikes] = []
 
-    def add(self, stretch: np.ndarray, counts: np.ndarray) -> None:
-        """Take the next loud stretches, by number, and find the spikes of those before the last pause."""
-        self.stretch, self.counts = np.concatenate([self.stretch, stretch]), np.concatenate([self.counts, counts])
-        pauses = np.flatnonzero(np.diff(self.stretch) > 1)
+    def add(self, windows: np.ndarray, counts: np.ndarray) -> None:
+        """Take the next suprathreshold windows, by number, and find the spikes of those before the last pause."""
+        self.windows, self.counts = np.concatenate([self.windows, windows]), np.concatenate([self.counts, counts])
+        pauses = np.flatnonzero(np.diff(self.windows) > 1)
         if len(pauses):
             self._cut(pauses[-1] + 1)
 
-    def end(self) -> Spikes:
-        """All that was found, when there is no further stretch."""
-        self._cut(len(self.stretch))
-        return join_pieces(self.found)
+    def end(self) -> ElectrodeSpikes:
+        """All that was found, when there is no further window."""
+        self._cut(len(self.windows))
+        return join_parts(self.found)
 
-    def _cut(self, stretches: int) -> None:
-        beyond = max(0, (self.stretch[stretches - 1] + 1) * self.width - self.n_samples)  # the recording's end
-        counts = self.counts[:stretches].reshape(-1)[: stretches * self.width - beyond]
-        kept = Kept(counts, self.stretch[:stretches] * self.width, self.width, self.n_samples)
-        self.found.append(cut_spikes(kept, self.zero, self.volts, self.pulse, self.threshold_uv, self.digest))
-        self.stretch, self.counts = self.stretch[stretches:], self.counts[stretches:].copy()
+    def _cut(self, count: int) -> None:
+        beyond = max(0, (self.windows[count - 1] + 1) * self.width - self.n_samples)  # the recording's end
+        counts = self.counts[:count].reshape(-1)[: count * self.width - beyond]
+        kept = KeptSamples(counts, self.windows[:count] * self.width, self.width, self.n_samples)
+        self.found.append(cut_spikes(kept, self.adc_zero, self.gain_v, self.per_ms, self.threshold_uv, self.digest))
+        self.windows, self.counts = self.windows[count:], self.counts[count:].copy()
 
 
-def stream_spikes(read: Read, source: Source, threshold: float) -> list[Spikes] | None:
+def stream_spikes(read: Read, source: RawRecording, threshold: float) -> list[ElectrodeSpikes] | None:
     """The spikes of each electrode of a source.
 
     Parameters
@@ -85,9 +81,9 @@ def stream_spikes(read: Read, source: Source, threshold: float) -> list[Spikes] 
 
     Returns
     -------
-    list of Spikes or None
+    list of ElectrodeSpikes or None
         Those of :func:`mea.arrays.spikes.find_spikes`; None where a sample needs more than 16 bits, or electrodes are
-        loud for so long without a pause that memory would not hold it.
+        suprathreshold for so long without a pause that memory would not hold it.
     """
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         electrodes = _find_thresholds(read, source, threshold, pool)
@@ -96,35 +92,40 @@ def stream_spikes(read: Read, source: Source, threshold: float) -> list[Spikes] 
         return list(pool.map(Electrode.end, electrodes))
 
 
-def find_width(source: Source) -> int:
-    """Samples in a stretch."""
-    return PULSES * max(1, find_pulse(source.sampling_rate_hz))
+def count_window_samples(source: RawRecording) -> int:
+    """Samples in a window of 5 ms."""
+    return WINDOW_MS * max(1, count_samples_per_ms(source.sampling_rate_hz))
 
 
-def _read_spans(read: Read, source: Source) -> Iterator[tuple[int, np.ndarray]]:
-    """The first sample of each span, a multiple of a stretch, and its samples."""
-    width = find_width(source)
-    step = width * max(1, SPAN_BYTES // (2 * width * source.n_electrodes))
+def _read_blocks(read: Read, source: RawRecording) -> Iterator[tuple[int, np.ndarray]]:
+    """The first sample of each block, a multiple of a window, and its samples."""
+    width = count_window_samples(source)
+    step = width * max(1, BLOCK_BYTES // (2 * width * source.n_electrodes))
     for first in range(0, source.n_samples, step):
         yield first, read(first, min(first + step, source.n_samples))
 
 
-def _find_thresholds(read: Read, source: Source, threshold: float, pool: ThreadPoolExecutor) -> list[Electrode] | None:
+def _find_thresholds(
+    read: Read, source: RawRecording, threshold: float, pool: ThreadPoolExecutor
+) -> list[Electrode] | None:
     """The first reading; None as soon as 16 bits are not enough."""
     numbers = range(source.n_electrodes)
-    tallies, told = np.zeros((len(numbers), VALUES), np.uint32), []
-    for first, block in _read_spans(read, source):
+    histograms, digest_samples = np.zeros((len(numbers), VALUES), np.uint32), []
+    for first, block in _read_blocks(read, source):
         if block.dtype != np.int16:
             return None
-        told.append(block[:, -first % TOLD_APART :: TOLD_APART].copy())
-        list(pool.map(add_to_tally, block, tallies))
-    return [Electrode(source, number, threshold, *own) for number, *own in zip(numbers, tallies, np.hstack(told))]
+        digest_samples.append(block[:, -first % DIGEST_STRIDE :: DIGEST_STRIDE].copy())
+        list(pool.map(partial(add_to_histogram, lowest=-VALUES // 2), block, histograms))
+    return [
+        Electrode(source, number, threshold, *own)
+        for number, *own in zip(numbers, histograms, np.hstack(digest_samples))
+    ]
 
 
-def _find_spikes(read: Read, source: Source, electrodes: list[Electrode], pool: ThreadPoolExecutor) -> bool:
-    """The second reading; False as soon as too much is loud without a pause."""
-    width = find_width(source)
-    for first, block in _read_spans(read, source):
+def _find_spikes(read: Read, source: RawRecording, electrodes: list[Electrode], pool: ThreadPoolExecutor) -> bool:
+    """The second reading; False as soon as too much is suprathreshold without a pause."""
+    width = count_window_samples(source)
+    for first, block in _read_blocks(read, source):
         list(pool.map(partial(_add_row, first // width), electrodes, block))
         if sum(electrode.counts.nbytes for electrode in electrodes) > MOST_PENDING:
             return False
@@ -132,28 +133,28 @@ def _find_spikes(read: Read, source: Source, electrodes: list[Electrode], pool: 
 
 
 def _add_row(number: int, electrode: Electrode, row: np.ndarray) -> None:
-    """Hand an electrode its loud stretches of a span, those next to them, and the span's first and last.
+    """Give an electrode the suprathreshold windows of a block, their neighbours, and the block's first and last window.
 
-    What is next to the first and the last is in another span. ``number`` is the first's in the recording.
+    The other neighbour of the first and the last is in another block. ``number`` is the first's in the recording.
     """
     width = electrode.width
-    loud = np.zeros(-(-len(row) // width), np.bool_)
-    _find_loud(row, electrode.zero, electrode.least, width, loud)
-    keep = loud.copy()
-    keep[1:] |= loud[:-1]
-    keep[:-1] |= loud[1:]
+    suprathreshold = np.zeros(-(-len(row) // width), np.bool_)
+    _find_suprathreshold(row, electrode.adc_zero, electrode.least, width, suprathreshold)
+    keep = suprathreshold.copy()
+    keep[1:] |= suprathreshold[:-1]
+    keep[:-1] |= suprathreshold[1:]
     keep[[0, -1]] = True
-    stretch = np.flatnonzero(keep)
-    whole = np.pad(row, (0, len(loud) * width - len(row))).reshape(-1, width)
-    electrode.add(number + stretch, whole[stretch])
+    windows = np.flatnonzero(keep)
+    whole = np.pad(row, (0, len(keep) * width - len(row))).reshape(-1, width)
+    electrode.add(number + windows, whole[windows])
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_loud(row, zero, least, width, loud):
-    """Mark the stretches with a sample at least so many counts from zero."""
-    for stretch in range(len(loud)):
-        part = row[stretch * width : (stretch + 1) * width]
+def _find_suprathreshold(row, adc_zero, least, width, suprathreshold):
+    """Mark the windows with a sample at least so many counts from zero."""
+    for window in range(len(suprathreshold)):
+        part = row[window * width : (window + 1) * width]
         low, high = part[0], part[0]
         for value in part:
             low, high = min(low, value), max(high, value)
-        loud[stretch] = max(np.int64(high) - zero, zero - np.int64(low)) >= least
+        suprathreshold[window] = max(np.int64(high) - adc_zero, adc_zero - np.int64(low)) >= least

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mea.classification.decisions import LAST_COLUMNS, Predictor, classify_recording, load_predictor
 from mea.classification.sources import open_source, read_new
-from mea.recordings.catalogue import Refusal
+from mea.recordings.catalogue import Rejection
 from mea.recordings.recording import Recording
 from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
 from mea.runtime.errors import BadRecording, MeaError
@@ -91,7 +91,7 @@ class _ClassifyFile:
     def __init__(self, predictor: Predictor, folder: Path):
         self.predictor, self.folder = predictor, folder
 
-    def __call__(self, found: Recording | Refusal) -> dict[str, Any]:
+    def __call__(self, found: Recording | Rejection) -> dict[str, Any]:
         try:
             events, odd_rate = read_new(self.predictor.classifier, self.folder, found)
         except BadRecording as error:

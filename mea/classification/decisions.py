@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.classification.measurements import measure_recording
 from mea.classification.novelty import SILENT, NoveltyDetector, load_detector
 from mea.evaluation.rules import Rules, load_rules
@@ -41,7 +41,7 @@ def load_predictor(classifier: Classifier) -> Predictor:
     return Predictor(classifier, load_rules(classifier.folder), load_detector(classifier.folder))
 
 
-def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "") -> dict[str, Any]:
+def classify_recording(predictor: Predictor, events: SpikeEvents, odd_rate: str = "") -> dict[str, Any]:
     """Predict the class of one recording, or reject it.
 
     Parameters
@@ -83,7 +83,7 @@ def classify_recording(predictor: Predictor, events: Events, odd_rate: str = "")
     return row | prediction | {"decision": "predicted", "reason": ""}
 
 
-def _check_novelty(predictor: Predictor, events: Events) -> tuple[list[str], list[str]]:
+def _check_novelty(predictor: Predictor, events: SpikeEvents) -> tuple[list[str], list[str]]:
     """Reasons to reject a recording because it is unlike the training data, and flags."""
     if predictor.novelty is None:
         return [SILENT] if not len(events) else [], []
@@ -91,7 +91,7 @@ def _check_novelty(predictor: Predictor, events: Events) -> tuple[list[str], lis
     return predictor.novelty.check(measure_recording(events, classifier.used_s, classifier.threshold))
 
 
-def list_differences(classifier: Classifier, events: Events) -> list[str]:
+def list_differences(classifier: Classifier, events: SpikeEvents) -> list[str]:
     """How the format and the electrode grid of a recording differ from those of the training data, in words."""
     reasons = []
     if events.format != classifier.format:
@@ -104,7 +104,9 @@ def list_differences(classifier: Classifier, events: Events) -> list[str]:
     return reasons
 
 
-def predict_proba(classifier: Classifier, events: Events, rules: Rules | None = None) -> tuple[np.ndarray | None, str]:
+def predict_proba(
+    classifier: Classifier, events: SpikeEvents, rules: Rules | None = None
+) -> tuple[np.ndarray | None, str]:
     """Mean of the fold models' probabilities, calibrated where there are rules, (n_labels,); or None and why not."""
     chunks, obstacle = cut_recording(classifier, events)
     if obstacle:
@@ -114,7 +116,7 @@ def predict_proba(classifier: Classifier, events: Events, rules: Rules | None = 
     return (rules.calibrator.calibrate(raw_proba) if rules else raw_proba).mean(0), ""
 
 
-def cut_recording(classifier: Classifier, events: Events) -> tuple[pd.DataFrame, str]:
+def cut_recording(classifier: Classifier, events: SpikeEvents) -> tuple[pd.DataFrame, str]:
     """The chunks of a new recording that the classifier sees, or why it cannot be given the recording."""
     one = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s, "recording": events.recording}
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.classification.decisions import cut_recording
 from mea.classification.plots import plot_explanation
 from mea.classification.sources import open_source, read_new
@@ -59,7 +59,7 @@ class Question:
     classifier: Classifier
     folds: list[int]
     chunks: pd.DataFrame
-    events: Events
+    events: SpikeEvents
     family: str = ""
 
     def ask(self) -> np.ndarray:

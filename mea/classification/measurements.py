@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from mea.arrays.cleaning import measure_noise
+from mea.arrays.detection import measure_noise
 from mea.arrays.electrodes import find_dead_electrodes
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features
 from mea.runtime.parallel import run_parallel
 
@@ -97,7 +97,7 @@ class Measured:
     features: np.ndarray
 
 
-def measure_recording(events: Events, used_s: float, threshold: float) -> Measured:
+def measure_recording(events: SpikeEvents, used_s: float, threshold: float) -> Measured:
     """Measure one recording.
 
     Parameters
@@ -116,12 +116,12 @@ def measure_recording(events: Events, used_s: float, threshold: float) -> Measur
     if events.has_waveforms:
         noise_uv = measure_noise(events, threshold)
         dead = find_dead_electrodes(noise_uv)
-        values |= {"gain_uv": np.median(events.volts_per_count) * 1e6, "dead_fraction": dead.mean()}
+        values |= {"gain_uv": np.median(events.gain_v) * 1e6, "dead_fraction": dead.mean()}
         values |= {"noise_uv": np.nan if dead.all() else np.median(noise_uv[~dead])}
     return Measured({name: float(values[name]) for name in CHECKS}, fetch_features(events, [(0.0, float(used_s))])[0])
 
 
-def measure_recordings(events: list[Events], used_s: float, threshold: float) -> list[Measured]:
+def measure_recordings(events: list[SpikeEvents], used_s: float, threshold: float) -> list[Measured]:
     """:func:`measure_recording` of many, on all cores."""
     work = partial(measure_recording, used_s=used_s, threshold=threshold)
     return run_parallel(work, events, "recordings measured")

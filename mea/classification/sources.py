@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mea.arrays.cleaning import Cleaning, read_events
-from mea.arrays.events import Events
+from mea.arrays.detection import SpikeDetection, read_events
+from mea.arrays.events import SpikeEvents
 from mea.recordings.archives import unpack
-from mea.recordings.catalogue import Refusal, identify_nobody, read_recordings
+from mea.recordings.catalogue import Rejection, identify_nobody, read_recordings
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
@@ -17,7 +17,7 @@ from mea.training.classifier import Classifier
 
 
 @contextmanager
-def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Refusal]]]:
+def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Rejection]]]:
     """Unpack a folder or file of new recordings; while the block runs, give their folder and what was found in it."""
     shared = Path.cwd() if os.environ.get(ADDRESS) else None  # a cluster's workers see this folder, but no other's /tmp
     with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
@@ -26,7 +26,7 @@ def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, li
         yield folder, read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
 
 
-def read_new(classifier: Classifier, folder: Path, found: Recording | Refusal) -> tuple[Events, str]:
+def read_new(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:
     """The events of a recording that :func:`open_source` found; and why its sampling rate is another, if it is.
 
     Raises
@@ -34,10 +34,10 @@ def read_new(classifier: Classifier, folder: Path, found: Recording | Refusal) -
     BadRecording
         If it cannot be read.
     """
-    if isinstance(found, Refusal):
+    if isinstance(found, Rejection):
         raise BadRecording(found.reason)
-    cleaning = Cleaning(**classifier.params["array"])
+    detection = SpikeDetection(**classifier.params["array"])
     try:
-        return read_events(folder / found.file, found, cleaning), cleaning.explain_refusal(found.source)
+        return read_events(folder / found.file, found, detection), detection.explain_rejection(found.source)
     except BadRecording as error:  # the temporary folder has another name every time
         raise BadRecording(str(error).replace(f"{folder}{os.sep}", "")) from None

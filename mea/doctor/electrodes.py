@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from mea.arrays.electrodes import DEAD_FRACTION, find_dead_electrodes
-from mea.arrays.spikes import find_threshold
+from mea.arrays.thresholds import find_threshold
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.recordings.layouts import electrode_labels
-from mea.recordings.recording import Source
+from mea.recordings.recording import RawRecording
 
 FIRST_S = 10.0  # seconds looked at
 NOISY = 5.0  # times the usual noise: the electrode picks up something else than neurons
@@ -62,19 +62,17 @@ class Health:
     stop_s: float
 
 
-def measure_health(counts: np.ndarray, source: Source) -> Health:
+def measure_health(counts: np.ndarray, source: RawRecording) -> Health:
     """Measure the noise, and find electrodes that do not record, in (n, samples) counts of a source."""
     middle = np.array([round(float(np.median(row))) for row in counts])
-    noise_uv, centred_noise_uv = (
-        _measure_noise(counts, about, source.volts_per_count) for about in (source.zero, middle)
-    )
+    noise_uv, centred_noise_uv = (_measure_noise(counts, about, source.gain_v) for about in (source.adc_zero, middle))
     saturated = np.array([_stands_at_rail(row, source.sampling_rate_hz) for row in counts])
     moving = (counts.min(1) < counts.max(1)) & ~saturated
     usual_uv = float(np.median(centred_noise_uv[moving])) if moving.any() else 0.0
     return Health(
         noise_uv=noise_uv,
         centred_noise_uv=centred_noise_uv,
-        offset_uv=(middle - source.zero) * source.volts_per_count * 1e6,
+        offset_uv=(middle - source.adc_zero) * source.gain_v * 1e6,
         dead=_find_dead(centred_noise_uv, moving, saturated),
         saturated=saturated,
         noisy=moving & (centred_noise_uv > NOISY * usual_uv),
@@ -93,13 +91,13 @@ def _find_dead(noise_uv: np.ndarray, moving: np.ndarray, saturated: np.ndarray) 
     return dead
 
 
-def _measure_noise(counts: np.ndarray, about: np.ndarray, volts_per_count: np.ndarray) -> np.ndarray:
+def _measure_noise(counts: np.ndarray, about: np.ndarray, gain_v: np.ndarray) -> np.ndarray:
     """(n,) robust standard deviations in µV about these counts (n,)."""
-    rows = zip(counts, about.tolist(), volts_per_count.tolist())
+    rows = zip(counts, about.tolist(), gain_v.tolist())
     return np.array([find_threshold(row, middle, volts, 1.0) for row, middle, volts in rows])
 
 
-def tabulate_health(source: Source, health: Health) -> pd.DataFrame:
+def tabulate_health(source: RawRecording, health: Health) -> pd.DataFrame:
     """One row an electrode of the layout: electrode, row, col, noise_uv and status; missing ones last."""
     status = np.select([health.dead, health.saturated, health.noisy], ["dead", "saturated", "noisy"], "works")
     columns = {"electrode": source.names, "row": source.row, "col": source.col, "noise_uv": health.noise_uv}
@@ -119,13 +117,13 @@ def _stands_at_rail(row: np.ndarray, sampling_rate_hz: int) -> bool:
     return bool((borders[1::2] - borders[::2]).max() >= max(RAIL_SAMPLES, RAIL_S * sampling_rate_hz))
 
 
-def list_missing(source: Source) -> list[str]:
+def list_missing(source: RawRecording) -> list[str]:
     """Electrodes of the layout that the file has no channel for."""
     there = set(source.names)
     return [label for label in electrode_labels(source.layout) if label not in there]
 
 
-def check_electrodes(name: str, source: Source, references: int) -> Finding:
+def check_electrodes(name: str, source: RawRecording, references: int) -> Finding:
     """Whether all electrodes of the layout are there; as many as there are references may be missing."""
     missing = list_missing(source)
     found = f"{source.n_electrodes} of the {source.n_electrodes + len(missing)} electrodes of {source.layout}"
@@ -143,7 +141,7 @@ def check_electrodes(name: str, source: Source, references: int) -> Finding:
     )
 
 
-def check_health(name: str, source: Source, health: Health) -> list[Finding]:
+def check_health(name: str, source: RawRecording, health: Health) -> list[Finding]:
     """What is wrong with electrodes that are there."""
     looked = f"in the first {health.stop_s:.3g} s"
     if health.dead.all():
@@ -158,7 +156,7 @@ def check_health(name: str, source: Source, health: Health) -> list[Finding]:
     return findings + _check_baseline(name, source, health, looked)
 
 
-def _check_baseline(name: str, source: Source, health: Health, looked: str) -> list[Finding]:
+def _check_baseline(name: str, source: RawRecording, health: Health, looked: str) -> list[Finding]:
     good = ~(health.dead | health.saturated | health.noisy)
     if not good.any():
         return []

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mea.arrays.cleaning import Cleaning
+from mea.arrays.detection import SpikeDetection
 from mea.arrays.plots_electrodes import plot_electrode_health
 from mea.doctor.electrodes import (
     FIRST_S,
@@ -23,12 +23,12 @@ from mea.doctor.electrodes import (
 )
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.settings import Settings
-from mea.recordings.archives import RECORDINGS_CSV, Member, find_members, mark_clashes, unpack_member
-from mea.recordings.catalogue import Refusal, identify_nobody, refuse_duplicates, refuse_missing
-from mea.recordings.formats import explain_streams, read_counts, read_sources
+from mea.recordings.archives import RECORDINGS_CSV, ArchiveEntry, find_entries, mark_clashes, unpack_entry
+from mea.recordings.catalogue import Rejection, identify_nobody, reject_duplicates, reject_missing
+from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
 from mea.recordings.naming import assign_ids
-from mea.recordings.recording import Recording, Source
+from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
@@ -68,7 +68,7 @@ class Examined:
         About this recording.
     """
 
-    result: Recording | Refusal
+    result: Recording | Rejection
     archive: str
     member: str
     label_from: str = ""
@@ -82,7 +82,7 @@ class Examined:
 class Task:
     """A file to look at."""
 
-    member: Member
+    member: ArchiveEntry
     name: str
     identify: Identify
     label_from: str
@@ -114,7 +114,7 @@ def examine_files(
     tasks, findings, tables = [], [], []
     for path in paths:
         try:
-            members = mark_clashes(find_members(path))
+            members = mark_clashes(find_entries(path))
         except MeaError as error:
             findings.append(Finding(WRONG, str(path), str(error)))
             continue
@@ -150,10 +150,10 @@ def _find_identify(
 
 
 def _find_missing(
-    path: Path, table: pd.DataFrame, results: list[Recording | Refusal], manifest: pd.DataFrame
+    path: Path, table: pd.DataFrame, results: list[Recording | Rejection], manifest: pd.DataFrame
 ) -> list[Finding]:
     try:
-        refuse_missing(table.index, results, manifest, path / RECORDINGS_CSV)
+        reject_missing(table.index, results, manifest, path / RECORDINGS_CSV)
     except MeaError as error:
         return [Finding(WRONG, RECORDINGS_CSV, str(error))]
     return []
@@ -161,7 +161,7 @@ def _find_missing(
 
 def _mark_duplicates(examined: list[Examined], manifest: pd.DataFrame) -> list[Examined]:
     """Files that have the content of an earlier one are not used."""
-    refused = refuse_duplicates(manifest)
+    refused = reject_duplicates(manifest)
     errors = {row.recording: row.error for row in refused[manifest["error"] == ""].itertuples() if row.error}
     return [_refuse(one, errors.get(one.result.recording.partition("#")[0], "")) for one in examined]
 
@@ -179,7 +179,7 @@ def _examine_file(task: Task, settings: Settings, plots: Path) -> tuple[dict[str
     with tempfile.TemporaryDirectory(prefix="mea-doctor-") as folder:
         if member.archive or member.error:
             path = Path(folder)
-            row |= unpack_member(member, path)
+            row |= unpack_entry(member, path)
             path /= row["file"]
         else:
             path = member.path
@@ -189,8 +189,8 @@ def _examine_file(task: Task, settings: Settings, plots: Path) -> tuple[dict[str
         return row, _examine_recordings(path, row, task, settings, plots)
 
 
-def _describe_loose(member: Member) -> dict[str, str]:
-    """What :func:`mea.recordings.archives.unpack_member` gives, of a file that need not be unpacked."""
+def _describe_loose(member: ArchiveEntry) -> dict[str, str]:
+    """What :func:`mea.recordings.archives.unpack_entry` gives, of a file that need not be unpacked."""
     try:
         size, sha256 = str(member.path.stat().st_size), hash_file(member.path)
     except OSError as error:
@@ -200,13 +200,13 @@ def _describe_loose(member: Member) -> dict[str, str]:
 
 
 def _give_up(row: dict[str, str], name: str, reason: str) -> Examined:
-    refusal = Refusal(name, row["file"], reason)
+    refusal = Rejection(name, row["file"], reason)
     return Examined(refusal, row["archive"], row["member"], findings=(Finding(WRONG, name, reason),))
 
 
 def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
     try:
-        sources = read_sources(path, settings.h5.stream)
+        sources = read_raw_recordings(path, settings.h5.stream)
         streams = explain_streams(path, settings.h5.stream)
     except BadRecording as error:
         return [_give_up(row, task.name, _shorten(error, path))]
@@ -234,7 +234,7 @@ def _shorten(error: Exception, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
 
 
-def _introduce(name: str, row: dict[str, str], source: Source, task: Task) -> Examined:
+def _introduce(name: str, row: dict[str, str], source: RawRecording, task: Task) -> Examined:
     """Who it is; not used where nobody tells its label."""
     size = int(row["bytes"])
     small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
@@ -250,13 +250,13 @@ def _introduce(name: str, row: dict[str, str], source: Source, task: Task) -> Ex
     return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source))
 
 
-def _count_electrodes(source: Source) -> str:
+def _count_electrodes(source: RawRecording) -> str:
     if source.n_samples:
         return f"{source.n_electrodes} of {source.n_electrodes + len(list_missing(source))}"
     return f"{len(np.unique(source.spike_electrode))} of {source.n_electrodes} fire"
 
 
-def _check_source(name: str, source: Source, settings: Settings) -> list[Finding]:
+def _check_source(name: str, source: RawRecording, settings: Settings) -> list[Finding]:
     references = sum(note.count(",") + 1 for note in source.notes if note.startswith("reference"))
     findings = [check_electrodes(name, source, references)] if source.n_samples else []
     obstacle = _find_obstacle(source, settings)
@@ -273,11 +273,11 @@ def _check_source(name: str, source: Source, settings: Settings) -> list[Finding
     return findings
 
 
-def _find_obstacle(source: Source, settings: Settings) -> str:
-    return Cleaning(**settings.array.model_dump()).explain_refusal(source)
+def _find_obstacle(source: RawRecording, settings: Settings) -> str:
+    return SpikeDetection(**settings.array.model_dump()).explain_rejection(source)
 
 
-def _look_at_samples(name: str, path: Path, source: Source) -> tuple[Health | None, list[Finding]]:
+def _look_at_samples(name: str, path: Path, source: RawRecording) -> tuple[Health | None, list[Finding]]:
     """What the first samples tell; or nothing and, where they are damaged, why."""
     if not source.n_samples:
         return None, []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.evaluation.rules import Rules, RuleSettings, learn_rules, read_sets
 from mea.models.base import Model
 from mea.runtime.errors import MeaError
@@ -67,7 +67,7 @@ class ScoreSettings:
 
 
 def predict_all(
-    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], settings: RuleSettings
+    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], settings: RuleSettings
 ) -> HeldOut:
     """Chunks and recordings by the models that did not see them.
 
@@ -90,7 +90,7 @@ def predict_all(
 
 
 def predict_chunks(
-    open_model: Callable[[int], Model], classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events]
+    open_model: Callable[[int], Model], classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents]
 ) -> pd.DataFrame:
     """Every scored chunk's probabilities, by the model of the fold that held it out.
 
@@ -117,7 +117,7 @@ def predict_chunks(
     return pd.concat(parts).sort_index(ignore_index=True)
 
 
-def predict_recordings(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events]) -> pd.DataFrame:
+def predict_recordings(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> pd.DataFrame:
     """Every scored recording's raw probabilities, by the model of the fold that held it out, one row a recording.
 
     A recording whose chunks stand in several folds, which only a split by chunk allows, has the mean over its chunks.

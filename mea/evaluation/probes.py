@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.training.classifier import Classifier
 
@@ -23,7 +23,7 @@ COLUMNS = ("recording", "chunk_split", "label", "chance")
 
 
 def probe_classifier(
-    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, Events], seed: int
+    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], seed: int
 ) -> dict[str, float]:
     """What linear models read out of each fold's frozen features of the recordings that it held out.
 

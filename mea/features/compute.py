@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.families import FAMILIES, LONG_WINDOW_FAMILIES, WAVEFORM_FAMILY
 from mea.features.feature import Family
 from mea.features.trains import Trains, cut_trains
@@ -13,7 +13,7 @@ from mea.features.trains import Trains, cut_trains
 Windows = Sequence[tuple[float, float]]  # start and stop of each, s
 
 
-def compute_features(events: Events, windows: Windows) -> np.ndarray:
+def compute_features(events: SpikeEvents, windows: Windows) -> np.ndarray:
     """Features of the spikes whose peak lies in each window.
 
     Parameters
@@ -44,7 +44,7 @@ def compute_features(events: Events, windows: Windows) -> np.ndarray:
     return np.array(rows, np.float64)
 
 
-def compute_long_window_features(events: Events, windows: Windows) -> np.ndarray:
+def compute_long_window_features(events: SpikeEvents, windows: Windows) -> np.ndarray:
     """(n_windows, n_long_window_features) features that need windows of minutes.
 
     Named by :func:`mea.features.families.list_long_window_features`. Windows and errors as for

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 
 BASE_MS = 5  # every bin is a whole number of these
 
@@ -99,7 +99,7 @@ class Trains:
         return self._kept[bin_ms]
 
 
-def cut_trains(events: Events, start_s: float, stop_s: float) -> Trains:
+def cut_trains(events: SpikeEvents, start_s: float, stop_s: float) -> Trains:
     """The spikes of a recording whose peak lies in [start_s, stop_s), each rounded to a sample.
 
     Raises

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile
 from mea.features.nan_statistics import divide, nanmean, nanmedian, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
@@ -28,7 +28,7 @@ FEATURES = (
 )
 
 
-def compute_waveforms(trains: Trains, events: Events) -> dict[str, float]:
+def compute_waveforms(trains: Trains, events: SpikeEvents) -> dict[str, float]:
     """Amplitude, sign and width of the spikes of a window.
 
     - ``amplitude_log10_<quantile>_uv``: log10 of the height of a spike's peak, in µV, of either sign; quantiles over
@@ -62,14 +62,14 @@ def compute_waveforms(trains: Trains, events: Events) -> dict[str, float]:
     return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.sampling_rate_hz))}
 
 
-def _measure_all(trains: Trains, events: Events) -> tuple[np.ndarray, ...]:
+def _measure_all(trains: Trains, events: SpikeEvents) -> tuple[np.ndarray, ...]:
     return measure_shapes(
         trains.event,
         events.electrode,
         events.peak_sample - events.first_sample,
         events.offset,
         events.waveform_counts,
-        np.nan_to_num(events.volts_per_count),
+        np.nan_to_num(events.gain_v),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.networks.curves import tabulate_curves
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
@@ -89,7 +89,7 @@ class TrainingSide:
     fold: int
     chunks: pd.DataFrame
     test_chunks: pd.DataFrame
-    events: dict[str, Events]
+    events: dict[str, SpikeEvents]
     labels: list[str]
     rows: int
     cols: int
@@ -205,10 +205,10 @@ class Model(ABC):
         """Fit on the training side; ``params`` are of this class's ``Params``."""
 
     @abstractmethod
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels) probabilities of chunks."""
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
         """(n_recordings, n_labels) probabilities of the recordings of these chunks, sorted by name.
 
         Here the mean over their chunks. ``without`` names a family of features (:meth:`list_feature_families`) that is
@@ -217,14 +217,14 @@ class Model(ABC):
         return average_chunks(chunks, self.predict_proba(chunks, events)).to_numpy()
 
     @abstractmethod
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) by which it decides: its features, or the input of its last layer."""
 
     def list_feature_families(self, has_waveforms: bool) -> list[str]:
         """Families of features that can be left out one by one; none for a model without features of recordings."""
         return []
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """Why it cannot take a recording; an empty string where it can."""
         return ""
 
@@ -244,7 +244,7 @@ class Model(ABC):
         """
 
     @classmethod  # noqa: B027
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """Put what every fold needs of one recording into the cache, for a model that ``shares_features``."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import ModelParams, ModelSpec
 from mea.models.network_model import NetworkModel
 from mea.networks.chunks import ArrayView
@@ -74,7 +74,7 @@ class CnnLstmModel(NetworkModel):
         params: Any = spec.params
         return CnnLstmNetwork(spec.rows, spec.cols, len(spec.labels), params.sequence, params.silence)
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """A grid of other size after pooling, or a recording that its view cannot show."""
         own, other = (self.spec.rows, self.spec.cols), (events.rows, events.cols)
         if [size // POOLED for size in own] != [size // POOLED for size in other]:

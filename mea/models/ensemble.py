@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.utils.class_weight import compute_sample_weight
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import Fit, Model, ModelSpec, TrainingSide, load_model, save_model
 from mea.models.features import FeaturesModel
 from mea.models.grid_lstm import GridLstmModel
@@ -63,17 +63,17 @@ class EnsembleModel(Model):
             return Fit(model, data.tabulate_oof(recordings[:0], np.zeros((0, len(data.labels)))))
         return Fit(model, data.tabulate_oof(recordings, pool_oof(stacked, targets, folds)))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         stacked = np.stack([model.predict_proba(chunks, events) for model in self.base_models])
         return pool_probabilities(stacked, self.weights)
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
         """(n_recordings, n_labels)."""
         stacked = np.stack([model.predict_recordings(chunks, events, without) for model in self.base_models])
         return pool_probabilities(stacked, self.weights)
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) those of its base models, side by side."""
         return np.concatenate([model.compute_features(chunks, events) for model in self.base_models], axis=1)
 
@@ -81,7 +81,7 @@ class EnsembleModel(Model):
         """Those of its base models."""
         return [family for model in self.base_models for family in model.list_feature_families(has_waveforms)]
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """The first reason of its base models."""
         return next((reason for model in self.base_models if (reason := model.check_input(events))), "")
 
@@ -100,7 +100,7 @@ class EnsembleModel(Model):
         return model
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """What its base models need."""
         for kind in BASE_MODELS.values():
             kind.precompute(chunks, events, params)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import Fit, Model, ModelSpec, TrainingSide
 from mea.models.estimators import load_estimator, save_estimator
 from mea.models.recording_svc import RecordingSVC
@@ -36,7 +36,7 @@ class FeatureModel(Model):
     recording_svc: RecordingSVC
 
     @abstractmethod
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_recordings, n_recording_features), sorted by name, NaN where undefined; only what chunks cover counts."""
 
     @abstractmethod
@@ -69,11 +69,11 @@ class FeatureModel(Model):
         )
         return Fit(model, data.tabulate_oof(recordings[: len(oof)], oof))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels) by logistic regression."""
         return self.chunk_classifier.predict_proba(self.compute_features(chunks, events))
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
         """(n_recordings, n_labels) by the support vector classifier; a family left out becomes the median."""
         values = self.compute_recording_features(chunks, events)
         if without:  # undefined features are imputed as the median of the training recordings

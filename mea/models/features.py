@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.compute import summarise_recording
 from mea.features.families import list_summaries, list_summary_families
@@ -25,15 +25,15 @@ class FeaturesModel(FeatureModel):
     shares_features = True
     chunk_C = 0.1
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features), named by :func:`mea.features.families.list_features`; NaN where one is undefined.
 
         They are computed once for every recording and length of chunk, and cached.
         """
         return compute_chunks(chunks, events)
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-        """(n_recordings, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN where one is undefined."""
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+        """(n_recordings, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN if undefined."""
         return compute_recordings(chunks, events)
 
     def name_recording_features(self, has_waveforms: bool) -> list[str]:
@@ -45,12 +45,12 @@ class FeaturesModel(FeatureModel):
         return list_summary_families(has_waveforms)
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """All features of one recording."""
         compute_recordings(chunks, events)
 
 
-def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, n_features) of chunks."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
@@ -60,7 +60,7 @@ def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarra
     return pd.concat(parts).loc[chunks.index].to_numpy()
 
 
-def compute_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+def compute_recordings(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
     """(n_recordings, n_summaries) of the parts of recordings that chunks cover, sorted by name."""
     rows = []
     for name, part in chunks.groupby("recording", sort=True):
@@ -70,7 +70,7 @@ def compute_recordings(chunks: pd.DataFrame, events: dict[str, Events]) -> np.nd
     return np.array(rows)
 
 
-def _fetch_chunks(events: Events, chunk_s: float) -> np.ndarray:
+def _fetch_chunks(events: SpikeEvents, chunk_s: float) -> np.ndarray:
     """(n, n_features) of all chunks of a recording, from its beginning."""
     chunk_s = round(float(chunk_s), 6)
     count = int(round(events.duration_s / chunk_s, 6))

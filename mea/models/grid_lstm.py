@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.families import list_features, list_targets
 from mea.models.base import ModelParams, ModelSpec, TrainingSide
@@ -97,12 +97,12 @@ class GridLstmModel(FeatureModel):
         params: Any = self.spec.params
         return GridView(params.bin_ms, STEP)
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 320 + n_targets) states of the last layer and predicted features."""
         shown = show_unlabelled(chunks, events, self._make_view(), self.spec.labels)
         return run_network(self.network.compute_features, shown).numpy()
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_recordings, 2 * (320 + n_targets)) mean and standard deviation over the chunks of each."""
         return summarise_chunks(chunks, self.compute_features(chunks, events))[1]
 
@@ -111,7 +111,7 @@ class GridLstmModel(FeatureModel):
         names = [*(f"state_{number}" for number in range(STATES)), *list_targets()]
         return [f"{name}_{summary}" for summary in ("mean", "std") for name in names]
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """Whether its view can show the recording; the grid may have any size."""
         return check_view(self._make_view(), events)
 
@@ -128,13 +128,13 @@ class GridLstmModel(FeatureModel):
         return model
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """The features to predict, of one recording."""
         compute_targets(chunks, events)
 
 
-def compute_targets(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
-    """(n_chunks, n_targets) of each chunk, named by :func:`mea.features.families.list_targets`; NaN where one is undefined."""
+def compute_targets(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    """(n_chunks, n_targets) of each chunk, named by :func:`mea.features.families.list_targets`; NaN if undefined."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
         windows = list(zip(part["start_s"].tolist(), part["stop_s"].tolist()))

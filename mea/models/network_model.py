@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import Fit, Model, ModelSpec, TrainingSide
 from mea.networks.chunks import ChunkDataset, ChunkView
 from mea.networks.config import TrainingConfig, TrainingRun
@@ -148,11 +148,11 @@ class NetworkModel(Model):
         chunks = pd.concat([one.validation for one, _ in held_out])
         return data.tabulate_chunk_oof(chunks, np.concatenate(parts))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return self._compute_logits(chunks, events).softmax(1).numpy()
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, Events], without: str = "") -> np.ndarray:
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
         """(n_recordings, n_labels): by the mean of the logits of chunks, where the networks learned from such means."""
         if not self.task.bag_size:
             return super().predict_recordings(chunks, events, without)
@@ -160,22 +160,22 @@ class NetworkModel(Model):
         logits = average_recordings(chunks, self._compute_logits(chunks, events).numpy())
         return torch.from_numpy(logits[np.unique(names, return_index=True)[1]]).softmax(1).numpy()
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) the input of the last layer; of several networks, that of the first."""
         return run_network(self.networks[0].compute_features, self.show_chunks(chunks, events)).numpy()
 
-    def _compute_logits(self, chunks: pd.DataFrame, events: dict[str, Events]) -> Tensor:
+    def _compute_logits(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> Tensor:
         """(n_chunks, n_labels) mean over the networks; each batch of chunks is shown once, to all of them."""
         return run_network(
             lambda shown: torch.stack([network(shown).double() for network in self.networks]).mean(0),
             self.show_chunks(chunks, events),
         )
 
-    def show_chunks(self, chunks: pd.DataFrame, events: dict[str, Events]) -> ChunkDataset:
+    def show_chunks(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> ChunkDataset:
         """Chunks as the networks see them, without their labels."""
         return show_unlabelled(chunks, events, self.make_view(self.spec.params), self.spec.labels)
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """Whether its view can show the recording."""
         return check_view(self.make_view(self.spec.params), events)
 
@@ -208,13 +208,13 @@ def make_training_key(name: str, data: TrainingSide, params: Any) -> dict[str, A
 
 
 def show_unlabelled(
-    chunks: pd.DataFrame, events: dict[str, Events], view: ChunkView, labels: list[str]
+    chunks: pd.DataFrame, events: dict[str, SpikeEvents], view: ChunkView, labels: list[str]
 ) -> ChunkDataset:
     """Chunks as a network sees them; it is told no label."""
     return ChunkDataset(chunks.assign(label=labels[0]), events, view, labels)
 
 
-def check_view(view: ChunkView, events: Events) -> str:
+def check_view(view: ChunkView, events: SpikeEvents) -> str:
     """Why a view cannot show a recording; an empty string where it can."""
     try:
         view.check(events)

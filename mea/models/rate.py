@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import Fit, Model, ModelSpec, TrainingSide
 from mea.models.estimators import load_estimator, save_estimator
 from mea.networks.chunks import measure_rates
@@ -43,11 +43,11 @@ class RateModel(Model):
             oof[val_mask] = classifier.predict_proba(values[val_mask])
         return Fit(model, data.tabulate_chunk_oof(data.chunks, oof))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return self.classifier.predict_proba(self.compute_features(chunks, events))
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 1): log(1 + spikes per second and electrode)."""
         return np.log1p(measure_rates(chunks, events))[:, None]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, one_hot
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.feature_model import FeatureModel
 from mea.networks.channels import POPULATION, PopulationView
 from mea.runtime.cache import fetch_array, make_key
@@ -34,11 +34,11 @@ class RocketModel(FeatureModel):
     shares_features = True
     chunk_C = 0.001
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 1580): root of the fraction of bins that each kernel wins and loses; mean, std of each channel."""
         return compute_chunks(chunks, events)
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_recordings, 1580): means over the chunks of each recording."""
         parts = chunks.groupby("recording", sort=True)
         return np.array([compute_chunks(part, events).mean(0) for _, part in parts])
@@ -53,12 +53,12 @@ class RocketModel(FeatureModel):
         return ["shapes"] * n_shapes + ["levels"] * n_levels
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, Events], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """The features of one recording's chunks."""
         compute_chunks(chunks, events)
 
 
-def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, 1580) float64, from the cache where these windows were computed before."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
@@ -67,7 +67,7 @@ def compute_chunks(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarra
     return pd.concat(parts).loc[chunks.index].to_numpy(np.float64)
 
 
-def _fetch_windows(events: Events, windows: list[tuple[float, float]]) -> np.ndarray:
+def _fetch_windows(events: SpikeEvents, windows: list[tuple[float, float]]) -> np.ndarray:
     def compute() -> np.ndarray:
         view = PopulationView(BIN_MS)
         return convolve_channels(torch.from_numpy(np.stack([view.show(events, *one) for one in windows])))

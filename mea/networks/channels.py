@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.trains import Trains, cut_trains
 from mea.runtime.errors import MeaError
 
@@ -46,7 +46,7 @@ class PopulationView:
     bin_ms: float
     min_bins: int = 1
 
-    def check(self, events: Events) -> None:
+    def check(self, events: SpikeEvents) -> None:
         """Check that the bin is a multiple of 10 ms.
 
         Raises
@@ -60,7 +60,7 @@ class PopulationView:
                 f"({events.recording} and all others). Choose a multiple of {FINE_MS}."
             )
 
-    def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
+    def show(self, events: SpikeEvents, start_s: float, stop_s: float) -> np.ndarray:
         """(22, bins) float32.
 
         Raises
@@ -70,7 +70,7 @@ class PopulationView:
         """
         return compute_population_channels(self._take(events, start_s, stop_s), int(self.bin_ms))
 
-    def _take(self, events: Events, start_s: float, stop_s: float) -> Trains:
+    def _take(self, events: SpikeEvents, start_s: float, stop_s: float) -> Trains:
         trains = cut_trains(events, start_s, stop_s)
         if trains.count_bins(int(self.bin_ms)) < self.min_bins:
             raise MeaError(
@@ -83,7 +83,7 @@ class PopulationView:
 class GridView(PopulationView):
     """Each electrode in its place on the grid: :func:`compute_electrode_channels`, and where there are electrodes."""
 
-    def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
+    def show(self, events: SpikeEvents, start_s: float, stop_s: float) -> np.ndarray:
         """(12, rows, cols, bins) float32; the last channel is 1 where there is an electrode."""
         trains = self._take(events, start_s, stop_s)
         values = compute_electrode_channels(trains, int(self.bin_ms))

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mea.arrays.events import Events, load_events
+from mea.arrays.events import SpikeEvents
+from mea.arrays.events_file import load_events
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import PATIENCE_S, show_progress
 
 
-def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, Events]:
+def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, SpikeEvents]:
     """The events of the recordings named, from the folder of the array stage."""
     shown = show_progress(list(names), desc="recordings read", delay=PATIENCE_S)
     return {name: load_events(folder / f"{name}.npz") for name in shown}
@@ -25,10 +26,10 @@ def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, Events]:
 class ChunkView(Protocol):
     """How a chunk is shown to a network; every network has its own."""
 
-    def check(self, events: Events) -> None:
+    def check(self, events: SpikeEvents) -> None:
         """Raise :class:`MeaError` when a recording cannot be shown this way."""
 
-    def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
+    def show(self, events: SpikeEvents, start_s: float, stop_s: float) -> np.ndarray:
         """float32 array, time last."""
         ...
 
@@ -54,7 +55,7 @@ class ArrayView:
     bin: str
     scale: float
 
-    def show(self, events: Events, start_s: float, stop_s: float) -> np.ndarray:
+    def show(self, events: SpikeEvents, start_s: float, stop_s: float) -> np.ndarray:
         """(1, rows, cols, time) float32."""
         if self.input == "full":
             values = events.dense(*events.convert_window(start_s, stop_s))
@@ -66,7 +67,7 @@ class ArrayView:
         """An array or tensor of float32 values, divided by the scale."""
         return values if self.scale == 1 else values / np.float32(self.scale)
 
-    def check(self, events: Events) -> None:
+    def check(self, events: SpikeEvents) -> None:
         """Raise when a recording cannot be shown this way.
 
         Raises
@@ -88,7 +89,12 @@ class ChunkDataset(Dataset):
     """
 
     def __init__(
-        self, chunks: pd.DataFrame, events: dict[str, Events], view: ChunkView, labels: list[str], keep: bool = False
+        self,
+        chunks: pd.DataFrame,
+        events: dict[str, SpikeEvents],
+        view: ChunkView,
+        labels: list[str],
+        keep: bool = False,
     ):
         for recording in chunks["recording"].unique():
             view.check(events[recording])
@@ -143,7 +149,7 @@ class RegressionDataset(Dataset):
         return self.kept[number], self.targets[number]
 
 
-def measure_rates(chunks: pd.DataFrame, events: dict[str, Events]) -> np.ndarray:
+def measure_rates(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks,) spikes per second and electrode in each chunk, over all electrodes of the layout."""
     rows = chunks[["recording", "start_s", "stop_s"]].itertuples(index=False, name=None)
     return np.array([events[name].count_events(start, stop).mean() / (stop - start) for name, start, stop in rows])

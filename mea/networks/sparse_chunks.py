@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.networks.chunks import ArrayView, ChunkDataset
 
 BUILDERS = ("cuda",)  # devices that build chunks by themselves
@@ -55,8 +55,8 @@ class SparseChunks(Dataset):
         return chunk, self.chunks.targets[number]
 
 
-def list_samples(events: Events, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """What :meth:`mea.arrays.events.Events.dense` writes into its zeros, for the same samples.
+def list_samples(events: SpikeEvents, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """What :meth:`mea.arrays.events.SpikeEvents.dense` writes into its zeros, for the same samples.
 
     Where two events overlap, a place is listed twice, with the same value.
 
@@ -74,7 +74,7 @@ def list_samples(events: Events, first: int, last: int) -> tuple[np.ndarray, np.
     inside = (sample >= 0) & (sample < last - first)
     sample, index, unit = sample[inside], index[inside], events.electrode[event[inside]]
     places = (events.row[unit] * events.cols + events.col[unit]) * (last - first) + sample
-    return places, ((events.waveform_counts[index] * events.volts_per_count[unit]) * 1e6).astype(np.float32)
+    return places, ((events.waveform_counts[index] * events.gain_v[unit]) * 1e6).astype(np.float32)
 
 
 def is_built_on(dataset: Dataset, device: str) -> TypeGuard[ChunkDataset]:

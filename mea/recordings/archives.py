@@ -36,7 +36,7 @@ _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImpl
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveEntry:
     """One file to unpack: the member of an archive, or a loose file. Not yet read.
 
     Attributes
@@ -98,10 +98,10 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
         If the source is missing, of another kind, empty, or overlaps the output; if the disk is full.
     """
     _check_apart(source, out)
-    members = mark_clashes(find_members(source))
+    members = mark_clashes(find_entries(source))
     ids = assign_ids([(member.archive, member.member) for member in members])
     with fresh_folder(out) as work:
-        rows = run_parallel(partial(unpack_member, out=work), members, "unzip")
+        rows = run_parallel(partial(unpack_entry, out=work), members, "unzip")
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)
@@ -131,7 +131,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     return manifest
 
 
-def find_members(source: Path) -> list[Member]:
+def find_entries(source: Path) -> list[ArchiveEntry]:
     """List what there is to unpack, sorted by path; broken archives and unusable paths carry their error.
 
     Raises
@@ -153,7 +153,7 @@ def find_members(source: Path) -> list[Member]:
     return _list_file(source, source.name)
 
 
-def mark_clashes(members: Sequence[Member]) -> list[Member]:
+def mark_clashes(members: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
     """Give an error to members that would be unpacked to the same place.
 
     That is the same name twice in one archive, or names that differ only in case or in characters some operating
@@ -201,17 +201,17 @@ def _walk_folder(source: Path) -> Iterator[str]:
         yield from ((relative / name).as_posix() for name in names if _is_wanted(name) and not _is_hidden(name))
 
 
-def _list_file(path: Path, name: str) -> list[Member]:
+def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
     if not name.lower().endswith(".zip"):
-        return [Member(path, "", name)]
+        return [ArchiveEntry(path, "", name)]
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (*_ZIP_DAMAGE, OSError) as error:
-        return [Member(path, name, "", error=f"{_show(name)}: {_explain_archive(path, error)}")]
+        return [ArchiveEntry(path, name, "", error=f"{_show(name)}: {_explain_archive(path, error)}")]
     # `filename` is cut at a NUL and, on Windows, has its backslashes turned: the name as written must be judged.
     members = [
-        _check_entry(Member(path, name, entry.orig_filename, place), entry)
+        _check_entry(ArchiveEntry(path, name, entry.orig_filename, place), entry)
         for place, entry in enumerate(entries)
         if entry.orig_filename.lower().endswith(RECORDING_SUFFIXES) and not _is_hidden(entry.orig_filename)
     ]
@@ -220,7 +220,9 @@ def _list_file(path: Path, name: str) -> list[Member]:
     nested = any(entry.orig_filename.lower().endswith(".zip") for entry in entries)
     remedy = "Unpack the archives inside it." if nested else "Put HDF5 files in it, or remove it."
     suffixes = " or ".join(RECORDING_SUFFIXES)
-    return [Member(path, name, "", error=f"{_show(name)}: no HDF5 file ({suffixes}) inside this archive. {remedy}")]
+    return [
+        ArchiveEntry(path, name, "", error=f"{_show(name)}: no HDF5 file ({suffixes}) inside this archive. {remedy}")
+    ]
 
 
 def _explain_archive(path: Path, error: Exception) -> str:
@@ -233,7 +235,7 @@ def _explain_archive(path: Path, error: Exception) -> str:
     return f"not a zip archive ({error}). Copy it again from where it was made, or remove it."
 
 
-def _check_entry(member: Member, entry: zipfile.ZipInfo) -> Member:
+def _check_entry(member: ArchiveEntry, entry: zipfile.ZipInfo) -> ArchiveEntry:
     name = member.member
     if name.startswith("/") or re.match("[A-Za-z]:", name) or re.search(r"\\|\x00|(^|/)\.\.(/|$)", name):
         text = (
@@ -254,7 +256,7 @@ def _check_entry(member: Member, entry: zipfile.ZipInfo) -> Member:
     return replace(member, error=f"{member.where}: {text}")
 
 
-def unpack_member(member: Member, out: Path) -> dict[str, str]:
+def unpack_entry(member: ArchiveEntry, out: Path) -> dict[str, str]:
     """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
 
     Raises
@@ -284,7 +286,7 @@ def unpack_member(member: Member, out: Path) -> dict[str, str]:
     return names | {"file": member.file, "bytes": str(count), "sha256": sha256, "error": ""}
 
 
-def _open_member(member: Member) -> IO[bytes]:
+def _open_member(member: ArchiveEntry) -> IO[bytes]:
     if not member.archive:
         return member.path.open("rb")
     archive = zipfile.ZipFile(member.path)

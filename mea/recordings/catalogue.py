@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.recordings.formats import read_sources
-from mea.recordings.labels import Identify, Identity
-from mea.recordings.recording import Recording, Source
+from mea.recordings.formats import read_raw_recordings
+from mea.recordings.labels import Identify
+from mea.recordings.recording import Identity, RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
 
@@ -27,7 +27,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """A recording, or a whole file or archive, that cannot be used.
 
     Attributes
@@ -47,7 +47,7 @@ class Refusal:
 
 def identify_nobody(recording: str, path: str) -> Identity:
     """For recordings that are to be classified: nothing is known of them."""
-    return Identity("", "", "")
+    return Identity(recording, "", "", "")
 
 
 def read_recordings(
@@ -56,7 +56,7 @@ def read_recordings(
     stream: str,
     identify: Identify,
     keep: Callable[[Recording], None] | None = None,
-) -> list[Recording | Refusal]:
+) -> list[Recording | Rejection]:
     """Read every file of a manifest into the recordings it holds, on all cores.
 
     Parameters
@@ -82,13 +82,13 @@ def read_recordings(
     readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
     work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep)
     found = iter(run_parallel(work, [dict(zip(manifest.columns, row)) for row in readable], "h5"))
-    results: list[Recording | Refusal] = []
+    results: list[Recording | Rejection] = []
     for row in manifest.itertuples():
-        results += [Refusal(row.recording, row.file, row.error)] if row.error else next(found)
+        results += [Rejection(row.recording, row.file, row.error)] if row.error else next(found)
     return results
 
 
-def refuse_duplicates(manifest: pd.DataFrame) -> pd.DataFrame:
+def reject_duplicates(manifest: pd.DataFrame) -> pd.DataFrame:
     """Give an error to each file that has the content of an earlier one; the manifest itself stays as it is."""
     manifest = manifest.copy()
     first: dict[str, Any] = {}
@@ -102,9 +102,9 @@ def refuse_duplicates(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest
 
 
-def refuse_missing(
-    listed: Iterable[str], results: Sequence[Recording | Refusal], manifest: pd.DataFrame, path: Path
-) -> list[Refusal]:
+def reject_missing(
+    listed: Iterable[str], results: Sequence[Recording | Rejection], manifest: pd.DataFrame, path: Path
+) -> list[Rejection]:
     """What ``recordings.csv`` lists and nobody found: refused if its archive or file could not be read.
 
     Parameters
@@ -124,14 +124,14 @@ def refuse_missing(
         If one does not exist although every archive could be read.
     """
     known = {result.recording for result in results}
-    unreadable = {result.recording for result in results if isinstance(result, Refusal)}
+    unreadable = {result.recording for result in results if isinstance(result, Rejection)}
     broken_archive = any((manifest.member == "") & (manifest.error != ""))
     refusals, missing = [], []
     for name in sorted(set(listed) - known):
         if name.partition("#")[0] in unreadable:
-            refusals.append(Refusal(name, "", f"{name}: its file could not be read."))
+            refusals.append(Rejection(name, "", f"{name}: its file could not be read."))
         elif broken_archive:
-            refusals.append(Refusal(name, "", f"{name}: its archive could not be read."))
+            refusals.append(Rejection(name, "", f"{name}: its archive could not be read."))
         else:
             missing.append(name)
     if missing:
@@ -139,7 +139,7 @@ def refuse_missing(
     return refusals
 
 
-def refuse_or_raise(results: Sequence[Recording | Refusal], on_bad_recording: str) -> list[Recording]:
+def reject_or_raise(results: Sequence[Recording | Rejection], on_bad_recording: str) -> list[Recording]:
     """The recordings that can be used; with ``on_bad_recording`` ``skip``, a warning tells of the others.
 
     Raises
@@ -147,7 +147,7 @@ def refuse_or_raise(results: Sequence[Recording | Refusal], on_bad_recording: st
     MeaError
         With ``error``: if any cannot be used, naming all of them (the first ten). With ``skip``: if none can be used.
     """
-    refusals = [result for result in results if isinstance(result, Refusal)]
+    refusals = [result for result in results if isinstance(result, Rejection)]
     used = [result for result in results if isinstance(result, Recording)]
     shown = _show_some([refusal.reason for refusal in refusals])
     text = f"{len(refusals)} of {len(results)} recordings cannot be used"
@@ -177,16 +177,16 @@ def check_classes(recordings: Sequence[Recording]) -> None:
         )
 
 
-def build_catalogue(results: Sequence[Recording | Refusal]) -> pd.DataFrame:
+def build_catalogue(results: Sequence[Recording | Rejection]) -> pd.DataFrame:
     """One line for every recording, used or set aside, sorted by id."""
     rows = [_describe(result) for result in sorted(results, key=lambda result: result.recording)]
     return pd.DataFrame(rows, columns=COLUMNS, dtype=object).fillna("")
 
 
-def count_recordings(results: Sequence[Recording | Refusal]) -> dict[str, Any]:
+def count_recordings(results: Sequence[Recording | Rejection]) -> dict[str, Any]:
     """Counts for ``metrics/h5.json``: of all, of each label, and why recordings were set aside."""
     used = [result for result in results if isinstance(result, Recording)]
-    refusals = sorted((r for r in results if isinstance(r, Refusal)), key=lambda refusal: refusal.recording)
+    refusals = sorted((r for r in results if isinstance(r, Rejection)), key=lambda refusal: refusal.recording)
     labels = sorted({recording.label for recording in used})
     return {
         **_count_some(used),
@@ -202,20 +202,20 @@ def count_recordings(results: Sequence[Recording | Refusal]) -> dict[str, Any]:
 
 def _read_row(
     row: dict[str, str], folder: Path, stream: str, identify: Identify, keep: Callable[[Recording], None] | None
-) -> list[Recording | Refusal]:
-    sources: list[Source | BadRecording]
+) -> list[Recording | Rejection]:
+    sources: list[RawRecording | BadRecording]
     try:
-        sources = read_sources(folder / row["file"], stream)
+        sources = read_raw_recordings(folder / row["file"], stream)
     except BadRecording as error:
         sources = [error]
-    results: list[Recording | Refusal] = []
+    results: list[Recording | Rejection] = []
     for number, source in enumerate(sources, start=1):
         name = row["recording"] if number == 1 else f"{row['recording']}#{number}"
         try:
             recording = _make_recording(name, row, source, identify)
         except BadRecording as error:
             # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
-            results.append(Refusal(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
+            results.append(Rejection(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
             continue
         if keep:
             keep(recording)
@@ -224,12 +224,14 @@ def _read_row(
     return results
 
 
-def _make_recording(name: str, row: dict[str, str], source: Source | BadRecording, identify: Identify) -> Recording:
+def _make_recording(
+    name: str, row: dict[str, str], source: RawRecording | BadRecording, identify: Identify
+) -> Recording:
     if isinstance(source, BadRecording):
         raise source
     who = identify(name, "/".join(filter(None, (row["archive"], row["member"]))))
     size = int(row["bytes"])
-    return Recording(name, who.label, who.culture, who.batch, row["file"], row["sha256"], source, size)
+    return Recording(**vars(who), file=row["file"], sha256=row["sha256"], source=source, file_bytes=size)
 
 
 def _drop_spikes(recording: Recording) -> Recording:
@@ -249,8 +251,8 @@ def _show_some(lines: Sequence[str]) -> str:
     return "\n".join([*(f"  {line}" for line in lines[:MOST_SHOWN]), *more])
 
 
-def _describe(result: Recording | Refusal) -> dict[str, Any]:
-    if isinstance(result, Refusal):
+def _describe(result: Recording | Rejection) -> dict[str, Any]:
+    if isinstance(result, Rejection):
         reason = _one_line(result.reason)
         return {"recording": result.recording, "file": result.file, "status": "set aside", "reason": reason}
     source = result.source

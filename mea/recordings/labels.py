@@ -6,7 +6,6 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -14,19 +13,10 @@ from typing import Annotated
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from mea.recordings.recording import Recording
+from mea.recordings.recording import Identity, Recording
 from mea.runtime.errors import BadRecording, MeaError
 
 COLUMNS = ("recording", "label", "culture", "batch")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Class, network and preparation of a recording; an empty string where unknown."""
-
-    label: str
-    culture: str
-    batch: str
 
 
 #: Called with a recording's id and the path of its file; raises BadRecording when it has no label, or two.
@@ -133,7 +123,7 @@ def choose_identify(
     """How to tell who a recording is: by the table of :func:`read_recordings_csv`, else by patterns on file names."""
     if table is None:
         return lambda recording, path: Identity(
-            match_label(path, labels), match_group(path, culture), match_group(path, batch)
+            recording, match_label(path, labels), match_group(path, culture), match_group(path, batch)
         )
     if culture or batch:
         warnings.warn("recordings.csv decides; the patterns h5.culture and h5.batch are not used.", stacklevel=2)
@@ -145,7 +135,7 @@ def _look_up(table: pd.DataFrame, recording: str, path: str) -> Identity:
         raise BadRecording(
             f"{path}: no label: recordings.csv does not list {recording!r}. Add a line for it, or remove the file."
         )
-    return Identity(*table.loc[recording, ["label", "culture", "batch"]])
+    return Identity(recording, *table.loc[recording, ["label", "culture", "batch"]])
 
 
 def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:

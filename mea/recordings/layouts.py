@@ -57,7 +57,7 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def place_electrodes(layout: str, labels: Sequence[str], where: str) -> Grid:
+def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
     """Find each channel's row and column.
 
     Parameters

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.cleaning import Cleaning, cut_traces, measure_noise, place_on_grid
-from mea.arrays.events import Events, load_events
+from mea.arrays.detection import SpikeDetection, cut_traces, measure_noise, place_on_grid
+from mea.arrays.events import SpikeEvents
+from mea.arrays.events_file import load_events
 from mea.arrays.plots_recordings import pick_samples
 from mea.recordings.recording import Recording, read_recording
 from mea.report.charts import to_list
@@ -41,7 +42,7 @@ class Places:
     unzip: Path
     h5: Path
     array: Path
-    cleaning: Cleaning
+    detection: SpikeDetection
     most_spikes: int
     most_samples: int
 
@@ -60,13 +61,13 @@ def build_detail(results: Results, name: str, places: Places) -> dict[str, Any]:
         "facts": list_facts(results, events),
         "raster": pick_spikes(events, places.most_spikes),
         "electrodes": name_electrodes(recording, events),
-        "maps": draw_maps(events, places.cleaning.threshold),
+        "maps": draw_maps(events, places.detection.threshold),
         "traces": draw_traces(recording, events, places),
         "votes": list_votes(results, name),
     }
 
 
-def list_facts(results: Results, events: Events) -> list[tuple[str, str]]:
+def list_facts(results: Results, events: SpikeEvents) -> list[tuple[str, str]]:
     """Where a recording comes from and what it is, (name, value)."""
     (line,) = results.catalogue[results.catalogue["recording"] == events.recording].to_dict("records")
     (file,) = results.manifest[results.manifest["file"] == line["file"]].to_dict("records")
@@ -87,7 +88,7 @@ def share(most_on_page: int, recordings: int) -> int:
     return max(1, most_on_page // max(1, recordings))
 
 
-def pick_spikes(events: Events, most: int) -> dict[str, Any]:
+def pick_spikes(events: SpikeEvents, most: int) -> dict[str, Any]:
     """Times and electrodes of at most ``most`` spikes, evenly picked in the order of time."""
     picked = np.arange(len(events))
     if len(events) > most:
@@ -104,7 +105,7 @@ def pick_spikes(events: Events, most: int) -> dict[str, Any]:
     }
 
 
-def name_electrodes(recording: Recording, events: Events) -> list[list[str]]:
+def name_electrodes(recording: Recording, events: SpikeEvents) -> list[list[str]]:
     """The rig's names of the electrodes at their places; empty where there is none."""
     grid = [[""] * events.cols for _ in range(events.rows)]
     for row, col, name in zip(events.row, events.col, recording.source.names):
@@ -112,7 +113,7 @@ def name_electrodes(recording: Recording, events: Events) -> list[list[str]]:
     return grid
 
 
-def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
+def draw_maps(events: SpikeEvents, threshold: float) -> list[dict[str, Any]]:
     """Firing rate and, where there are voltages, noise of every electrode at its place."""
     maps = [("firing rate", "Hz", events.firing_rates_hz)]
     if events.has_waveforms:
@@ -123,14 +124,14 @@ def draw_maps(events: Events, threshold: float) -> list[dict[str, Any]]:
     ]
 
 
-def draw_traces(recording: Recording, events: Events, places: Places) -> list[dict[str, Any]]:
+def draw_traces(recording: Recording, events: SpikeEvents, places: Places) -> list[dict[str, Any]]:
     """The two busiest electrodes in their busiest quarter of a second, before and after cleaning, with the peaks.
 
     Empty for a recording of spike times.
     """
     if not events.has_waveforms:
         return []
-    cut = cut_traces(find_file(places.unzip / recording.file, "unzip"), recording, events, places.cleaning)
+    cut = cut_traces(find_file(places.unzip / recording.file, "unzip"), recording, events, places.detection)
     bins = max(1, places.most_samples // (2 * len(cut["titles"])))  # two samples of each are kept
     return [
         {

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from mea.arrays.cleaning import Cleaning
+from mea.arrays.detection import SpikeDetection
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
@@ -128,9 +128,9 @@ def _check_one_run(results: Results) -> None:
             )
 
 
-def read_cleaning(array: Path) -> Cleaning:
+def read_detection(array: Path) -> SpikeDetection:
     """How the array stage cleaned the recordings."""
-    return Cleaning(**_read(read_json, array / "params.json", "array")["array"])
+    return SpikeDetection(**_read(read_json, array / "params.json", "array")["array"])
 
 
 def find_file(path: Path, stage: str) -> Path:

@@ -15,7 +15,7 @@ from scipy.signal import freqz
 
 from mea.recordings.formats.mcs_writer import DIGITAL_LABEL, RigRecording, Stream, write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER, electrode_labels
-from mea.simulation.simulated_network import Spikes, Traits, draw_spikes, draw_traits, silence_traits
+from mea.simulation.simulated_network import SimulatedSpikes, Traits, draw_spikes, draw_traits, silence_traits
 
 LABELS = ("w_oMNPs", "withMNPs")
 FIRST_PLATING = datetime(2024, 3, 4)
@@ -56,7 +56,7 @@ class Plan:
         Of the whole simulation.
     key
         Numbers of batch, class, culture and recording: with ``seed`` they choose the random streams.
-    class_shift, fingerprint
+    class_shift, recording_variance
         As in :func:`mea.simulation.simulated_network.draw_traits`.
     sampling_rate_hz, layout
         What the rig writes.
@@ -76,7 +76,7 @@ class Plan:
     seed: int
     key: tuple[int, int, int, int]
     class_shift: float
-    fingerprint: float
+    recording_variance: float
     sampling_rate_hz: int = 25_000
     layout: str = "120MEA200/30iR-Ti"
     lifeless: bool = False
@@ -85,27 +85,27 @@ class Plan:
 
 
 def plan_training(
-    seed: int, batches: int, cultures: int, recordings: int, class_effect: float, fingerprint: float
+    seed: int, batches: int, cultures: int, recordings: int, class_effect: float, recording_variance: float
 ) -> list[Plan]:
     """The recordings to learn from: ``cultures`` of each class in every batch, each recorded ``recordings`` times."""
     keys = np.ndindex(batches, len(LABELS), cultures, recordings)
-    return [_plan_recording(seed, key, class_effect, fingerprint) for key in keys]
+    return [_plan_recording(seed, key, class_effect, recording_variance) for key in keys]
 
 
-def plan_new(seed: int, batch: int, class_effect: float, fingerprint: float) -> dict[str, Plan]:
+def plan_new(seed: int, batch: int, class_effect: float, recording_variance: float) -> dict[str, Plan]:
     """Recordings the model has not met, from batch number ``batch``: one of each class, and one of each :data:`ODD`.
 
     ``truncated`` is to be cut short after it was written. Those unlike the rest say so in their names.
     """
     keys = {"plain": (batch, 0, 0, 0), "exposed": (batch, 1, 0, 0)}
-    plans = {name: _plan_recording(seed, key, class_effect, fingerprint) for name, key in keys.items()}
+    plans = {name: _plan_recording(seed, key, class_effect, recording_variance) for name, key in keys.items()}
     for number, (name, what) in enumerate(ODD.items(), start=1):
-        plan = _plan_recording(seed, (batch, number % 2, number, 0), class_effect, fingerprint)
+        plan = _plan_recording(seed, (batch, number % 2, number, 0), class_effect, recording_variance)
         plans[name] = replace(plan, recording=f"{plan.recording}_{name}", **what)
     return plans
 
 
-def _plan_recording(seed: int, key: tuple[int, ...], class_effect: float, fingerprint: float) -> Plan:
+def _plan_recording(seed: int, key: tuple[int, ...], class_effect: float, recording_variance: float) -> Plan:
     batch, label, culture, recording = key
     plating = FIRST_PLATING + timedelta(weeks=batch)
     # The time of day is drawn, so that the order of the recordings says nothing about the class.
@@ -121,11 +121,11 @@ def _plan_recording(seed: int, key: tuple[int, ...], class_effect: float, finger
         seed=seed,
         key=(batch, label, culture, recording),
         class_shift=class_effect * (label - 0.5),
-        fingerprint=fingerprint,
+        recording_variance=recording_variance,
     )
 
 
-def simulate_spikes(plan: Plan, duration_s: float) -> tuple[Traits, Spikes]:
+def simulate_spikes(plan: Plan, duration_s: float) -> tuple[Traits, SimulatedSpikes]:
     """The truth behind a recording, without its voltages: fast enough for hundreds of recordings.
 
     Electrodes are numbered in the order of :func:`list_channels`; dead ones keep their neurons, which nobody hears.
@@ -134,7 +134,7 @@ def simulate_spikes(plan: Plan, duration_s: float) -> tuple[Traits, Spikes]:
     row, col = np.array([places[label] for label in list_channels(plan.layout)]).T
     lab, culture = _open_stream(plan.seed, 0), _open_stream(plan.seed, 1, *plan.key[:3])
     traits = draw_traits(
-        row, col, plan.class_shift, plan.fingerprint, (lab, culture, _open_stream(plan.seed, 2, *plan.key))
+        row, col, plan.class_shift, plan.recording_variance, (lab, culture, _open_stream(plan.seed, 2, *plan.key))
     )
     traits = silence_traits(traits) if plan.lifeless else traits
     return traits, draw_spikes(traits, duration_s, _open_stream(plan.seed, 3, *plan.key))
@@ -152,22 +152,22 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
     -------
     counts
         (n, samples) int32, in the order of :func:`list_channels`.
-    zero
+    adc_zero
         (n,) int32 count that means 0 V.
     conversion_factor
-        (n,) int64: µV = (count - zero) * conversion_factor * 1e-6.
+        (n,) int64: µV = (count - adc_zero) * conversion_factor * 1e-6.
     """
     traits, spikes = simulate_spikes(plan, duration_s)
     generator = _open_stream(plan.seed, 5, *plan.key)
     n, samples = len(traits.width), round(duration_s * plan.sampling_rate_hz)
-    zero = (ZERO + generator.integers(-2, 3, n)).astype(np.int32)
+    adc_zero = (ZERO + generator.integers(-2, 3, n)).astype(np.int32)
     factor = np.rint(CONVERSION_FACTOR * (1 + 0.003 * generator.standard_normal(n))).astype(np.int64)
     hum = _make_hum(samples, plan.sampling_rate_hz, generator.uniform())
     hum_uv = HUM_UV * np.exp(0.3 * generator.standard_normal(n))
     counts = np.empty((n, samples), np.int32)
     borders = np.searchsorted(spikes.electrode, np.arange(n + 1))
     dead = _choose_dead(plan, n)
-    counts[dead] = zero[dead, None]
+    counts[dead] = adc_zero[dead, None]
     for electrode in np.flatnonzero(~dead):
         trace_uv = make_noise(samples, plan.sampling_rate_hz, traits.noise_uv[electrode], generator)
         trace_uv += np.float32(hum_uv[electrode]) * hum
@@ -179,8 +179,8 @@ def simulate_counts(plan: Plan, duration_s: float) -> tuple[np.ndarray, np.ndarr
         spike_uv = traits.polarity[electrode] * spikes.amplitude_uv[own, None] * shape
         np.add.at(trace_uv, place[inside], spike_uv[inside])
         trace_uv *= np.float32(plan.gain)
-        counts[electrode] = np.rint(trace_uv / np.float32(factor[electrode] * 1e-6) + zero[electrode])
-    return counts, zero, factor
+        counts[electrode] = np.rint(trace_uv / np.float32(factor[electrode] * 1e-6) + adc_zero[electrode])
+    return counts, adc_zero, factor
 
 
 def _choose_dead(plan: Plan, n: int) -> np.ndarray:
@@ -264,7 +264,7 @@ def write_simulated(path: Path, plan: Plan, duration_s: float) -> None:
     The electrodes' stream stands beside a digital port's, and sometimes beside auxiliary inputs, in an order that
     differs between recordings as it does between rigs. Channels are listed by name, rows are in the rig's order.
     """
-    counts, zero, factor = simulate_counts(plan, duration_s)
+    counts, adc_zero, factor = simulate_counts(plan, duration_s)
     names = list_channels(plan.layout)
     by_name = np.array(sorted(range(len(names)), key=lambda index: (names[index][0], int(names[index][1:]))))
     tick_us = 1_000_000 // plan.sampling_rate_hz
@@ -274,7 +274,7 @@ def write_simulated(path: Path, plan: Plan, duration_s: float) -> None:
         tick_us,
         conversion_factor=factor[by_name],
         exponent=EXPONENT,
-        zero=zero[by_name],
+        adc_zero=adc_zero[by_name],
         row_index=by_name.tolist(),
     )
     others = _make_other_streams(counts.shape[1], tick_us)

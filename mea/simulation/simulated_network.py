@@ -55,7 +55,7 @@ class Traits:
 
 
 @dataclass(frozen=True)
-class Spikes:
+class SimulatedSpikes:
     """Every spike of one recording, sorted by (electrode, time), and the bursts behind them.
 
     Attributes
@@ -81,7 +81,7 @@ def draw_traits(
     row: np.ndarray,
     col: np.ndarray,
     class_shift: float,
-    fingerprint: float,
+    recording_variance: float,
     generators: Generators,
 ) -> Traits:
     """Draw the traits of one recording: what the lab's all share, its culture's own and its own.
@@ -93,13 +93,13 @@ def draw_traits(
     class_shift
         Where the class stands: 0 in the middle, -0.5 and 0.5 for two clearly different classes. It acts on burst
         rate, length, firing and participation and on the background, and on nothing that belongs to the rig.
-    fingerprint
+    recording_variance
         How far recordings stand apart: 0 gives all of them the same traits.
     generators
         Of the lab (the same for all recordings), of the culture, and of the recording.
     """
-    mixed = _draw_fields(len(row), fingerprint, generators)
-    own = _draw_offsets(fingerprint, generators)
+    mixed = _draw_fields(len(row), recording_variance, generators)
+    own = _draw_offsets(recording_variance, generators)
     focus_row = (row.min() + row.max()) / 2 + 2.5 * own["focus_row"]
     focus_col = (col.min() + col.max()) / 2 + 2.5 * own["focus_col"]
     distance = np.hypot(row - focus_row, col - focus_col)
@@ -122,23 +122,23 @@ def draw_traits(
     )
 
 
-def _draw_fields(n: int, fingerprint: float, generators: Generators) -> dict[str, np.ndarray]:
-    """One standard normal value per electrode and trait, alike in all recordings in so far as fingerprint is small."""
+def _draw_fields(n: int, recording_variance: float, generators: Generators) -> dict[str, np.ndarray]:
+    """One standard normal value per electrode and trait; a small ``recording_variance`` makes recordings similar."""
     names = ("place", "rate", "amplitude", "width", "polarity", "noise")
     lab, culture, recording = (generator.standard_normal((len(names), n)) for generator in generators)
     own = CULTURE_SHARE * culture + RECORDING_SHARE * recording
-    return dict(zip(names, (lab + fingerprint * own) / np.hypot(1, fingerprint)))
+    return dict(zip(names, (lab + recording_variance * own) / np.hypot(1, recording_variance)))
 
 
-def _draw_offsets(fingerprint: float, generators: Generators) -> dict[str, float]:
-    """One normal value per trait of the whole recording, of standard deviation ``fingerprint``."""
+def _draw_offsets(recording_variance: float, generators: Generators) -> dict[str, float]:
+    """One normal value per trait of the whole recording, of standard deviation ``recording_variance``."""
     rig = ("focus_row", "focus_col", "active", "gain", "width", "polarity", "hump", "noise")
     names = (*rig, "background", "burst_rate", "burst_length", "burst_firing", "participation")
     _, culture, recording = (generator.standard_normal(len(names)) for generator in generators)
-    return dict(zip(names, fingerprint * (CULTURE_SHARE * culture + RECORDING_SHARE * recording)))
+    return dict(zip(names, recording_variance * (CULTURE_SHARE * culture + RECORDING_SHARE * recording)))
 
 
-def draw_spikes(traits: Traits, duration_s: float, generator: np.random.Generator) -> Spikes:
+def draw_spikes(traits: Traits, duration_s: float, generator: np.random.Generator) -> SimulatedSpikes:
     """Draw the spikes of one recording: background as a Poisson process, network bursts, a refractory period.
 
     Every spike is at least :data:`MARGIN_S` from both ends, so that its waveform fits.
@@ -151,7 +151,7 @@ def draw_spikes(traits: Traits, duration_s: float, generator: np.random.Generato
     inside = (time >= MARGIN_S) & (time <= duration_s - MARGIN_S)
     electrode, time = _drop_refractory(electrode[inside], time[inside])
     amplitude = traits.amplitude_uv[electrode] * (1 + 0.08 * generator.standard_normal(len(time)))
-    return Spikes(electrode, time, np.clip(amplitude, SMALLEST_UV, LARGEST_UV), start, length)
+    return SimulatedSpikes(electrode, time, np.clip(amplitude, SMALLEST_UV, LARGEST_UV), start, length)
 
 
 def silence_traits(traits: Traits) -> Traits:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 
 INTERVALS = 4
 STEP_S = 0.0002  # intervals are compared in steps of this: spikes may move by a sample when counts are rounded anew
@@ -57,13 +57,13 @@ class Content:
     backwards: np.ndarray
 
 
-def compute_fingerprints(recordings: Iterable[Events]) -> Iterator[Content]:
+def compute_fingerprints(recordings: Iterable[SpikeEvents]) -> Iterator[Content]:
     """What is needed of each recording to find it again, one recording in memory at a time."""
     for events in recordings:
         yield compute_fingerprint(events)
 
 
-def compute_fingerprint(events: Events) -> Content:
+def compute_fingerprint(events: SpikeEvents) -> Content:
     """Digests of a recording and a sample of its patterns.
 
     A silent recording has no patterns and can be compared by the digest of its samples only, and one of spike times
@@ -85,7 +85,7 @@ def compute_fingerprint(events: Events) -> Content:
     )
 
 
-def _sample_patterns(events: Events) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _sample_patterns(events: SpikeEvents) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The ceiling; of each pattern (k,) uint64 hash, int64 first and last sample, bool whether read backwards."""
     order = np.argsort(events.electrode.astype(np.min_scalar_type(events.n_electrodes)), kind="stable")
     electrode, sample = events.electrode[order], events.peak_sample[order]

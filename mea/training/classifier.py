@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.models.base import Model
 from mea.models.registry import open_model
 from mea.runtime.errors import MeaError
@@ -82,7 +82,7 @@ class Classifier:
         """The firing-rate baseline of one fold."""
         return open_model(self.folder / name_fold(fold) / BASELINE)
 
-    def check_input(self, events: Events) -> str:
+    def check_input(self, events: SpikeEvents) -> str:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
         return self.open_model(self.folds[0]).check_input(events)
 

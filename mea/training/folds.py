@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from joblib import cpu_count
 
-from mea.arrays.events import load_events
+from mea.arrays.events_file import load_events
 from mea.models.base import ModelParams
 from mea.networks.chunks import load_recordings
 from mea.networks.devices import choose_device

@@ -11,7 +11,8 @@ from builders.recordings import make_small_counts, make_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mea.arrays.events import Events, events_from_spike_times, load_events, save_events
+from mea.arrays.events import SpikeEvents, events_from_spike_times
+from mea.arrays.events_file import load_events, save_events
 from mea.arrays.spikes import detect_events
 from mea.runtime.errors import MeaError
 
@@ -56,7 +57,7 @@ def cleaned():
     counts[4] = 0
     counts[4, 100:104] = [0, -5, 0, -5]  # a silent electrode
     counts[5, [1, N_SAMPLES - 2]] = 9000  # windows cut at both ends
-    places = (source.zero, source.volts_per_count, source.row, source.col, source.rows, source.cols)
+    places = (source.adc_zero, source.gain_v, source.row, source.col, source.rows, source.cols)
     array, _, _ = predecessor.clean_recording(counts, *places, RATE_HZ)
     return replace(detect_events(counts, source, 5.0), recording="a", label="x"), array.astype(np.float32)
 
@@ -141,7 +142,7 @@ def test_binned_peak_takes_the_earliest_of_equals():
     counts = np.tile([1, -1], 500).astype(np.int32)[None]
     counts[0, 500:504] = [-50, 50, -50, 50]
     events = detect_events(counts, make_own_source(1, n_samples=1000), 5.0)
-    value = np.float32(50 * events.volts_per_count[0] * 1e6)
+    value = np.float32(50 * events.gain_v[0] * 1e6)
     assert events.binned(0, 0.04, 20.04, "peak")[0, 1, 0] == -value
     assert events.binned(501 / RATE_HZ, 0.04, 19, "peak")[0, 1, 0] == value
 
@@ -151,7 +152,7 @@ def test_round_trip_and_equal_bytes(cleaned, tmp_path):
     events = replace(events, recording="Wé_1", culture="c 1", batch="b")
     save_events(tmp_path / "one.npz", events)
     loaded = load_events(tmp_path / "one.npz")
-    for item in fields(Events):
+    for item in fields(SpikeEvents):
         before, after = getattr(events, item.name), getattr(loaded, item.name)
         np.testing.assert_array_equal(before, after)
         assert getattr(before, "dtype", type(before)) == getattr(after, "dtype", type(after)), item.name
@@ -218,7 +219,7 @@ def test_content_digest_sees_every_difference(cleaned):
     ]
     digests = {one.content_sha256 for one in (events, *changed)}
     assert len(digests) == 4
-    renamed = replace(events, recording="other", label="y", volts_per_count=2 * events.volts_per_count)
+    renamed = replace(events, recording="other", label="y", gain_v=2 * events.gain_v)
     assert renamed.content_sha256 == events.content_sha256
 
 
@@ -295,5 +296,5 @@ def test_another_version(cleaned, tmp_path):
         arrays = dict(file)
     about = json.loads(arrays.pop("about").tobytes()) | {"format_version": 99}
     np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 1. Run dvc repro array"):
+    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 2. Run dvc repro array"):
         load_events(path)

@@ -5,21 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import predecessor
-from builders.recordings import VOLTS_PER_COUNT, make_source
+from builders.recordings import GAIN_V, make_source
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import (
-    QUIET,
-    _find_middle_magnitudes,
-    _find_tallied_middles,
-    add_to_tally,
+    SCAN_BLOCK,
     detect_events,
+)
+from mea.arrays.thresholds import (
+    VALUES,
+    _count_values,
+    _find_middle_magnitudes,
+    add_to_histogram,
+    find_histogram_threshold,
     find_least_count,
     find_threshold,
 )
-from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.runtime.errors import BadRecording
 
 
@@ -27,7 +31,7 @@ def assert_same_as_predecessor(counts, factor=5.0, **source_options):
     """Events, thresholds and the whole float32 array equal the predecessor's, to the bit."""
     counts = np.atleast_2d(counts)
     source = make_source(counts, **source_options)
-    places = (source.zero, source.volts_per_count, source.row, source.col, source.rows, source.cols)
+    places = (source.adc_zero, source.gain_v, source.row, source.col, source.rows, source.cols)
     array, peaks, thresholds = predecessor.clean_recording(counts, *places, source.sampling_rate_hz, factor)
     events = detect_events(counts, source, factor)
     np.testing.assert_array_equal(events.threshold_uv, thresholds)
@@ -38,7 +42,7 @@ def assert_same_as_predecessor(counts, factor=5.0, **source_options):
     if counts.shape[1]:
         np.testing.assert_array_equal(events.dense(0, counts.shape[1]), array.astype(np.float32))
         exact = events.waveform_counts.astype(np.float64)
-        exact *= np.repeat(events.volts_per_count[events.electrode], np.diff(events.offset))
+        exact *= np.repeat(events.gain_v[events.electrode], np.diff(events.offset))
         kept = [
             array[source.row[unit], source.col[unit], first : first + length]
             for unit, first, length in zip(events.electrode, events.first_sample, np.diff(events.offset), strict=True)
@@ -63,15 +67,15 @@ samples = st.one_of(
     samples=samples,
     sampling_rate_hz=st.sampled_from([500, 1000, 2500, 3333, 10_000, 25_000, 50_000]),
     factor=st.sampled_from([0.25, 1.0, 1.349, 5.0]),
-    zero=st.sampled_from([0, 1, -3, 32768, 2**31 - 1, -(2**31)]),
-    volts_per_count=st.sampled_from([VOLTS_PER_COUNT, 1e-6, 0.08170526e-6, 1e-6 / 3, -1e-7, 2e-5]),
+    adc_zero=st.sampled_from([0, 1, -3, 32768, 2**31 - 1, -(2**31)]),
+    gain_v=st.sampled_from([GAIN_V, 1e-6, 0.08170526e-6, 1e-6 / 3, -1e-7, 2e-5]),
 )
-@example(samples=[], sampling_rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[5], sampling_rate_hz=25_000, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[0, 7, 0], sampling_rate_hz=500, factor=5.0, zero=0, volts_per_count=1e-6)
-@example(samples=[0, 7, 7, 0, 0, -7, -7, -7, 0], sampling_rate_hz=500, factor=1.0, zero=0, volts_per_count=1e-6)
-def test_equals_the_predecessor_on_adversarial_samples(samples, sampling_rate_hz, factor, zero, volts_per_count):
-    options = dict(sampling_rate_hz=sampling_rate_hz, volts_per_count=volts_per_count, zero=zero)
+@example(samples=[], sampling_rate_hz=25_000, factor=5.0, adc_zero=0, gain_v=1e-6)
+@example(samples=[5], sampling_rate_hz=25_000, factor=5.0, adc_zero=0, gain_v=1e-6)
+@example(samples=[0, 7, 0], sampling_rate_hz=500, factor=5.0, adc_zero=0, gain_v=1e-6)
+@example(samples=[0, 7, 7, 0, 0, -7, -7, -7, 0], sampling_rate_hz=500, factor=1.0, adc_zero=0, gain_v=1e-6)
+def test_equals_the_predecessor_on_adversarial_samples(samples, sampling_rate_hz, factor, adc_zero, gain_v):
+    options = dict(sampling_rate_hz=sampling_rate_hz, gain_v=gain_v, adc_zero=adc_zero)
     assert_same_as_predecessor(np.array(samples, np.int32), factor, **options)
     if not samples or max(map(abs, samples)) < 32768:
         assert_same_as_predecessor(np.array(samples, np.int16), factor, **options)
@@ -93,7 +97,7 @@ def test_equals_the_predecessor_on_noise_with_spikes(seed, sigma, n_samples, sam
         values[random.integers(0, 3), first : first + 12] += random.normal(0, 12 * sigma)
     counts = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int32)
     assert_same_as_predecessor(
-        counts, factor, sampling_rate_hz=sampling_rate_hz, volts_per_count=[1e-7, 3e-7, 1e-9], zero=[0, 5, -70_000]
+        counts, factor, sampling_rate_hz=sampling_rate_hz, gain_v=[1e-7, 3e-7, 1e-9], adc_zero=[0, 5, -70_000]
     )
 
 
@@ -101,21 +105,21 @@ def test_known_answer_single_spike():
     """One spike of -100 counts in ±1 noise at 25 kHz: threshold 5 / 0.6745 µV, kept from 15 before to 35 after."""
     counts = np.tile([1, -1], 500).astype(np.int16)
     counts[400] = -100
-    events = detect_events(counts[None], make_source(counts[None], volts_per_count=1e-6), 5.0)
+    events = detect_events(counts[None], make_source(counts[None], gain_v=1e-6), 5.0)
     assert events.threshold_uv.tolist() == [1 / 0.6745 * 5.0]
     assert (events.peak_sample.tolist(), events.first_sample.tolist()) == ([400], [385])
     np.testing.assert_array_equal(events.waveform_counts, counts[385:436])
     assert events.waveform_counts.dtype == np.int16
 
 
-@pytest.mark.parametrize("volts", [1e-6, VOLTS_PER_COUNT, 1e-6 / 3])
+@pytest.mark.parametrize("volts", [1e-6, GAIN_V, 1e-6 / 3])
 def test_heights_at_the_threshold_are_decided_as_the_predecessor_did(volts):
     """Real ties: 5 / 0.6745 = 10000 / 1349, so a median of 1349 m counts makes a threshold of 10000 m counts."""
     for median in range(1, 40):
         for height in (10_000 * median - 1, 10_000 * median, 10_000 * median + 1):
             halves = np.full(40, 1349 * median), np.full(40, -1349 * median)
             counts = np.concatenate([halves[0], [0, height, 0, -height, 0], halves[1]])
-            assert_same_as_predecessor(counts.astype(np.int32), volts_per_count=volts)
+            assert_same_as_predecessor(counts.astype(np.int32), gain_v=volts)
 
 
 def test_a_tie_that_is_exact_in_float64_counts():
@@ -126,7 +130,7 @@ def test_a_tie_that_is_exact_in_float64_counts():
     least = find_least_count(threshold, volts)
     assert (least * volts) * 1e6 >= threshold > ((least - 1) * volts) * 1e6
     counts[50], counts[150] = least, -(least - 1)
-    events = assert_same_as_predecessor(counts, volts_per_count=volts)
+    events = assert_same_as_predecessor(counts, gain_v=volts)
     assert events.peak_sample.tolist() == [50]
 
 
@@ -161,15 +165,15 @@ def test_clipped_at_the_limits_of_the_type(dtype):
     limits = np.iinfo(dtype)
     counts = np.tile([1, -1, 2, -2], 200).astype(dtype)
     counts[200:205], counts[400:402], counts[600] = limits.min, limits.max, limits.min
-    for zero in (0, limits.min, limits.max):
-        assert_same_as_predecessor(counts, zero=zero)
+    for adc_zero in (0, limits.min, limits.max):
+        assert_same_as_predecessor(counts, adc_zero=adc_zero)
 
 
 def test_waveform_wider_than_its_type_is_widened():
     counts = np.tile([1, -1], 300).astype(np.int32)
     counts[300] = -(2**31)
-    for zero, dtype in ((0, np.int32), (2**31 - 1, np.int64)):
-        assert assert_same_as_predecessor(counts, 0.5, zero=zero).waveform_counts.dtype == dtype
+    for adc_zero, dtype in ((0, np.int32), (2**31 - 1, np.int64)):
+        assert assert_same_as_predecessor(counts, 0.5, adc_zero=adc_zero).waveform_counts.dtype == dtype
 
 
 @pytest.mark.parametrize("sampling_rate_hz", [10_000, 25_000])
@@ -202,7 +206,7 @@ def test_real_voltages(shared_data):
     """Beating cardiac tissue: 64 electrodes, int16, 10 kHz."""
     with np.load(shared_data / "med64_raw" / "cardio.npz") as file:
         counts, volts, sampling_rate_hz = file["voltages"], float(file["scale"]) * 1e-6, int(file["sampling_rate"])
-    events = assert_same_as_predecessor(counts, sampling_rate_hz=sampling_rate_hz, volts_per_count=volts)
+    events = assert_same_as_predecessor(counts, sampling_rate_hz=sampling_rate_hz, gain_v=volts)
     assert len(events) > 100
 
 
@@ -210,11 +214,9 @@ def test_the_vendors_own_file(shared_data):
     """Eight channels at 500 Hz, where the window is 0 samples: raw and filtered stream, from the file itself."""
     (path,) = (shared_data / "mcs_vendor").glob("*.h5")
     for stream in ("raw", "filtered"):
-        (source,) = read_sources(path, stream)
+        (source,) = read_raw_recordings(path, stream)
         counts = read_counts(path, source)
-        options = dict(
-            sampling_rate_hz=source.sampling_rate_hz, volts_per_count=source.volts_per_count, zero=source.zero
-        )
+        options = dict(sampling_rate_hz=source.sampling_rate_hz, gain_v=source.gain_v, adc_zero=source.adc_zero)
         for factor in (1.0, 5.0):
             assert_same_as_predecessor(counts, factor, **options)
 
@@ -223,10 +225,10 @@ def test_resampling_keeps_a_sine_and_whole_counts():
     """A 300 Hz sine of 10000 counts at 10 kHz is the same sine at 25 kHz, away from the ends."""
     seconds = np.arange(10_000) / 10_000
     counts = np.rint(10_000 * np.sin(2 * np.pi * 300 * seconds)).astype(np.int16)[None] + np.int16(100)
-    source = replace(make_source(counts, sampling_rate_hz=10_000, zero=100), segments=np.array([[0, 0, 9999]]))
+    source = replace(make_source(counts, sampling_rate_hz=10_000, adc_zero=100), segments=np.array([[0, 0, 9999]]))
     resampled, at_25 = resample_counts(counts, source, 25_000)
     assert (at_25.sampling_rate_hz, at_25.n_samples, at_25.duration_s) == (25_000, 25_000, 1.0)
-    assert resampled.dtype == np.int32 and resampled.shape == (1, 25_000) and at_25.zero.tolist() == [0]
+    assert resampled.dtype == np.int32 and resampled.shape == (1, 25_000) and at_25.adc_zero.tolist() == [0]
     assert at_25.segments.tolist() == [[0, 0, 24_997]]
     expected = 10_000 * np.sin(2 * np.pi * 300 * np.arange(25_000) / 25_000)
     np.testing.assert_allclose(resampled[0, 500:-500], expected[500:-500], atol=30)
@@ -240,20 +242,33 @@ def test_resampling_that_leaves_int32_is_refused():
 
 
 @settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([10, 15, 24, 31]).flatmap(
+        lambda bits: st.lists(st.integers(-(2**bits), 2**bits - 1), min_size=1, max_size=60)
+    ),
+    st.integers(-(2**17), 2**17),
+)
+def test_counting_the_values_finds_the_two_middle_magnitudes(values, adc_zero):
+    """Of narrow ranges by a histogram, of wide ones by sorting."""
+    row = np.array(values, np.int32)
+    expected = np.sort(abs(row.astype(np.int64) - adc_zero))[[(len(row) - 1) // 2, len(row) // 2]]
+    assert _find_middle_magnitudes(*_count_values(row), adc_zero) == tuple(expected)
+
+
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=60), st.integers(-(2**17), 2**17))
-def test_the_tally_of_16_bits_finds_the_same_middles(values, zero):
+def test_the_histogram_of_16_bits_gives_the_same_threshold(values, adc_zero):
     row = np.array(values, np.int16)
-    expected = np.sort(abs(row.astype(np.int64) - zero))[[(len(row) - 1) // 2, len(row) // 2]]
-    tally = np.zeros(2**16, np.uint32)
-    add_to_tally(row, tally)
-    assert _find_tallied_middles(tally, zero) == tuple(expected)
-    assert _find_middle_magnitudes(row.astype(np.int32), zero) == tuple(expected)
+    histogram = np.zeros(VALUES, np.uint32)
+    add_to_histogram(row, histogram, -VALUES // 2)
+    threshold = find_threshold(row.astype(np.int32), adc_zero, 59605e-12, 5.0)
+    assert find_histogram_threshold(histogram, adc_zero, 59605e-12, 5.0) == threshold
 
 
-def test_spikes_at_the_borders_of_quiet_stretches_are_found():
-    """Stretches of QUIET samples are skipped when none is loud: every place of a peak and of a flat top around one."""
-    for place in range(1, 2 * QUIET + 3):
-        counts = np.tile([3, -3], 2 * QUIET).astype(np.int16)
+def test_spikes_at_the_borders_of_quiet_blocks_are_found():
+    """Blocks of quiet samples are skipped: a peak and a flat top at every place in and around a block."""
+    for place in range(1, 2 * SCAN_BLOCK + 3):
+        counts = np.tile([3, -3], 2 * SCAN_BLOCK).astype(np.int16)
         counts[place : place + 1 + place % 3] = 100
         assert_same_as_predecessor(counts)
 

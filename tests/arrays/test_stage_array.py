@@ -15,9 +15,9 @@ import pytest
 from builders import predecessor
 from builders.recordings import write_small_mcs, write_small_spike_times
 
-from mea.arrays.cleaning import Cleaning, choose_shown
-from mea.arrays.events import load_events
-from mea.recordings.formats import read_sources
+from mea.arrays.detection import SpikeDetection, choose_shown
+from mea.arrays.events_file import load_events
+from mea.recordings.formats import read_raw_recordings
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import Recording, read_recording, write_recording
 from mea.runtime.command import run_command
@@ -29,7 +29,7 @@ PARAMS = "array: {sampling_rate_hz: 25000, other_sampling_rate: set_aside, thres
 
 
 def add_recording(folder, name, label, file):
-    source = read_sources(folder / "unzip" / file, "raw")[0]
+    source = read_raw_recordings(folder / "unzip" / file, "raw")[0]
     recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source, 7)
     write_recording(folder / "h5" / f"{name}.h5", recording)
 
@@ -41,7 +41,7 @@ def lab(tmp_path_factory):
     for name in ("unzip", "h5"):
         (folder / name).mkdir()
     labels = RIG_ROW_ORDER[:12]
-    write_small_mcs(folder / "unzip" / "a.h5", n_samples=20_000, labels=labels, zero=7)
+    write_small_mcs(folder / "unzip" / "a.h5", n_samples=20_000, labels=labels, adc_zero=7)
     write_small_mcs(folder / "unzip" / "b.h5", n_samples=15_000, labels=labels, seed=9)
     write_small_mcs(folder / "unzip" / "slow.h5", n_samples=8_000, labels=labels, sampling_rate_hz=10_000, seed=5)
     write_small_spike_times(folder / "unzip" / "times.h5")
@@ -76,7 +76,7 @@ def done(lab):
 
 def test_events_equal_the_predecessor(lab, done):
     """From the vendor's file to the npz: the dense array of the literal predecessor, from the rig's own rows."""
-    counts = write_small_mcs(lab / "again.h5", n_samples=20_000, labels=RIG_ROW_ORDER[:12], zero=7)
+    counts = write_small_mcs(lab / "again.h5", n_samples=20_000, labels=RIG_ROW_ORDER[:12], adc_zero=7)
     events = load_events(done / "array" / "a.npz")
     assert (events.recording, events.label, events.culture, events.batch) == ("a", "x", "culture of a", "b1")
     assert events.dense(0, 20_000).shape == (12, 12, 20_000)
@@ -131,7 +131,9 @@ def test_plots(done):
 
 
 def test_spike_times_are_drawn_without_traces(lab, done, tmp_path):
-    draw_recording("times", lab / "h5", lab / "unzip", done / "array", tmp_path, Cleaning(25_000, "set_aside", 5.0))
+    draw_recording(
+        "times", lab / "h5", lab / "unzip", done / "array", tmp_path, SpikeDetection(25_000, "set_aside", 5.0)
+    )
     assert {path.name for path in tmp_path.iterdir()} == list_plots("times", ("electrodes", "maps", "raster"))
 
 

@@ -1,4 +1,4 @@
-"""Spikes found span by span against those found with all samples in memory, to the bit."""
+"""Spikes found block by block against those found with all samples in memory, to the bit."""
 
 from dataclasses import fields
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mea.arrays.spikes import find_spikes
-from mea.arrays.streaming import find_width, stream_spikes
+from mea.arrays.streaming import count_window_samples, stream_spikes
 
 KINDS = ("spikes", "bursts", "dead", "almost dead", "saturated", "waves")
 
@@ -55,25 +55,27 @@ def assert_equal(found, expected):
     seed=st.integers(0, 2**32 - 1),
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=4),
     n_samples=st.integers(1, 12_000),
-    stretches=st.integers(1, 30),
+    windows=st.integers(1, 30),
     sampling_rate_hz=st.sampled_from([500, 1000, 10_000, 25_000]),
     threshold=st.sampled_from([2.0, 5.0]),
-    zero=st.sampled_from([0, 7, -70_000]),
+    adc_zero=st.sampled_from([0, 7, -70_000]),
 )
-def test_spans_of_any_length_give_the_same_spikes(seed, kinds, n_samples, stretches, sampling_rate_hz, threshold, zero):
+def test_blocks_of_any_length_give_the_same_spikes(
+    seed, kinds, n_samples, windows, sampling_rate_hz, threshold, adc_zero
+):
     random = np.random.default_rng(seed)
     counts = np.stack([make_row(kind, n_samples, random) for kind in kinds])
-    source = make_source(counts, sampling_rate_hz=sampling_rate_hz, zero=zero)
+    source = make_source(counts, sampling_rate_hz=sampling_rate_hz, adc_zero=adc_zero)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mea.arrays.streaming.SPAN_BYTES", 2 * stretches * find_width(source) * len(kinds))
+        patch.setattr("mea.arrays.streaming.BLOCK_BYTES", 2 * windows * count_window_samples(source) * len(kinds))
         found = stream(counts, source, threshold)
     assert_equal(found, find_spikes(counts, source, threshold))
 
 
 @pytest.mark.parametrize("distance", [70, 74, 75, 76, 77, 110, 124, 125, 126, 127, 135])
-def test_groups_and_waveforms_across_the_border_of_two_spans(monkeypatch, distance):
-    """Two peaks about as far apart as groups (75) and stretches (125) reach, the spans' border anywhere around them."""
-    monkeypatch.setattr("mea.arrays.streaming.SPAN_BYTES", 2 * 10 * 125)
+def test_groups_and_waveforms_across_the_border_of_two_blocks(monkeypatch, distance):
+    """Two peaks about as far apart as groups (75) and windows (125) reach, the blocks' border anywhere around them."""
+    monkeypatch.setattr("mea.arrays.streaming.BLOCK_BYTES", 2 * 10 * 125)
     counts = np.tile([1, -1], 2000).astype(np.int16)[None]
     for first in range(1250 - distance - 40, 1250 + 40):
         spiked = counts.copy()
@@ -87,21 +89,21 @@ def make_long(n_samples=500_000):
     return np.stack([make_row(kind, n_samples, random) for kind in ("spikes", "bursts", "dead")])
 
 
-def test_what_has_been_quiet_since_is_let_go(monkeypatch):
-    """Twenty spans, and memory for a tenth of one: less than would be loud in all."""
+def test_windows_before_a_pause_are_released(monkeypatch):
+    """Twenty blocks, and memory for a tenth of one: less than is suprathreshold in all."""
     counts = make_long()
     source = make_source(counts)
-    monkeypatch.setattr("mea.arrays.streaming.SPAN_BYTES", counts.nbytes // 20)
+    monkeypatch.setattr("mea.arrays.streaming.BLOCK_BYTES", counts.nbytes // 20)
     monkeypatch.setattr("mea.arrays.streaming.MOST_PENDING", counts.nbytes // 200)
     assert_equal(stream(counts, source), find_spikes(counts, source, 5.0))
 
 
-def test_what_is_loud_without_a_pause_is_left_to_another_way(monkeypatch):
+def test_what_is_suprathreshold_without_a_pause_is_not_streamed(monkeypatch):
     counts = make_long()
     monkeypatch.setattr("mea.arrays.streaming.MOST_PENDING", counts.nbytes // 200)
     assert stream(counts, make_source(counts), 0.01) is None
 
 
-def test_samples_of_more_than_16_bits_are_left_to_another_way():
+def test_samples_of_more_than_16_bits_are_not_streamed():
     counts = make_long().astype(np.int32)
     assert stream(counts, make_source(counts)) is None

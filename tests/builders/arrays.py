@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.cleaning import COLUMNS
-from mea.arrays.events import Events, save_events
+from mea.arrays.detection import COLUMNS
+from mea.arrays.events import SpikeEvents
+from mea.arrays.events_file import save_events
 from mea.runtime.files import write_json
 from mea.runtime.tables import write_table
 
@@ -31,7 +32,7 @@ def make_events(
     seed: int = 0,
     waveforms: bool = True,
     start: str = "",
-) -> Events:
+) -> SpikeEvents:
     """A recording with an electrode at every place of the grid and Poisson spikes of one shape at random samples."""
     random = np.random.default_rng(seed)
     n, n_samples = rows * cols, round(duration_s * sampling_rate_hz)
@@ -40,7 +41,7 @@ def make_events(
     order = np.lexsort((electrode, first))
     lengths = np.full(m, len(WAVEFORM) if waveforms else 0)
     row, col = np.divmod(np.arange(n), cols)
-    return Events(
+    return SpikeEvents(
         recording=recording,
         label=label,
         culture=culture,
@@ -56,7 +57,7 @@ def make_events(
         row=row,
         col=col,
         threshold_uv=np.full(n, 20.0 if waveforms else np.nan),
-        volts_per_count=np.full(n, 1e-7 if waveforms else np.nan),
+        gain_v=np.full(n, 1e-7 if waveforms else np.nan),
         electrode=electrode[order],
         first_sample=first[order],
         peak_sample=first[order] + (10 if waveforms else 0),
@@ -75,7 +76,7 @@ def plan_recordings(labels: Sequence[str] = ("a", "b"), batches: int = 3, cultur
     ]
 
 
-def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **common: Any) -> list[Events]:
+def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **common: Any) -> list[SpikeEvents]:
     """Write what the array stage would: the recordings of the plan, catalogue.csv and params.json.
 
     A line of the plan holds arguments of :func:`make_events`, ``common`` those of all; the rate is 2 spikes per second
@@ -97,7 +98,7 @@ def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **co
     return written
 
 
-def describe_events(events: Events) -> dict[str, Any]:
+def describe_events(events: SpikeEvents) -> dict[str, Any]:
     """A line of the catalogue, or of the recordings that :mod:`mea.splitting` takes."""
     names = ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
     noise_uv = float(np.median(events.threshold_uv / 5))

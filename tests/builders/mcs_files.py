@@ -4,16 +4,16 @@ from pathlib import Path
 
 import h5py
 
-from mea.recordings.formats import read_sources
-from mea.recordings.recording import Source
+from mea.recordings.formats import read_raw_recordings
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 FOUR = {"labels": ["A4", "M9", "D1", "J12"], "n_samples": 5000}
 STREAM = "Data/Recording_0/AnalogStream/Stream_0"
 
 
-def read_one(path: Path, stream: str = "raw") -> Source:
-    (source,) = read_sources(path, stream)
+def read_one(path: Path, stream: str = "raw") -> RawRecording:
+    (source,) = read_raw_recordings(path, stream)
     if isinstance(source, BadRecording):
         raise source
     return source

@@ -8,9 +8,9 @@ import torch
 from scipy.signal import find_peaks
 
 
-def convert_to_microvolts(raw: np.ndarray, zero: int, volts_per_count: float) -> np.ndarray:
-    """(n,) counts of one electrode to (n,) float64 µV; ``volts_per_count`` is ConversionFactor * 10.0**Exponent."""
-    return ((raw.astype(np.float64) - float(zero)) * volts_per_count) * 1e6
+def convert_to_microvolts(raw: np.ndarray, zero: int, gain_v: float) -> np.ndarray:
+    """(n,) counts of one electrode to (n,) float64 µV; ``gain_v`` is ConversionFactor * 10.0**Exponent."""
+    return ((raw.astype(np.float64) - float(zero)) * gain_v) * 1e6
 
 
 def find_threshold(x: np.ndarray, factor: float = 5.0) -> float:
@@ -64,12 +64,12 @@ def clean_electrode(x: np.ndarray, rate: int, factor: float = 5.0) -> tuple[np.n
     return cleaned, peaks, threshold
 
 
-def clean_recording(counts, zero, volts_per_count, row, col, rows, cols, rate, factor=5.0):
+def clean_recording(counts, zero, gain_v, row, col, rows, cols, rate, factor=5.0):
     """All electrodes: the dense float64 array (rows, cols, samples), the best peaks and threshold of each electrode."""
     array = np.zeros((rows, cols, counts.shape[1]))
     peaks, thresholds = [], []
     for electrode in range(len(counts)):
-        x = convert_to_microvolts(counts[electrode], zero[electrode], volts_per_count[electrode])
+        x = convert_to_microvolts(counts[electrode], zero[electrode], gain_v[electrode])
         array[row[electrode], col[electrode]], found, threshold = clean_electrode(x, rate, factor)
         peaks.append(found)
         thresholds.append(threshold)

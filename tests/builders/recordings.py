@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER
-from mea.recordings.recording import Source
+from mea.recordings.recording import RawRecording
 
-VOLTS_PER_COUNT = 59605 * 10.0**-12
+GAIN_V = 59605 * 10.0**-12
 
 
 def make_small_counts(n_channels: int, n_samples: int, *, sampling_rate_hz: int = 25_000, seed: int = 0) -> np.ndarray:
@@ -32,13 +32,13 @@ def make_small_counts(n_channels: int, n_samples: int, *, sampling_rate_hz: int 
 def make_source(
     counts: np.ndarray,
     sampling_rate_hz: int = 25_000,
-    volts_per_count: ArrayLike = VOLTS_PER_COUNT,
-    zero: ArrayLike = 0,
-) -> Source:
+    gain_v: ArrayLike = GAIN_V,
+    adc_zero: ArrayLike = 0,
+) -> RawRecording:
     """What there is to know of (n, samples) counts: electrodes E0, E1, ... row by row on a grid of 12 columns."""
     n, n_samples = counts.shape
     electrode = np.arange(n)
-    return Source(
+    return RawRecording(
         format="mcs",
         dataset="",
         sampling_rate_hz=sampling_rate_hz,
@@ -55,8 +55,8 @@ def make_source(
         x_um=np.zeros(n),
         y_um=np.zeros(n),
         source_row=electrode,
-        volts_per_count=np.broadcast_to(np.asarray(volts_per_count, float), n).copy(),
-        zero=np.broadcast_to(np.asarray(zero, np.int64), n).copy(),
+        gain_v=np.broadcast_to(np.asarray(gain_v, float), n).copy(),
+        adc_zero=np.broadcast_to(np.asarray(adc_zero, np.int64), n).copy(),
     )
 
 
@@ -75,7 +75,7 @@ def write_small_mcs(
 ) -> np.ndarray:
     """Write a small vendor file: by default 120 electrodes, 1 s at 25 kHz, 59.605 nV per count.
 
-    ``oddities`` are fields of :class:`mea.recordings.formats.mcs_writer.Stream` (``zero``, ``row_index``, ``unit``,
+    ``oddities`` are fields of :class:`mea.recordings.formats.mcs_writer.Stream` (``adc_zero``, ``row_index``, ``unit``,
     ``tick_us``, ...) and plant faults in the electrode stream. With ``filtered``, ``Stream_0`` is a filtered copy (the
     counts halved) and ``Stream_1`` the raw one, as in the vendor's own file. Further recordings have seed + 1, ...
     Returns the first recording's counts, (channels, n_samples) int32, in the order of the rows.

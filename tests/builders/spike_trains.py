@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from builders.arrays import make_events
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.features.compute import compute_features, compute_long_window_features
 from mea.features.families import list_features, list_long_window_features
 from mea.features.trains import Trains, cut_trains
@@ -38,12 +38,12 @@ def make_poisson(firing_rate_hz, duration_s, electrodes, seed=0):
     ]
 
 
-def order_spikes(events: Events) -> Trains:
+def order_spikes(events: SpikeEvents) -> Trains:
     """All spikes of a recording."""
     return cut_trains(events, 0.0, events.duration_s)
 
 
-def name_features(events: Events, start_s=0.0, stop_s=None) -> dict[str, float]:
+def name_features(events: SpikeEvents, start_s=0.0, stop_s=None) -> dict[str, float]:
     """All features of a window, long-window features included."""
     window = (start_s, events.duration_s if stop_s is None else stop_s)
     values = np.concatenate([compute_features(events, [window])[0], compute_long_window_features(events, [window])[0]])

@@ -7,10 +7,10 @@ import pytest
 
 import stages.classify
 from benchmarks.controls import make_arrays, score
-from mea.arrays.cleaning import Cleaning, read_events
-from mea.arrays.events import Events
+from mea.arrays.detection import SpikeDetection, read_events
+from mea.arrays.events import SpikeEvents
 from mea.classification.decisions import classify_recording, load_predictor
-from mea.recordings.formats import read_sources
+from mea.recordings.formats import read_raw_recordings
 from mea.recordings.recording import Recording
 from mea.runtime.command import run_command
 from mea.runtime.tables import read_table
@@ -20,10 +20,10 @@ from mea.training.classifier import load_classifier
 SETTINGS = (
     "train.model=features", "simulate.seed=4", "simulate.batches=6", "simulate.cultures_per_label=1",
     "simulate.recordings_per_culture=1", "simulate.duration_s=2.4", "simulate.class_effect=2",
-    "simulate.fingerprint=1", "split.by=batch", "split.folds=3", "split.chunk_s=1.2", "split.first_s=null",
+    "simulate.recording_variance=1", "split.by=batch", "split.folds=3", "split.chunk_s=1.2", "split.first_s=null",
     "evaluate.permutations=19",
 )  # fmt: skip
-EFFECTS = {"class_effect": 2.0, "fingerprint": 1.0}
+EFFECTS = {"class_effect": 2.0, "recording_variance": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +82,12 @@ def test_without_the_check_odd_ones_would_be_called_with_confidence(lab):
         assert max(row["p_w_oMNPs"], row["p_withMNPs"]) > 0.8, (name, row)
 
 
-def simulate(folder, name: str) -> Events:
+def simulate(folder, name: str) -> SpikeEvents:
     """The events of one of the lab's odd recordings, of another batch."""
     write_simulated(folder / "one.h5", plan_new(4, 70, **EFFECTS)[name], 2.4)
-    (source,) = read_sources(folder / "one.h5", "raw")
+    (source,) = read_raw_recordings(folder / "one.h5", "raw")
     recording = Recording("one", "", "", "", "one.h5", "", source)
-    return read_events(folder / "one.h5", recording, Cleaning(25_000, "set_aside", 5.0))
+    return read_events(folder / "one.h5", recording, SpikeDetection(25_000, "set_aside", 5.0))
 
 
 def test_ordinary_new_recordings_are_not_refused_for_novelty(lab):

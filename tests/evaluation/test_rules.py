@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from builders.arrays import describe_events, make_events, plan_recordings, write_array
 
-from mea.arrays.events import save_events
+from mea.arrays.events_file import save_events
 from mea.evaluation.evaluation import apply_fold_rules, predict_held_out, score_selection, score_sets
 from mea.evaluation.rules import FILE, Rules, RuleSettings, learn_rules, load_rules, save_rules
 from mea.networks.chunks import load_recordings

@@ -36,7 +36,7 @@ def test_windows_are_computed_once(own_cache):
 def test_the_same_counts_at_another_gain_are_computed_anew():
     """The planted fault: a key of the counts alone would give the amplitudes of the first."""
     events = make_events()
-    louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 2)
+    louder = dataclasses.replace(events, gain_v=events.gain_v * 2)
     assert events.content_sha256 == louder.content_sha256
     one, other = (fetch_features(both, [(0.0, 4.0)])[0] for both in (events, louder))
     place = list_features(True).index("amplitude_log10_median_uv")

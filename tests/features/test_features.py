@@ -10,7 +10,7 @@ from builders.spike_trains import compare, make_lively, make_trains, name_featur
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mea.arrays.events import load_events, save_events
+from mea.arrays.events_file import load_events, save_events
 from mea.features.compute import compute_features, compute_long_window_features, summarise_recording
 from mea.features.families import (
     LONG_WINDOW_FAMILIES,
@@ -127,7 +127,7 @@ def test_events_whose_peaks_come_out_of_order():
     random = np.random.default_rng(0)
     events = dataclasses.replace(events, peak_sample=events.first_sample + random.integers(0, 40, len(events)))
     by_peak = np.argsort(events.peak_sample, kind="stable")
-    bare = dataclasses.replace(events, volts_per_count=np.full(9, np.nan))
+    bare = dataclasses.replace(events, gain_v=np.full(9, np.nan))
     ordered = dataclasses.replace(
         bare,
         electrode=bare.electrode[by_peak],

@@ -24,8 +24,8 @@ def test_amplitude_width_and_rebound_of_a_triangle():
 
 def test_scaling_voltages_shifts_amplitudes_and_nothing_else():
     events = make_events(spikes_per_s=20, rows=3, cols=3)
-    events = dataclasses.replace(events, volts_per_count=events.volts_per_count * np.linspace(1, 3, 9))
-    louder = dataclasses.replace(events, volts_per_count=events.volts_per_count * 4)
+    events = dataclasses.replace(events, gain_v=events.gain_v * np.linspace(1, 3, 9))
+    louder = dataclasses.replace(events, gain_v=events.gain_v * 4)
     one, other = name_features(events), name_features(louder)
     shifted = {name for name in one if name.startswith("amplitude") and name.endswith("_uv")}
     compare({name: value + (np.log10(4) if name in shifted else 0) for name, value in one.items()}, other)
@@ -34,7 +34,7 @@ def test_scaling_voltages_shifts_amplitudes_and_nothing_else():
 
 def test_sign_of_the_peak():
     events = make_events(spikes_per_s=20, rows=3, cols=3)
-    flipped = dataclasses.replace(events, volts_per_count=-events.volts_per_count)
+    flipped = dataclasses.replace(events, gain_v=-events.gain_v)
     one, other = name_features(events), name_features(flipped)
     assert one["peak_positive_fraction"] + other["peak_positive_fraction"] == 1
     changed = {name for name in one if not np.array_equal(one[name], other[name], equal_nan=True)}
@@ -43,6 +43,6 @@ def test_sign_of_the_peak():
 
 def test_spike_times_have_the_same_features_with_and_without_waveforms():
     events = make_events(spikes_per_s=5)
-    bare = dataclasses.replace(events, volts_per_count=np.full(events.n_electrodes, np.nan))
+    bare = dataclasses.replace(events, gain_v=np.full(events.n_electrodes, np.nan))
     found, expected = name_features(bare), name_features(events)
     compare(found, {name: expected[name] for name in found}, rtol=0, atol=0)

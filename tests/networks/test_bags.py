@@ -24,7 +24,7 @@ from mea.training.classifier import copy_models, inner_file, load_classifier, sa
 from mea.training.fitting import fit_fold
 from mea.training.folds import describe_training, plan_folds
 from mea.training.members import plan_members
-from mea.training.networks import find_members, fold_file, load_network, member_file
+from mea.training.networks import find_entries, fold_file, load_network, member_file
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -194,7 +194,7 @@ def test_a_fold_says_the_mean_of_its_networks_logits(fitted):
     view, windows = PopulationView(100), held[["recording", "start_s", "stop_s"]].itertuples(index=False)
     shown = torch.stack([torch.from_numpy(view.show(events[name], *window)) for name, *window in windows])
     logits = []
-    for path in find_members(folder / "models", 0):
+    for path in find_entries(folder / "models", 0):
         with torch.inference_mode():
             logits.append(load_network(path, TRAIN, 12, 12, 2)(shown).double())
     mean = torch.stack(logits).mean(0)

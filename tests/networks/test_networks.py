@@ -78,7 +78,7 @@ def test_shortcuts_change_nothing(name, events):
     other = replace(
         reorder(events), first_sample=events.first_sample + shift, peak_sample=events.peak_sample + shift,
         n_samples=events.n_samples + 2 * shift, duration_s=events.duration_s + 6, recording="other", batch="z",
-        volts_per_count=events.volts_per_count * 3, threshold_uv=events.threshold_uv * 3,
+        gain_v=events.gain_v * 3, threshold_uv=events.threshold_uv * 3,
     )  # fmt: skip
     said = [network.describe(chunk) for chunk in (show(name, events), show(name, other, 3.0, 7.0))]
     torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)

@@ -10,14 +10,14 @@ from builders.arrays import describe_events
 from builders.recordings import make_small_counts, write_small_mcs
 from torch.utils.data import DataLoader
 
-from mea.arrays.events import Events
+from mea.arrays.events import SpikeEvents
 from mea.arrays.spikes import detect_events
 from mea.models.predecessor import CnnLstm
 from mea.networks import sparse_chunks
 from mea.networks.chunks import ChunkDataset, View
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse, is_built_on, list_samples
 from mea.networks.training import Schedule, train_network
-from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.splitting.chunks import cut_chunks
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -29,7 +29,7 @@ SCHEDULE = Schedule(epochs=2, patience=9, min_gain=0.0, learning_rate=0.002, bat
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> dict[str, Events]:
+def recordings(tmp_path_factory) -> dict[str, SpikeEvents]:
     """Events of four small files, found as the array stage finds them."""
     found = {}
     for number in range(4):
@@ -39,14 +39,14 @@ def recordings(tmp_path_factory) -> dict[str, Events]:
             counts=make_small_counts(120, RATE_HZ, sampling_rate_hz=RATE_HZ, seed=number),
             sampling_rate_hz=RATE_HZ,
         )
-        source = read_sources(path, "raw")[0]
+        source = read_raw_recordings(path, "raw")[0]
         events = detect_events(read_counts(path, source), source, 5.0)
         name = f"r{number}"
         found[name] = replace(events, recording=name, label=LABELS[number % 2])
     return found
 
 
-def cut_sides(recordings: dict[str, Events], view: View) -> tuple[ChunkDataset, ChunkDataset]:
+def cut_sides(recordings: dict[str, SpikeEvents], view: View) -> tuple[ChunkDataset, ChunkDataset]:
     table = pd.DataFrame([describe_events(events) for events in recordings.values()])
     chunks, _ = cut_chunks(table, 0.2, None)
     training = chunks["recording"].isin(["r0", "r1"])

@@ -10,7 +10,7 @@ import torch
 from builders.arrays import describe_events, make_events, plan_recordings, write_array
 from torch.nn.functional import cross_entropy
 
-from mea.arrays.events import save_events
+from mea.arrays.events_file import save_events
 from mea.models.predecessor import CnnLstm
 from mea.networks.chunks import ChunkDataset, EpochShuffle, View, load_recordings, measure_rates
 from mea.networks.curves import CURVES

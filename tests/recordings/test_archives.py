@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mea.recordings.archives import copy_and_hash, find_members, read_manifest, unpack
+from mea.recordings.archives import copy_and_hash, find_entries, read_manifest, unpack
 from mea.recordings.naming import LONGEST_NAME_BYTES, assign_ids, make_safe_name
 from mea.runtime.errors import MeaError
 
@@ -100,7 +100,7 @@ def test_a_link_to_a_folder_is_not_followed_and_says_so(tmp_path):
     (tmp_path / "raw" / "x.h5").write_bytes(b"1")
     (tmp_path / "raw" / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.warns(UserWarning, match="link: a link to a folder is not followed, because DVC does not see"):
-        assert [member.member for member in find_members(tmp_path / "raw")] == ["x.h5"]
+        assert [member.member for member in find_entries(tmp_path / "raw")] == ["x.h5"]
 
 
 def test_the_same_bytes_for_any_number_of_workers_and_whatever_was_there(tmp_path, monkeypatch):

@@ -8,12 +8,12 @@ from builders.recordings import write_small_mcs, write_small_spike_times
 
 from mea.recordings.archives import unpack
 from mea.recordings.catalogue import (
-    Refusal,
+    Rejection,
     build_catalogue,
     count_recordings,
     identify_nobody,
     read_recordings,
-    refuse_duplicates,
+    reject_duplicates,
 )
 from mea.recordings.recording import Recording, read_recording, write_recording
 
@@ -43,7 +43,7 @@ def write_into(folder, recording):
 def test_new_recordings_need_no_label(unpacked):
     results = read_recordings(*unpacked, "raw", identify_nobody)
     assert [result.recording for result in results] == ["a", "a#2", "b", "c", "copy of b"]
-    assert [type(result) for result in results] == [Recording, Recording, Recording, Refusal, Recording]
+    assert [type(result) for result in results] == [Recording, Recording, Recording, Rejection, Recording]
     assert {result.label for result in results if isinstance(result, Recording)} == {""}
     assert results[3].reason.startswith("c.h5: not an HDF5 file")
     assert len(results[2].source.spike_times_s) > 0
@@ -63,6 +63,6 @@ def test_what_is_kept_is_whole_and_what_comes_back_is_light(unpacked, tmp_path):
 
 def test_only_the_second_of_two_equal_files_is_refused_and_the_manifest_stays(unpacked):
     _folder, manifest = unpacked
-    refused = refuse_duplicates(manifest)
+    refused = reject_duplicates(manifest)
     assert list(refused.recording[refused.error != ""]) == ["copy of b"]
     assert set(manifest.error) == {""}

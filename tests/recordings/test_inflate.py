@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mea.arrays.cleaning import Cleaning, read_events
-from mea.recordings.formats import read_counts, read_sources
+from mea.arrays.detection import SpikeDetection, read_events
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.formats.inflate import can_inflate, read_inflated
 from mea.recordings.formats.mcs_writer import write_mcs
 from mea.recordings.layouts import RIG_ROW_ORDER
@@ -110,7 +110,7 @@ def damage_chunk(path, stored):
 def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
     path = tmp_path / "a.h5"
     write_mcs(path, make_counts((4, 20_000), 100), labels=RIG_ROW_ORDER[:4], sampling_rate_hz=25_000)
-    source = read_sources(path, "raw")[0]
+    source = read_raw_recordings(path, "raw")[0]
     damage_chunk(path, stored)
     with pytest.raises(BadRecording, match=f"ChannelData: cannot be read .*{message}.*copy it again"):
         read_counts(path, source)
@@ -119,13 +119,13 @@ def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
 def test_the_number_of_threads_changes_nothing(tmp_path):
     path = tmp_path / "a.h5"
     write_mcs(path, make_noise((8, 50_000)), labels=RIG_ROW_ORDER[:8], sampling_rate_hz=25_000)
-    recording = Recording("a", "", "", "", path.name, "", read_sources(path, "raw")[0])
+    recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
     threads = numba.get_num_threads()
     try:
         found = []
         for number in {1, threads}:
             numba.set_num_threads(number)
-            found.append(read_events(path, recording, Cleaning(25_000, "set_aside", 3.0)).content_sha256)
+            found.append(read_events(path, recording, SpikeDetection(25_000, "set_aside", 3.0)).content_sha256)
     finally:
         numba.set_num_threads(threads)
     assert len(set(found)) == 1
@@ -133,20 +133,20 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize(("sampling_rate_hz", "loudest"), [(25_000, 0), (25_000, 2**20), (10_000, 0)])
 def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypatch, sampling_rate_hz, loudest):
-    """Span by span and, where 16 bits are not enough or the rate is another, some electrodes at a time."""
+    """Block by block and, where 16 bits are not enough or the rate is another, some electrodes at a time."""
     path = tmp_path / "a.h5"
     counts = make_noise((7, 30_000))
     counts[3, 20_000] += loudest
     write_mcs(path, counts, labels=RIG_ROW_ORDER[:7], sampling_rate_hz=sampling_rate_hz)
-    recording = Recording("a", "", "", "", path.name, "", read_sources(path, "raw")[0])
-    cleaning = Cleaning(25_000, "resample", 2.0)
-    whole = read_events(path, recording, cleaning)
-    monkeypatch.setattr("mea.arrays.streaming.SPAN_BYTES", 7 * 2 * 10_000)
+    recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
+    detection = SpikeDetection(25_000, "resample", 2.0)
+    whole = read_events(path, recording, detection)
+    monkeypatch.setattr("mea.arrays.streaming.BLOCK_BYTES", 7 * 2 * 10_000)
     for together in (1, 2, 3):
         monkeypatch.setattr(
-            "mea.arrays.cleaning.MOST_BYTES", together * 30_000 * (2 if sampling_rate_hz == 25_000 else 12)
+            "mea.arrays.detection.MOST_BYTES", together * 30_000 * (2 if sampling_rate_hz == 25_000 else 12)
         )
-        parts = read_events(path, recording, cleaning)
+        parts = read_events(path, recording, detection)
         assert (parts.content_sha256, parts.samples_sha256) == (whole.content_sha256, whole.samples_sha256)
         assert np.array_equal(parts.threshold_uv, whole.threshold_uv)
     assert len(whole) > 100

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from mea.recordings.labels import (
-    Identity,
     check_group_pattern,
     choose_identify,
     match_group,
@@ -15,7 +14,7 @@ from mea.recordings.labels import (
     read_recordings_csv,
     warn_of_odd_groups,
 )
-from mea.recordings.recording import Recording, Source
+from mea.recordings.recording import Identity, RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError
 
 PREDECESSOR = {"w_oMNPs": ["control", "w_oMNPs", "woMNPs"], "withMNPs": ["withMNPs"]}
@@ -146,10 +145,10 @@ def test_group_patterns_are_checked():
 def test_the_table_decides_where_there_is_one():
     table = pd.DataFrame({"label": ["b"], "culture": ["c"], "batch": [""]}, index=pd.Index(["x"], name="recording"))
     identify = choose_identify(table, {"a": ["x"]}, "", "")
-    assert identify("x", "x.h5") == Identity("b", "c", "")
+    assert identify("x", "x.h5") == Identity("x", "b", "c", "")
     with pytest.raises(BadRecording, match=r"^f/y\.h5: no label: recordings\.csv does not list 'y'\. Add a line"):
         identify("y", "f/y.h5")
-    assert choose_identify(None, {"a": ["x"]}, "(x)", "")("x", "x.h5") == Identity("a", "x", "")
+    assert choose_identify(None, {"a": ["x"]}, "(x)", "")("x", "x.h5") == Identity("x", "a", "x", "")
     with pytest.warns(UserWarning, match=r"recordings\.csv decides; the patterns h5\.culture and h5\.batch are not"):
         choose_identify(table, {"a": ["x"]}, "(x)", "")
 
@@ -158,10 +157,9 @@ def test_the_table_decides_where_there_is_one():
 
 
 def make_recording(label: str, culture: str, batch: str) -> Recording:
-    arrays = dict.fromkeys(
-        ["names", "row", "col", "x_um", "y_um", "source_row", "volts_per_count", "zero"], np.zeros(0)
-    )
-    source = Source("f", "d", 0, 0, 1.0, "", "l", 1, 1, "s", **arrays)
+    arrays = dict.fromkeys(["names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero"], np.zeros(0))
+    info = {"format": "f", "start": "", "sampling_rate_hz": 0, "n_samples": 0, "duration_s": 1.0, "rows": 1, "cols": 1}
+    source = RawRecording(**info, dataset="d", layout="l", stream="s", **arrays)
     return Recording("x", label, culture, batch, "x.h5", "0", source)
 
 

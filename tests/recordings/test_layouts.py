@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from mea.recordings.layouts import RIG_ROW_ORDER, electrode_labels, place_electrodes, read_pitch
+from mea.recordings.layouts import RIG_ROW_ORDER, electrode_labels, map_labels_to_grid, read_pitch
 from mea.runtime.errors import BadRecording
 
 
 def test_120_electrodes_stand_where_letter_and_number_say():
-    grid = place_electrodes("120MEA200/30iR-Ti           \r\n", ["A4", "M9", "D1", "J12", " H2\r\n"], "f.h5")
+    grid = map_labels_to_grid("120MEA200/30iR-Ti           \r\n", ["A4", "M9", "D1", "J12", " H2\r\n"], "f.h5")
     assert (grid.layout, grid.rows, grid.cols, grid.pitch_um) == ("120MEA", 12, 12, 200)
     assert list(zip(grid.row, grid.col)) == [(3, 0), (8, 11), (0, 3), (11, 8), (1, 7)]
     assert grid.used.all()
@@ -19,7 +19,7 @@ def test_120_electrodes_stand_where_letter_and_number_say():
 
 def test_the_rigs_order_covers_every_electrode_once_and_no_corner():
     places = list(electrode_labels("120MEA").values())
-    grid = place_electrodes("120MEA", RIG_ROW_ORDER, "f.h5")
+    grid = map_labels_to_grid("120MEA", RIG_ROW_ORDER, "f.h5")
     assert len(places) == len(set(places)) == 120
     assert sorted(zip(grid.row, grid.col)) == places
     filled = np.zeros((12, 12), bool)
@@ -30,27 +30,27 @@ def test_the_rigs_order_covers_every_electrode_once_and_no_corner():
 
 
 def test_60_electrodes_are_column_then_row():
-    grid = place_electrodes("60MEA200/30iR-Ti", ["12", "87", "21"], "f.h5")
+    grid = map_labels_to_grid("60MEA200/30iR-Ti", ["12", "87", "21"], "f.h5")
     assert (grid.rows, grid.cols) == (8, 8)
     assert list(zip(grid.row, grid.col)) == [(1, 0), (6, 7), (0, 1)]
     assert len(electrode_labels("60MEA")) == 60
 
 
 def test_a_reference_is_left_out_with_a_note():
-    grid = place_electrodes("60MEA200/30", ["14", "Ref", "16"], "f.h5")
+    grid = map_labels_to_grid("60MEA200/30", ["14", "Ref", "16"], "f.h5")
     assert list(grid.used) == [True, False, True]
     assert (grid.row[1], grid.col[1]) == (-1, -1)
     assert grid.notes == ("reference left out: Ref",)
 
 
 def test_256_electrodes_skip_the_letters_i_and_q():
-    grid = place_electrodes("256MEA100/30iR-ITO", ["R16", "J2", "P1"], "f.h5")
+    grid = map_labels_to_grid("256MEA100/30iR-ITO", ["R16", "J2", "P1"], "f.h5")
     assert (grid.rows, grid.cols) == (16, 16)
     assert list(zip(grid.row, grid.col)) == [(15, 15), (1, 8), (0, 14)]
 
 
 def test_a_linear_probe_is_one_column():
-    grid = place_electrodes("Linear8                               \r\n", [f"E{k}" for k in range(1, 9)], "f.h5")
+    grid = map_labels_to_grid("Linear8                               \r\n", [f"E{k}" for k in range(1, 9)], "f.h5")
     assert (grid.layout, grid.rows, grid.cols) == ("Linear8", 8, 1)
     assert list(grid.row) == list(range(8))
     assert not grid.col.any()
@@ -63,13 +63,13 @@ def test_a_linear_probe_is_one_column():
 )
 @pytest.mark.parametrize("name", ["", "Custom7"])
 def test_an_unknown_layout_is_the_smallest_that_fits_all_labels(name, labels, layout):
-    grid = place_electrodes(name, labels, "f.h5")
+    grid = map_labels_to_grid(name, labels, "f.h5")
     assert grid.layout == layout
     assert grid.notes == (f"layout {name!r} is not one we know; {layout} deduced from the electrode labels",)
 
 
 def test_120_empty_labels_are_taken_in_the_rigs_order_with_a_note():
-    grid = place_electrodes("", [" "] * 120, "f.h5")
+    grid = map_labels_to_grid("", [" "] * 120, "f.h5")
     assert grid.names == RIG_ROW_ORDER
     assert (grid.row[0], grid.col[0]) == (6, 5)
     assert grid.notes[0] == "no electrode labels in the file: the rows are taken to be in the 120-electrode rig's order"
@@ -78,12 +78,12 @@ def test_120_empty_labels_are_taken_in_the_rigs_order_with_a_note():
 @pytest.mark.parametrize(("layout", "count"), [("120MEA", 119), ("60MEA200/30", 120), ("", 60)])
 def test_empty_labels_otherwise_are_refused(layout, count):
     with pytest.raises(BadRecording, match=rf"^f.h5: layout '{layout}' of {count} channels is unknown without electr"):
-        place_electrodes(layout, [""] * count, "f.h5")
+        map_labels_to_grid(layout, [""] * count, "f.h5")
 
 
 def test_labels_that_fit_no_layout_are_refused():
     with pytest.raises(BadRecording, match=r"^f.h5: layout 'Odd' is unknown, and its electrode labels \('A4', '12', "):
-        place_electrodes("Odd", ["A4", "12"], "f.h5")
+        map_labels_to_grid("Odd", ["A4", "12"], "f.h5")
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_labels_that_fit_no_layout_are_refused():
 def test_a_label_that_is_not_in_the_layout_is_refused(layout, label):
     good = next(iter(electrode_labels(layout)))
     with pytest.raises(BadRecording, match=rf"^f.h5: electrode label '{label}' is unknown in the layout {layout}"):
-        place_electrodes(layout, [good, label], "f.h5")
+        map_labels_to_grid(layout, [good, label], "f.h5")
 
 
 def test_two_channels_on_one_electrode_are_refused():
     with pytest.raises(BadRecording, match=r"^f.h5: two channels on one electrode, 'A4'\. Give each"):
-        place_electrodes("120MEA", ["A4", "M9", "A4 "], "f.h5")
+        map_labels_to_grid("120MEA", ["A4", "M9", "A4 "], "f.h5")
 
 
 @pytest.mark.parametrize("layout", ["24W300/30", "MCS_8x8", "Linear0", "Linear"])

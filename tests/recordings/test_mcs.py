@@ -16,21 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from McsPy import McsData
 
-from mea.recordings.formats import explain_streams, read_counts, read_sources
+from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs, write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER
-from mea.recordings.recording import Source
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 McsData.VERBOSE = False
 VENDOR_FILE = "mcs_vendor/2014-07-09T10-17-35W8 Standard all 500 Hz.h5"
 
 
-def measure_volts(path: Path, source: Source) -> np.ndarray:
-    return (read_counts(path, source) - source.zero[:, None]) * source.volts_per_count[:, None]
+def measure_volts(path: Path, source: RawRecording) -> np.ndarray:
+    return (read_counts(path, source) - source.adc_zero[:, None]) * source.gain_v[:, None]
 
 
-def read_vendor_volts(path: Path, source: Source) -> tuple[np.ndarray, object]:
+def read_vendor_volts(path: Path, source: RawRecording) -> tuple[np.ndarray, object]:
     """(electrodes, samples) V by the vendor's reader, in the order of ``source.names``; and its stream."""
     _, recording, _, stream, _ = source.dataset.strip("/").split("/")
     file = McsData.RawData(str(path))
@@ -71,7 +71,7 @@ def test_per_channel_gain_zero_and_shuffled_rows_agree_with_the_vendor(tmp_path,
     random = np.random.default_rng(1)
     oddities = {
         "row_index": random.permutation(120),
-        "zero": random.integers(-40_000, 40_000, 120),
+        "adc_zero": random.integers(-40_000, 40_000, 120),
         "conversion_factor": random.integers(1, 2**40, 120),
         "exponent": random.integers(-18, -9, 120),
     }
@@ -80,20 +80,20 @@ def test_per_channel_gain_zero_and_shuffled_rows_agree_with_the_vendor(tmp_path,
     source = read_one(path, stream)
     volts, _ = read_vendor_volts(path, source)
     assert np.array_equal(measure_volts(path, source), volts)
-    assert len(set(source.volts_per_count)) == 120
+    assert len(set(source.gain_v)) == 120
 
 
 def test_microvolts_are_the_predecessors(tmp_path):
-    labels, factor, exponent, zero = ["M9", "A4"], [59605, 381470], [-12, -9], [7, -32768]
+    labels, factor, exponent, adc_zero = ["M9", "A4"], [59605, 381470], [-12, -9], [7, -32768]
     counts = write_small_mcs(
-        tmp_path / "a.h5", n_samples=3000, labels=labels, conversion_factor=factor, exponent=exponent, zero=zero
+        tmp_path / "a.h5", n_samples=3000, labels=labels, conversion_factor=factor, exponent=exponent, adc_zero=adc_zero
     )
     source = read_one(tmp_path / "a.h5")
     found = measure_volts(tmp_path / "a.h5", source) * 1e6
     for row, name in enumerate(source.names):
         k = labels.index(name)
         assert np.array_equal(
-            found[row], ((counts[k].astype(float) - zero[k]) * (factor[k] * 10.0 ** exponent[k])) * 1e6
+            found[row], ((counts[k].astype(float) - adc_zero[k]) * (factor[k] * 10.0 ** exponent[k])) * 1e6
         )
 
 
@@ -198,7 +198,7 @@ def test_rates_and_recordings_stand_side_by_side(tmp_path):
         Stream(make_small_counts(4, 500 * k, seed=k), FOUR["labels"], tick_us=tick) for k, tick in ((1, 40), (2, 100))
     ]
     write_mcs_file(tmp_path / "a.h5", [RigRecording([streams[0]]), RigRecording([streams[1]], timestamp_us=90_000_000)])
-    first, second = read_sources(tmp_path / "a.h5", "raw")
+    first, second = read_raw_recordings(tmp_path / "a.h5", "raw")
     assert (first.sampling_rate_hz, first.n_samples, first.duration_s) == (25_000, 500, 0.02)
     assert (second.sampling_rate_hz, second.n_samples, second.duration_s) == (10_000, 1000, 0.1)
     assert (first.start, second.start) == ("2024-01-01T12:00:00.000000", "2024-01-01T12:01:30.000000")
@@ -209,7 +209,7 @@ def test_rates_and_recordings_stand_side_by_side(tmp_path):
 def test_a_bad_recording_leaves_its_neighbour_usable(tmp_path):
     good, bad = (Stream(make_small_counts(4, 500), FOUR["labels"], tick_us=tick) for tick in (40, 0))
     write_mcs_file(tmp_path / "a.h5", [RigRecording([bad]), RigRecording([good])])
-    error, source = read_sources(tmp_path / "a.h5", "raw")
+    error, source = read_raw_recordings(tmp_path / "a.h5", "raw")
     assert isinstance(error, BadRecording)
     assert re.search("Recording_0/AnalogStream/Stream_0: tick 0 µs", str(error))
     assert read_counts(tmp_path / "a.h5", source).shape == (4, 500)
@@ -218,7 +218,7 @@ def test_a_bad_recording_leaves_its_neighbour_usable(tmp_path):
 def test_ten_recordings_come_in_the_order_of_their_numbers(tmp_path):
     streams = [[Stream(make_small_counts(1, 10 + k), ["A4"], tick_us=40)] for k in range(11)]
     write_mcs_file(tmp_path / "a.h5", [RigRecording(stream) for stream in streams])
-    assert [source.n_samples for source in read_sources(tmp_path / "a.h5", "raw")] == list(range(10, 21))
+    assert [source.n_samples for source in read_raw_recordings(tmp_path / "a.h5", "raw")] == list(range(10, 21))
 
 
 def test_a_gap_is_kept_and_told(tmp_path):
@@ -300,12 +300,12 @@ def test_no_file_no_hdf5_and_no_known_format_are_told_apart(tmp_path):
         h5.attrs["McsHdf5ProtocolType"] = np.bytes_(b"CMOS_MEA")
         h5.create_group("Data/Recording_0")
     with pytest.raises(BadRecording, match=r"none\.h5: no such file"):
-        read_sources(tmp_path / "none.h5", "raw")
+        read_raw_recordings(tmp_path / "none.h5", "raw")
     with pytest.raises(BadRecording, match=r"text\.h5: not an HDF5 file"):
-        read_sources(tmp_path / "text.h5", "raw")
+        read_raw_recordings(tmp_path / "text.h5", "raw")
     for name in ("other.h5", "cmos.h5"):
         with pytest.raises(BadRecording, match=f"{name}: HDF5 of no known format; known are Multi Channel Systems"):
-            read_sources(tmp_path / name, "raw")
+            read_raw_recordings(tmp_path / name, "raw")
 
 
 @pytest.mark.parametrize("left", [0.1, 0.5, 0.99])
@@ -326,7 +326,7 @@ def test_an_external_link_is_refused_before_it_is_followed(tmp_path, place):
             del h5[place]
         h5[place] = h5py.ExternalLink(str(tmp_path / "b.h5"), place)
     with pytest.raises(BadRecording, match=f"a.h5: /{place} is an external link"):
-        read_sources(tmp_path / "a.h5", "raw")
+        read_raw_recordings(tmp_path / "a.h5", "raw")
 
 
 def test_a_soft_link_inside_the_file_is_followed_and_a_dangling_one_named(tmp_path):
@@ -354,7 +354,7 @@ def test_samples_kept_in_other_files_are_refused(tmp_path):
         h5[STREAM].create_virtual_dataset("ChannelData", layout)
     for name in ("a.h5", "b.h5"):
         with pytest.raises(BadRecording, match=f"{name}: /{STREAM}/ChannelData keeps its samples in other files"):
-            read_sources(tmp_path / name, "raw")
+            read_raw_recordings(tmp_path / name, "raw")
 
 
 def test_too_little_memory_is_not_called_damage(tmp_path):
@@ -376,8 +376,8 @@ def test_no_flipped_byte_escapes_as_a_stack_trace(tmp_path):
             damaged[place] = random.integers(0, 256)
         bad.write_bytes(damaged)
         try:
-            for source in read_sources(bad, "raw"):
-                if isinstance(source, Source):
+            for source in read_raw_recordings(bad, "raw"):
+                if isinstance(source, RawRecording):
                     read_counts(bad, source)
         except BadRecording:
             refused += 1
@@ -415,5 +415,5 @@ def test_what_is_read_is_explained_for_each_recording(tmp_path):
     assert derived.startswith(
         "'Filtered' with 4 channels is read, the only electrode stream derived from another stream"
     )
-    assert none == ""  # what is wrong with it, read_sources says
-    assert isinstance(read_sources(tmp_path / "a.h5", "filtered")[1], BadRecording)
+    assert none == ""  # what is wrong with it, read_raw_recordings says
+    assert isinstance(read_raw_recordings(tmp_path / "a.h5", "filtered")[1], BadRecording)

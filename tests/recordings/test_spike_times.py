@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from builders.recordings import write_small_spike_times
 
-from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.layouts import electrode_labels
-from mea.recordings.recording import Recording, Source, read_recording, write_recording
+from mea.recordings.recording import RawRecording, Recording, read_recording, write_recording
 from mea.runtime.errors import BadRecording
 
 
-def read_one(path: Path) -> Source:
-    (source,) = read_sources(path, "raw")
+def read_one(path: Path) -> RawRecording:
+    (source,) = read_raw_recordings(path, "raw")
     if isinstance(source, BadRecording):
         raise source
     return source
@@ -39,7 +39,7 @@ def test_all_real_recordings_are_read_spike_for_spike(shared_data, tmp_path):
     assert read == 370
 
 
-def compare_with_file(source: Source, content: bytes) -> None:
+def compare_with_file(source: RawRecording, content: bytes) -> None:
     """Everything against the file itself: counts, trains, totals of its own summary, and its own positions."""
     with h5py.File(io.BytesIO(content)) as h5:
         spikes, counts, names, places, summary = (

@@ -23,13 +23,13 @@ import stages.report
 import stages.split
 import stages.train
 import stages.unzip
-from mea.arrays.events import load_events
+from mea.arrays.events_file import load_events
 from mea.recordings.recording import read_recording
 from mea.report.charts import to_list
 from mea.report.details import MOST_SPIKES, Places, draw_traces, name_electrodes, pack, pick_spikes, share
 from mea.report.drivers import choose_doubtful, describe_evidence
 from mea.report.provenance import render_markdown
-from mea.report.results import find_file, read_cleaning
+from mea.report.results import find_file, read_detection
 from mea.report.rows import STRIP_HEIGHT, list_flags, trace_strip
 from mea.runtime.command import run_command
 from mea.runtime.errors import MeaError
@@ -484,7 +484,7 @@ def draw_small(folder, most_samples):
     """The traces of the lab's first recording."""
     name = sorted(path.stem for path in (folder / "data/h5").glob("*.h5"))[0]
     array = folder / "data/array"
-    places = Places(folder / "data/unzip", folder / "data/h5", array, read_cleaning(array), 10, most_samples)
+    places = Places(folder / "data/unzip", folder / "data/h5", array, read_detection(array), 10, most_samples)
     recording, events = read_recording(folder / f"data/h5/{name}.h5"), load_events(array / f"{name}.npz")
     return recording, events, draw_traces(recording, events, places)
 

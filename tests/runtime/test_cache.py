@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mea.recordings.recording import Recording, Source, read_recording, write_recording
+from mea.recordings.recording import RawRecording, Recording, read_recording, write_recording
 from mea.runtime.cache import fetch_file, find_cache, make_key
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_workers, run_parallel
@@ -190,7 +190,7 @@ def test_set_aside_recordings_are_not_listed(tmp_path):
 
 def make_recording(spikes):
     random = np.random.default_rng(0)
-    source = Source(
+    source = RawRecording(
         format="mcs",
         dataset="Data/Recording_0/AnalogStream/Stream_1/ChannelData",
         sampling_rate_hz=25_000,
@@ -207,8 +207,8 @@ def make_recording(spikes):
         x_um=np.array([0.0, 200.0, np.nan]),
         y_um=np.array([0.1, 0.2, np.nan]),
         source_row=np.array([2, 0, 1]),
-        volts_per_count=np.array([5.9605e-8, 1e-9, 1 / 3]),
-        zero=np.array([0, -5, 2**40]),
+        gain_v=np.array([5.9605e-8, 1e-9, 1 / 3]),
+        adc_zero=np.array([0, -5, 2**40]),
         segments=np.array([[0, 0, 49_999], [2_500_000, 50_000, 99_999]]),
         spike_times_s=np.sort(random.random(spikes)),
         spike_electrode=random.integers(0, 3, spikes),
@@ -255,10 +255,10 @@ def test_recording_of_another_version_or_kind(tmp_path):
     write_recording(path, make_recording(0))
     with h5py.File(path, "r+") as h5:
         h5.attrs["format_version"] = 99
-    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 2 is read\. Run dvc repro h5\."):
+    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 3 is read\. Run dvc repro h5\."):
         read_recording(path)
     with h5py.File(path, "r+") as h5:
-        h5.attrs["format_version"] = 2
+        h5.attrs["format_version"] = 3
         del h5["source"]
     with pytest.raises(MeaError, match=r"one\.h5: not a recording written by the h5 stage .* Run dvc repro h5\."):
         read_recording(path)

@@ -20,7 +20,7 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold, cross_val
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.layouts import electrode_labels
 from mea.runtime.errors import MeaError
 from mea.runtime.params import read_section
@@ -47,12 +47,12 @@ VALUES: dict[str, Any] = {
     "recordings_per_culture": 1,
     "duration_s": 0.4,
     "class_effect": 1.0,
-    "fingerprint": 1.0,
+    "recording_variance": 1.0,
 }
 
 
 def plan_one(**changes):
-    return replace(plan_training(5, 1, 1, 1, class_effect=1.0, fingerprint=1.0)[0], **changes)
+    return replace(plan_training(5, 1, 1, 1, class_effect=1.0, recording_variance=1.0)[0], **changes)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def output(tmp_path_factory) -> Path:
 def measured():
     """A plan, its spikes and its voltages in µV (float64, n electrodes x 2 s)."""
     plan = plan_one()
-    counts, zero, factor = simulate_counts(plan, 2.0)
+    counts, adc_zero, factor = simulate_counts(plan, 2.0)
     assert counts.dtype == np.int32
-    return plan, *simulate_spikes(plan, 2.0), (counts - zero[:, None]) * factor[:, None] * 1e-6
+    return plan, *simulate_spikes(plan, 2.0), (counts - adc_zero[:, None]) * factor[:, None] * 1e-6
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
@@ -80,7 +80,7 @@ def hash_folder(folder: Path) -> dict[str, str]:
 
 
 def test_refractory_period_margins_and_amplitudes_hold():
-    for plan in plan_training(1, 2, 1, 1, class_effect=1.0, fingerprint=1.0):
+    for plan in plan_training(1, 2, 1, 1, class_effect=1.0, recording_variance=1.0):
         _, spikes = simulate_spikes(plan, 10.0)
         same = np.diff(spikes.electrode) == 0
         assert np.all(np.diff(spikes.electrode) >= 0)
@@ -92,7 +92,7 @@ def test_refractory_period_margins_and_amplitudes_hold():
 
 
 def test_class_effect_zero_leaves_classes_the_same():
-    without, exposed = plan_training(7, 1, 1, 1, class_effect=0.0, fingerprint=1.0)
+    without, exposed = plan_training(7, 1, 1, 1, class_effect=0.0, recording_variance=1.0)
     assert (without.label, exposed.label) == LABELS
     exposed = replace(exposed, key=without.key)
     for mine, other in zip(simulate_spikes(without, 5.0), simulate_spikes(exposed, 5.0)):
@@ -123,7 +123,7 @@ def test_spikes_come_at_the_rates_of_the_traits():
 
 
 def test_without_fingerprint_recordings_share_their_traits_and_not_their_spikes():
-    one, _, other, _ = plan_training(2, 2, 1, 1, class_effect=1.0, fingerprint=0.0)
+    one, _, other, _ = plan_training(2, 2, 1, 1, class_effect=1.0, recording_variance=0.0)
     (traits, spikes), (other_traits, other_spikes) = simulate_spikes(one, 4.0), simulate_spikes(other, 4.0)
     for name, value in vars(traits).items():
         np.testing.assert_array_equal(value, getattr(other_traits, name))
@@ -131,7 +131,7 @@ def test_without_fingerprint_recordings_share_their_traits_and_not_their_spikes(
 
 
 def test_recordings_of_one_culture_are_more_alike_than_others():
-    plans = plan_training(2, 8, 1, 2, class_effect=0.0, fingerprint=1.0)
+    plans = plan_training(2, 8, 1, 2, class_effect=0.0, recording_variance=1.0)
     rates = np.log1p([simulate_spikes(plan, 1.0)[0].background_hz for plan in plans])
     alike = np.corrcoef(rates)
     cultures = np.array([plan.culture for plan in plans])
@@ -141,14 +141,14 @@ def test_recordings_of_one_culture_are_more_alike_than_others():
 
 
 def test_a_recording_does_not_depend_on_the_others():
-    few = plan_training(9, 1, 1, 1, class_effect=1.0, fingerprint=1.0)
-    many = plan_training(9, 3, 2, 2, class_effect=1.0, fingerprint=1.0)
+    few = plan_training(9, 1, 1, 1, class_effect=1.0, recording_variance=1.0)
+    many = plan_training(9, 3, 2, 2, class_effect=1.0, recording_variance=1.0)
     assert set(few) <= set(many)
     assert len({plan.recording for plan in many}) == len(many) == 24
 
 
 def test_every_chunk_of_a_living_culture_holds_spikes():
-    for plan in plan_training(4, 4, 1, 1, class_effect=1.0, fingerprint=1.0):
+    for plan in plan_training(4, 4, 1, 1, class_effect=1.0, recording_variance=1.0):
         _, spikes = simulate_spikes(plan, 9.6)
         assert np.bincount((spikes.time_s / 1.2).astype(int), minlength=8).min() > 5
 
@@ -171,7 +171,7 @@ def describe_electrodes(spikes, first_s: float, last_s: float) -> np.ndarray:
 
 def score_lab(seed: int, class_effect: float) -> tuple[float, float, float]:
     """Accuracy of recordings by held-out batch; of chunks by held-out batch; of chunks mixed."""
-    plans = plan_training(seed, 6, 2, 1, class_effect=class_effect, fingerprint=1.0)
+    plans = plan_training(seed, 6, 2, 1, class_effect=class_effect, recording_variance=1.0)
     spikes = [simulate_spikes(plan, 9.6)[1] for plan in plans]
     labels, batches = (np.array([getattr(plan, name) for plan in plans]) for name in ("label", "batch"))
     whole = np.array([summarise(one, 0, 9.6) for one in spikes])
@@ -255,8 +255,8 @@ def test_noise_falls_towards_both_ends():
 
 
 def test_mains_hum_is_there_and_faint():
-    counts, zero, _ = simulate_counts(plan_one(lifeless=True), 4.0)
-    frequency_hz, density = welch((counts - zero[:, None]) * 0.76294, 25_000, nperseg=25_000)
+    counts, adc_zero, _ = simulate_counts(plan_one(lifeless=True), 4.0)
+    frequency_hz, density = welch((counts - adc_zero[:, None]) * 0.76294, 25_000, nperseg=25_000)
     power = density.mean(axis=0)
     assert power[frequency_hz == 50] > 3 * power[frequency_hz == 40]
     assert power[frequency_hz == 50] < 1  # µV²/Hz in a 1 Hz bin: below 1 µV
@@ -273,8 +273,8 @@ def test_channels_are_the_layouts_electrodes():
 def test_vendors_reader_reads_the_same_values(tmp_path):
     plan = plan_one()
     write_simulated(tmp_path / "one.h5", plan, 0.3)
-    counts, zero, factor = simulate_counts(plan, 0.3)
-    expected = dict(zip(list_channels(plan.layout), (counts - zero[:, None]) * factor[:, None] * 1e-12))
+    counts, adc_zero, factor = simulate_counts(plan, 0.3)
+    expected = dict(zip(list_channels(plan.layout), (counts - adc_zero[:, None]) * factor[:, None] * 1e-12))
     file = vendor.RawData(str(tmp_path / "one.h5"))  # it closes the file when it is collected
     (stream,) = [one for one in file.recordings[0].analog_streams.values() if one.data_subtype == "Electrode"]
     assert len(stream.channel_infos) == 120
@@ -288,20 +288,20 @@ def test_vendors_reader_reads_the_same_values(tmp_path):
 def test_our_reader_reads_the_same_values(tmp_path):
     plan = plan_one()
     write_simulated(tmp_path / "one.h5", plan, 0.1)
-    counts, zero, factor = simulate_counts(plan, 0.1)
-    (source,) = read_sources(tmp_path / "one.h5", "raw")
+    counts, adc_zero, factor = simulate_counts(plan, 0.1)
+    (source,) = read_raw_recordings(tmp_path / "one.h5", "raw")
     order = [list_channels(plan.layout).index(name) for name in source.names]
     places = electrode_labels(plan.layout)
     np.testing.assert_array_equal(read_counts(tmp_path / "one.h5", source), counts[order])
-    np.testing.assert_array_equal(source.zero, zero[order])
-    np.testing.assert_allclose(source.volts_per_count, factor[order] * 1e-12, rtol=1e-15)
+    np.testing.assert_array_equal(source.adc_zero, adc_zero[order])
+    np.testing.assert_allclose(source.gain_v, factor[order] * 1e-12, rtol=1e-15)
     assert list(zip(source.row, source.col)) == [places[name] for name in source.names]
     assert (source.sampling_rate_hz, source.n_samples, source.start[:19]) == (25_000, 2500, plan.start)
 
 
 def test_the_electrodes_stream_is_not_always_the_first(tmp_path):
     positions = set()
-    for plan in plan_training(1, 4, 1, 1, class_effect=1.0, fingerprint=1.0):
+    for plan in plan_training(1, 4, 1, 1, class_effect=1.0, recording_variance=1.0):
         write_simulated(tmp_path / "one.h5", replace(plan, layout="60MEA200/30iR-Ti"), 0.1)
         with h5py.File(tmp_path / "one.h5") as h5:
             streams = h5["Data/Recording_0/AnalogStream"]
@@ -367,30 +367,32 @@ def read_electrodes(path: Path) -> tuple[int, int, int]:
 
 
 def test_a_dead_culture_fires_nothing():
-    plan = plan_new(3, 2, class_effect=1.0, fingerprint=1.0)["noise"]
+    plan = plan_new(3, 2, class_effect=1.0, recording_variance=1.0)["noise"]
     assert len(simulate_spikes(plan, 10.0)[1].time_s) == 0
 
 
 def test_at_half_the_gain_all_voltages_are_half_and_the_file_does_not_know():
-    (counts, zero, factor), (half, same_zero, same_factor) = (
+    (counts, adc_zero, factor), (half, same_zero, same_factor) = (
         simulate_counts(plan_one(gain=gain), 0.4) for gain in (1.0, 0.5)
     )
-    np.testing.assert_array_equal(zero, same_zero)
+    np.testing.assert_array_equal(adc_zero, same_zero)
     np.testing.assert_array_equal(factor, same_factor)
-    assert np.abs((counts - zero[:, None]) / 2 - (half - zero[:, None])).max() <= 0.75  # each is rounded to a count
+    assert (
+        np.abs((counts - adc_zero[:, None]) / 2 - (half - adc_zero[:, None])).max() <= 0.75
+    )  # each is rounded to a count
 
 
 @pytest.mark.parametrize(("share", "many"), [(0.0, 0), (1 / 3, 40), (1.0, 120)])
 def test_dead_electrodes_measure_nothing_and_the_others_go_on(share, many):
-    counts, zero, _ = simulate_counts(plan_one(dead_share=share), 0.2)
-    flat = (counts == zero[:, None]).all(axis=1)
+    counts, adc_zero, _ = simulate_counts(plan_one(dead_share=share), 0.2)
+    flat = (counts == adc_zero[:, None]).all(axis=1)
     assert flat.sum() == many
     assert (counts[~flat].std(axis=1) > 3).all()
 
 
 def test_new_recordings_are_of_no_training_batch():
-    training = {plan.batch for plan in plan_training(3, 2, 1, 1, class_effect=1.0, fingerprint=1.0)}
-    new = plan_new(3, 2, class_effect=1.0, fingerprint=1.0)
+    training = {plan.batch for plan in plan_training(3, 2, 1, 1, class_effect=1.0, recording_variance=1.0)}
+    new = plan_new(3, 2, class_effect=1.0, recording_variance=1.0)
     assert not training & {plan.batch for plan in new.values()}
     assert len({plan.recording for plan in new.values()}) == len({plan.culture for plan in new.values()}) == 9
 
@@ -401,7 +403,7 @@ def test_new_recordings_are_of_no_training_batch():
         ({"class_effect": -1}, r"params.yaml: simulate.class_effect = -1: .*greater than or equal to 0"),
         ({"duration_s": 0.01}, r"simulate.duration_s = 0.01: .*greater than or equal to 0.1"),
         ({"batches": 0}, r"simulate.batches = 0: .*greater than or equal to 1"),
-        ({"fingerprint": "much"}, r"simulate.fingerprint = 'much': .*valid number"),
+        ({"recording_variance": "much"}, r"simulate.recording_variance = 'much': .*valid number"),
         ({"speed": 1}, r"simulate.speed: no such parameter; simulate knows seed, batches"),
     ],
 )

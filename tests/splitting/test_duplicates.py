@@ -19,7 +19,7 @@ from mea.arrays.events import events_from_spike_times
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import detect_events
 from mea.recordings.archives import unpack
-from mea.recordings.formats import read_counts, read_sources
+from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.layouts import electrode_labels
 from mea.runtime.errors import MeaError
 from mea.simulation.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
@@ -35,17 +35,17 @@ LAYOUT = "60MEA200/30iR-Ti"
 
 
 def plan_cultures(batches=1, cultures=1, recordings=2, seed=3):
-    plans = plan_training(seed, batches, cultures, recordings, class_effect=1.0, fingerprint=1.0)
+    plans = plan_training(seed, batches, cultures, recordings, class_effect=1.0, recording_variance=1.0)
     return [replace(plan, layout=LAYOUT) for plan in plans]
 
 
 @cache
 def measure(number=0):
     """Counts, and what they mean, of one simulated recording: each culture is recorded on two days."""
-    counts, zero, factor = simulate_counts(plan_cultures()[number], DURATION_S)
+    counts, adc_zero, factor = simulate_counts(plan_cultures()[number], DURATION_S)
     places = electrode_labels(LAYOUT)
     row, col = np.array([places[label] for label in list_channels(LAYOUT)]).T
-    source = make_source(counts, RATE_HZ, factor * 1e-12, zero)
+    source = make_source(counts, RATE_HZ, factor * 1e-12, adc_zero)
     names = np.array(list_channels(LAYOUT))
     return counts, replace(source, layout=LAYOUT, rows=8, cols=8, names=names, row=row, col=col)
 
@@ -63,7 +63,7 @@ def original(number=0):
 
 def keep_electrodes(source, kept, but_places=()):
     """Those electrodes in that order; what ``but_places`` names stays with the place in the order."""
-    names = ("names", "row", "col", "x_um", "y_um", "source_row", "volts_per_count", "zero")
+    names = ("names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero")
     place = np.arange(len(kept))
     return replace(source, **{name: getattr(source, name)[place if name in but_places else kept] for name in names})
 
@@ -75,24 +75,24 @@ def second(value_s):
 def dress_up(how):
     """The first recording's samples under another name."""
     counts, source = measure()
-    centred, none = counts - source.zero[:, None], np.zeros_like(source.zero)
+    centred, none = counts - source.adc_zero[:, None], np.zeros_like(source.adc_zero)
     rounded = np.rint(centred * 0.43).astype(np.int32)
     every_other = np.arange(0, len(counts), 2)
     shuffled = np.random.default_rng(1).permutation(len(counts))
     places = ("names", "row", "col", "x_um", "y_um")
-    half_reordered = keep_electrodes(replace(source, zero=none), shuffled[::2], places)
+    half_reordered = keep_electrodes(replace(source, adc_zero=none), shuffled[::2], places)
     changed = {
         "renamed": lambda: clean("x", counts, source),
         "cropped at the start": lambda: clean("x", counts[:, second(1.0) + 7 :], source),
         "cropped at the end": lambda: clean("x", counts[:, : -second(2.5)], source),
         "cropped at both ends": lambda: clean("x", counts[:, second(2.0) : -second(1.5)], source),
-        "another gain": lambda: clean("x", counts, source, volts_per_count=source.volts_per_count * 1.37),
-        "counts times 2": lambda: clean("x", 2 * counts, source, zero=2 * source.zero),
-        "voltages times 0.43, rounded": lambda: clean("x", rounded, source, zero=none),
-        "another zero": lambda: clean("x", counts + 1000, source, zero=source.zero + 1000),
+        "another gain": lambda: clean("x", counts, source, gain_v=source.gain_v * 1.37),
+        "counts times 2": lambda: clean("x", 2 * counts, source, adc_zero=2 * source.adc_zero),
+        "voltages times 0.43, rounded": lambda: clean("x", rounded, source, adc_zero=none),
+        "another zero": lambda: clean("x", counts + 1000, source, adc_zero=source.adc_zero + 1000),
         "a zero that is wrong by a little": lambda: clean("x", counts + 1, source),
-        "narrower integers": lambda: clean("x", centred.astype(np.int16), source, zero=none),
-        "flipped": lambda: clean("x", -centred, source, zero=none),
+        "narrower integers": lambda: clean("x", centred.astype(np.int16), source, adc_zero=none),
+        "flipped": lambda: clean("x", -centred, source, adc_zero=none),
         "half of the electrodes": lambda: clean("x", counts[every_other], keep_electrodes(source, every_other)),
         "reordered electrodes": lambda: clean("x", counts[shuffled], keep_electrodes(source, shuffled, places)),
         "backwards": lambda: clean("x", counts[:, ::-1], source),
@@ -101,7 +101,7 @@ def dress_up(how):
         ),
         "another threshold": lambda: replace(detect_events(counts, source, 6.0), recording="x"),
         "flipped, scaled, cropped, half of the electrodes": lambda: clean(
-            "x", -3 * centred[every_other, second(1.3) :], keep_electrodes(replace(source, zero=none), every_other)
+            "x", -3 * centred[every_other, second(1.3) :], keep_electrodes(replace(source, adc_zero=none), every_other)
         ),
     }  # fmt: skip
     return changed[how]()
@@ -273,7 +273,7 @@ def compress_anew(target, name, item):
 
 
 def read_file(path):
-    (source,) = read_sources(path, "raw")
+    (source,) = read_raw_recordings(path, "raw")
     return replace(detect_events(read_counts(path, source), source, 5.0), recording=path.stem)
 
 
@@ -432,7 +432,7 @@ def test_any_crop_is_found(first, length_s, seed, spikes_per_s):
 def test_spike_times_cropped_between_two_samples(tmp_path, cut_s):
     """Rounded anew, a spike may come to stand a sample further; most patterns survive it."""
     write_small_spike_times(tmp_path / "whole.h5", duration_s=120.0, firing_rate_hz=5.0)
-    (source,) = read_sources(tmp_path / "whole.h5", "raw")
+    (source,) = read_raw_recordings(tmp_path / "whole.h5", "raw")
     kept = source.spike_times_s >= cut_s
     piece = replace(
         source,
@@ -469,12 +469,12 @@ def test_real_recordings_are_not_one_another(shared_data, tmp_path):
     for archive in archives:
         unpack(archive, tmp_path / archive.stem)
         for path in sorted((tmp_path / archive.stem).rglob("*.h5")):
-            (source,) = read_sources(path, "raw")
+            (source,) = read_raw_recordings(path, "raw")
             events = events_from_spike_times(source, RATE_HZ)
             contents.append(compute_fingerprint(replace(events, recording=path.stem)))
     assert len(contents) > 10
     assert find_duplicates(contents) == []
-    times = read_sources(path, "raw")[0]
+    times = read_raw_recordings(path, "raw")[0]
     kept = times.spike_times_s > 300
     piece = replace(times, spike_times_s=times.spike_times_s[kept] - 300, spike_electrode=times.spike_electrode[kept])
     piece = replace(events_from_spike_times(piece, RATE_HZ), recording="piece")

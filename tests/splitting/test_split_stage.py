@@ -8,7 +8,7 @@ import pytest
 from builders.arrays import WAVEFORM, plan_recordings, write_array
 
 import stages.split
-from mea.arrays.events import save_events
+from mea.arrays.events_file import save_events
 from mea.runtime.command import run_command
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table

@@ -17,7 +17,7 @@ import stages.classify
 import stages.evaluate
 import stages.split
 import stages.train
-from mea.arrays.events import save_events
+from mea.arrays.events_file import save_events
 from mea.evaluation.rules import RuleSettings, learn_rules
 from mea.models.estimators import load_estimator
 from mea.report.headline import format_headline

@@ -6,13 +6,13 @@ import numpy as np
 
 from mea.recordings.formats import mcs, spike_times
 from mea.recordings.formats.hdf5 import explain_damage, open_hdf5
-from mea.recordings.recording import Source
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 FORMATS = (mcs, spike_times)
 
 
-def read_sources(path: Path, stream: str) -> list[Source | BadRecording]:
+def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecording]:
     """Describe every recording in a file, whatever rig wrote it; the format is recognised by its content.
 
     Parameters
@@ -42,7 +42,7 @@ def read_sources(path: Path, stream: str) -> list[Source | BadRecording]:
 
 
 def explain_streams(path: Path, stream: str) -> list[str]:
-    """Of every recording in a file, which of its streams :func:`read_sources` takes, why, and what others there are.
+    """Of every recording in a file, which stream :func:`read_raw_recordings` takes and why, and what others there are.
 
     Empty for a recording without such a stream. Parameters and errors as there, with which the order is shared.
     """
@@ -53,7 +53,7 @@ def explain_streams(path: Path, stream: str) -> list[str]:
     raise _refuse_format(path)
 
 
-def read_counts(path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
+def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | None = None) -> np.ndarray:
     """The samples of a recording: (n_electrodes, n_samples) int16, or int32 where int16 cannot hold them.
 
     Electrodes are in the order of ``source``. Samples are those from ``first`` to ``last``, last excluded.

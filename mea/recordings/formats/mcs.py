@@ -11,8 +11,8 @@ import numpy as np
 from mea.recordings.formats.hdf5 import decode_text, explain_damage, find_dataset, read_dataset
 from mea.recordings.formats.inflate import can_inflate, read_inflated
 from mea.recordings.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
-from mea.recordings.layouts import Grid, place_electrodes
-from mea.recordings.recording import Source
+from mea.recordings.layouts import Grid, map_labels_to_grid
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
@@ -27,13 +27,13 @@ def matches(h5: h5py.File) -> bool:
     return isinstance(data, h5py.Group) and any(name.startswith("Recording_") for name in data)
 
 
-def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
-    """Describe each recording in the file, or say what is wrong; see :func:`mea.recordings.formats.read_sources`."""
+def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecording]:
+    """Each recording in the file, or what is wrong with it; see :func:`mea.recordings.formats.read_raw_recordings`."""
     data = h5.get("Data")
     names = list_numbered(data, "Recording")
     if not names:
         raise BadRecording(f"{path}: no recording in it (no group Data/Recording_<number>). Export it again.")
-    found: list[Source | BadRecording] = []
+    found: list[RawRecording | BadRecording] = []
     for name in names:
         try:
             with explain_damage(f"{path}: {name}"):
@@ -56,7 +56,7 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
     return explained
 
 
-def read_counts(h5: h5py.File, path: Path, source: Source, first: int = 0, last: int | None = None) -> np.ndarray:
+def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0, last: int | None = None) -> np.ndarray:
     """(n_electrodes, n_samples) int16 or int32; see :func:`mea.recordings.formats.read_counts`.
 
     Every chunk it needs is inflated once, and memory holds the result and a chunk or block a thread.
@@ -93,7 +93,7 @@ def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: i
     return counts
 
 
-def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Source:
+def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> RawRecording:
     chosen, notes = choose_stream(list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
     where = f"{path}: {name}/AnalogStream/{chosen.name}"
     channels = _read_channels(chosen.group, where)
@@ -106,7 +106,7 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Sou
     tick_us = _check_scales(channels, names, where)
     segments, gaps = _read_segments(chosen.group, samples.shape[1], tick_us, where)
     start, undated = _read_start(data, data[name], segments)
-    return Source(
+    return RawRecording(
         format="mcs",
         dataset=f"/Data/{name}/AnalogStream/{chosen.name}/ChannelData",
         sampling_rate_hz=round(1e6 / tick_us),
@@ -123,8 +123,8 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Sou
         x_um=col * grid.pitch_um,
         y_um=row * grid.pitch_um,
         source_row=channels["RowIndex"].astype(np.int64),
-        volts_per_count=_measure_scales(channels),
-        zero=channels["ADZero"].astype(np.int64),
+        gain_v=_measure_scales(channels),
+        adc_zero=channels["ADZero"].astype(np.int64),
         segments=segments,
         notes=(*notes, *grid.notes, *gaps, *undated),
     )
@@ -179,7 +179,7 @@ def _check_storage(data: h5py.Dataset, where: str) -> None:
 
 def _place_channels(layout: str, channels: np.ndarray, where: str) -> Grid:
     labels = [decode_text(label) for label in channels["Label"]]
-    grid = place_electrodes(layout, labels, where)
+    grid = map_labels_to_grid(layout, labels, where)
     if not any(labels) and channels["RowIndex"][-1] != len(channels) - 1:
         raise BadRecording(f"{where}: no electrode labels, and rows without channel. Export the file with labels.")
     if not grid.used.any():

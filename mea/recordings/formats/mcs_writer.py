@@ -53,8 +53,8 @@ class Stream:
         (n,) electrode name of each channel, in the order of ``InfoChannel``.
     tick_us
         (n,) µs per sample.
-    conversion_factor, exponent, zero
-        (n,) int: volts = (count - zero) * conversion_factor * 10**exponent.
+    conversion_factor, exponent, adc_zero
+        (n,) int: volts = (count - adc_zero) * conversion_factor * 10**exponent.
     unit
         (n,) text.
     row_index
@@ -72,7 +72,7 @@ class Stream:
     tick_us: ArrayLike
     conversion_factor: ArrayLike = 59605
     exponent: ArrayLike = -12
-    zero: ArrayLike = 0
+    adc_zero: ArrayLike = 0
     unit: str | Sequence[str] = "V"
     row_index: Sequence[int] | None = None
     segments: ArrayLike | None = None
@@ -100,7 +100,7 @@ def write_mcs(
     start: str = "2024-01-01T12:00:00",
     conversion_factor: ArrayLike = 59605,
     exponent: ArrayLike = -12,
-    zero: ArrayLike = 0,
+    adc_zero: ArrayLike = 0,
     row_index: Sequence[int] | None = None,
     segments: ArrayLike | None = None,
     filtered: np.ndarray | Iterable[np.ndarray] | None = None,
@@ -122,7 +122,7 @@ def write_mcs(
         ``MeaLayout``, such as ``120MEA200/30iR-Ti``.
     start
         ISO 8601 date and time.
-    conversion_factor, exponent, zero, row_index, segments
+    conversion_factor, exponent, adc_zero, row_index, segments
         As in :class:`Stream`.
     compression_level
         Of deflate, 1 to 9.
@@ -141,7 +141,7 @@ def write_mcs(
         "tick_us": 1_000_000 // sampling_rate_hz,
         "conversion_factor": conversion_factor,
     }
-    common |= {"exponent": exponent, "zero": zero, "row_index": row_index, "segments": segments}
+    common |= {"exponent": exponent, "adc_zero": adc_zero, "row_index": row_index, "segments": segments}
     lengths: list[int] = []
     streams = [Stream(_watch_lengths(counts, lengths), **common)]
     if filtered is not None:
@@ -269,7 +269,7 @@ def _write_channels(group: h5py.Group, stream: Stream) -> None:
     units = [stream.unit] * len(channels) if isinstance(stream.unit, str) else stream.unit
     channels["Unit"] = [unit.encode() for unit in units]
     channels["Exponent"] = stream.exponent
-    channels["ADZero"] = stream.zero
+    channels["ADZero"] = stream.adc_zero
     channels["Tick"] = stream.tick_us
     channels["ConversionFactor"] = stream.conversion_factor
     for side in ("HighPass", "LowPass"):

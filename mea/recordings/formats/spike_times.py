@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 
 from mea.recordings.formats.hdf5 import decode_text, explain_damage, read_dataset
-from mea.recordings.layouts import electrode_labels, place_electrodes
-from mea.recordings.recording import Source
+from mea.recordings.layouts import electrode_labels, map_labels_to_grid
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 
@@ -17,9 +17,9 @@ def matches(h5: h5py.File) -> bool:
     return "spikes" in h5 and ("sCount" in h5 or "names" in h5)
 
 
-def read(h5: h5py.File, path: Path, stream: str) -> list[Source | BadRecording]:
+def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecording]:
     """Describe the one recording of the file; ``stream`` plays no part. See
-    :func:`mea.recordings.formats.read_sources`.
+    :func:`mea.recordings.formats.read_raw_recordings`.
 
     Every electrode of the layout is listed, silent ones too: which of them fired must not change what a model sees.
     Units of one electrode are put together. ``meta`` stays unread, for it states the class.
@@ -36,7 +36,7 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
     return ["the spike times are read: the file holds no voltages"]
 
 
-def _read_recording(h5: h5py.File, where: str) -> Source:
+def _read_recording(h5: h5py.File, where: str) -> RawRecording:
     layout, places = _read_layout(h5, where)
     names = [decode_text(name) for name in np.ravel(read_dataset(h5, "names", where))]
     start_s, stop_s = _read_span(h5, where)
@@ -46,9 +46,9 @@ def _read_recording(h5: h5py.File, where: str) -> Source:
     channel_electrode = np.array([labels.index(_find_label(name, places, where)) for name in names], np.int64)
     electrode = np.repeat(channel_electrode, counts)
     order = np.lexsort((times, electrode))
-    grid = place_electrodes(layout, labels, where)
+    grid = map_labels_to_grid(layout, labels, where)
     n = len(labels)
-    return Source(
+    return RawRecording(
         format="spike_times",
         dataset="/spikes",
         sampling_rate_hz=0,
@@ -65,8 +65,8 @@ def _read_recording(h5: h5py.File, where: str) -> Source:
         x_um=grid.col * grid.pitch_um,
         y_um=grid.row * grid.pitch_um,
         source_row=np.full(n, -1),
-        volts_per_count=np.full(n, np.nan),
-        zero=np.zeros(n, np.int64),
+        gain_v=np.full(n, np.nan),
+        adc_zero=np.zeros(n, np.int64),
         spike_times_s=times[order] - start_s,
         spike_electrode=electrode[order],
         notes=() if len(times) else ("no spike in the whole recording",),

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import FORMAT_VERSION, Events, events_from_spike_times, load_events, save_events
+from mea.arrays.events import SpikeEvents, events_from_spike_times
+from mea.arrays.events_file import FORMAT_VERSION, load_events, save_events
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
-from mea.recordings.recording import Recording, Source, read_recording
+from mea.recordings.recording import RawRecording, Recording, read_recording
 from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.files import hash_file
 from mea.runtime.memory import keep_freed_memory
@@ -29,7 +30,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Cleaning:
+class SpikeDetection:
     """How recordings are cleaned.
 
     Attributes
@@ -46,7 +47,7 @@ class Cleaning:
     other_sampling_rate: str
     threshold: float
 
-    def explain_refusal(self, source: Source) -> str:
+    def explain_rejection(self, source: RawRecording) -> str:
         """Why a recording is set aside; an empty string for one that is used. Spike times fit any rate."""
         if (
             _has_spike_times_only(source)
@@ -57,7 +58,7 @@ class Cleaning:
         return f"recorded at {source.sampling_rate_hz} Hz, not at {self.sampling_rate_hz} Hz"
 
 
-def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
+def read_events(path: Path, recording: Recording, detection: SpikeDetection) -> SpikeEvents:
     """Read a recording's samples or spike times from its rig's file and find its events.
 
     Raises
@@ -67,25 +68,25 @@ def read_events(path: Path, recording: Recording, cleaning: Cleaning) -> Events:
     """
     identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     if _has_spike_times_only(recording.source):
-        return replace(events_from_spike_times(recording.source, cleaning.sampling_rate_hz), **identity)
-    return replace(_find_events(path, recording.source, cleaning), **identity)
+        return replace(events_from_spike_times(recording.source, detection.sampling_rate_hz), **identity)
+    return replace(_find_events(path, recording.source, detection), **identity)
 
 
-def _find_events(path: Path, source: Source, cleaning: Cleaning) -> Events:
-    parts = split_electrodes(source, cleaning)
-    if len(parts) > 1 and source.sampling_rate_hz == cleaning.sampling_rate_hz:
-        streamed = stream_spikes(partial(read_counts, path, source), source, cleaning.threshold)
+def _find_events(path: Path, source: RawRecording, detection: SpikeDetection) -> SpikeEvents:
+    parts = split_electrodes(source, detection)
+    if len(parts) > 1 and source.sampling_rate_hz == detection.sampling_rate_hz:
+        streamed = stream_spikes(partial(read_counts, path, source), source, detection.threshold)
         if streamed is not None:
             return join_spikes(source, source.n_samples, streamed)
     spikes = []
     for electrodes in parts:
-        counts, part = _read_at_rate(path, source.take(electrodes), cleaning)
-        spikes += find_spikes(counts, part, cleaning.threshold)
+        counts, part = _read_at_rate(path, source.take(electrodes), detection)
+        spikes += find_spikes(counts, part, detection.threshold)
         del counts  # before the next ones are read
     return join_spikes(replace(source, sampling_rate_hz=part.sampling_rate_hz), part.n_samples, spikes)
 
 
-def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
+def split_electrodes(source: RawRecording, detection: SpikeDetection) -> list[slice]:
     """Electrodes to hold in memory together: all, or as many as keep a worker under 2 GB however long the recording.
 
     The chunks of the file hold all electrodes, so that each further part reads and inflates the file again: what is
@@ -93,13 +94,13 @@ def split_electrodes(source: Source, cleaning: Cleaning) -> list[slice]:
     :func:`mea.arrays.streaming.stream_spikes`.
     """
     bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
-    if source.sampling_rate_hz != cleaning.sampling_rate_hz:
-        bytes_per_sample += 4 * cleaning.sampling_rate_hz / source.sampling_rate_hz
+    if source.sampling_rate_hz != detection.sampling_rate_hz:
+        bytes_per_sample += 4 * detection.sampling_rate_hz / source.sampling_rate_hz
     together = max(1, int(MOST_BYTES / (bytes_per_sample * source.n_samples)))
     return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
 
 
-def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> dict[str, Any]:
+def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetection) -> dict[str, Any]:
     """Store the events of one recording, from the cache where they are known, and say what it is in one line.
 
     Parameters
@@ -128,23 +129,23 @@ def clean_recording(path: Path, unzip: Path, out: Path, cleaning: Cleaning) -> d
         "electrodes": source.n_electrodes,
     }
     line |= {"start": source.start, "file_bytes": recording.file_bytes}
-    reason = cleaning.explain_refusal(source)
+    reason = detection.explain_rejection(source)
     if reason:
         return line | {"status": "set aside", "reason": reason}
     target = out / f"{recording.recording}.npz"
     # The small file holds the checksum of the rig's file and everything else that is known of the recording.
-    values = {"recording": hash_file(path), "cleaning": vars(cleaning), "version": FORMAT_VERSION}
+    values = {"recording": hash_file(path), "cleaning": vars(detection), "version": FORMAT_VERSION}
     fetch_file(
         make_key(values, __name__),
         target,
-        lambda made: save_events(made, read_events(unzip / recording.file, recording, cleaning)),
+        lambda made: save_events(made, read_events(unzip / recording.file, recording, detection)),
     )
     events = load_events(target)
     return line | {
         "sampling_rate_hz": events.sampling_rate_hz,
         "events": len(events),
         "spikes_per_s": float(events.firing_rates_hz.mean()),
-        "noise_uv": float(np.median(measure_noise(events, cleaning.threshold))),
+        "noise_uv": float(np.median(measure_noise(events, detection.threshold))),
         "bytes": target.stat().st_size,
         "dense_bytes": events.rows * events.cols * events.n_samples * 8 if events.has_waveforms else 0,
         "status": "used",
@@ -167,12 +168,12 @@ def summarise(catalogue: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def measure_noise(events: Events, threshold: float) -> np.ndarray:
+def measure_noise(events: SpikeEvents, threshold: float) -> np.ndarray:
     """(n,) float64 µV: each electrode's robust standard deviation, median(abs(x)) / 0.6745; NaN for spike times."""
     return events.threshold_uv / threshold
 
 
-def place_on_grid(events: Events, values: np.ndarray) -> np.ndarray:
+def place_on_grid(events: SpikeEvents, values: np.ndarray) -> np.ndarray:
     """(n,) one number per electrode to float64 (rows, cols), NaN where there is no electrode."""
     grid = np.full((events.rows, events.cols), np.nan)
     grid[events.row, events.col] = values
@@ -189,7 +190,7 @@ def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
     return [recording for _, _, recording in sorted(ranked)[:most]]
 
 
-def find_busiest(events: Events) -> tuple[np.ndarray, int, int]:
+def find_busiest(events: SpikeEvents) -> tuple[np.ndarray, int, int]:
     """The two electrodes with most events, and their busiest quarter of a second: first sample, and the one after it.
 
     Looked for in quarters of a second that follow each other; of equals the first.
@@ -201,14 +202,14 @@ def find_busiest(events: Events) -> tuple[np.ndarray, int, int]:
     return chosen, first, min(first + width, events.n_samples)
 
 
-def cut_cleaned(events: Events, chosen: np.ndarray, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
+def cut_cleaned(events: SpikeEvents, chosen: np.ndarray, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Some electrodes' cleaned samples first to last, last excluded, in µV, and where their peaks are in these."""
     peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
     signals_uv = events.dense(first, last)[events.row[chosen], events.col[chosen]]
     return signals_uv, [found[(found >= first) & (found < last)] - first for found in peaks]
 
 
-def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Cleaning) -> dict[str, Any]:
+def cut_traces(path: Path, recording: Recording, events: SpikeEvents, detection: SpikeDetection) -> dict[str, Any]:
     """The two busiest electrodes in their busiest quarter of a second, before and after cleaning.
 
     Parameters
@@ -227,11 +228,11 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
         :func:`mea.arrays.plots_recordings.plot_traces` takes them.
     """
     chosen, first, last = find_busiest(events)
-    counts, source = _read_at_rate(path, recording.source.take(chosen), cleaning, first, last)
+    counts, source = _read_at_rate(path, recording.source.take(chosen), detection, first, last)
     cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
-    zero, volts = source.zero[:, None], source.volts_per_count[:, None]
+    adc_zero, volts = source.adc_zero[:, None], source.gain_v[:, None]
     return {
-        "raw_uv": (counts.astype(np.int64) - zero) * volts * 1e6,
+        "raw_uv": (counts.astype(np.int64) - adc_zero) * volts * 1e6,
         "cleaned_uv": cleaned_uv,
         "peaks": peaks,
         "sampling_rate_hz": events.sampling_rate_hz,
@@ -242,15 +243,15 @@ def cut_traces(path: Path, recording: Recording, events: Events, cleaning: Clean
 
 
 def _read_at_rate(
-    path: Path, source: Source, cleaning: Cleaning, first: int = 0, last: int | None = None
-) -> tuple[np.ndarray, Source]:
-    if source.sampling_rate_hz == cleaning.sampling_rate_hz:
+    path: Path, source: RawRecording, detection: SpikeDetection, first: int = 0, last: int | None = None
+) -> tuple[np.ndarray, RawRecording]:
+    if source.sampling_rate_hz == detection.sampling_rate_hz:
         return read_counts(path, source, first, last), source
     counts, source = resample_counts(
-        read_counts(path, source), source, cleaning.sampling_rate_hz
+        read_counts(path, source), source, detection.sampling_rate_hz
     )  # hangs on all samples
     return counts[:, first:last], source
 
 
-def _has_spike_times_only(source: Source) -> bool:
+def _has_spike_times_only(source: RawRecording) -> bool:
     return source.n_samples == 0

@@ -1,0 +1,79 @@
+"""Events on disk: one npz per recording, ``data/array/<recording>.npz``."""
+
+import json
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mea.arrays.events import SpikeEvents
+from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_file
+
+FORMAT_VERSION = 2
+TEXT_AND_NUMBERS = (str, int, float)
+
+
+def save_events(path: Path, events: SpikeEvents) -> None:
+    """Write an uncompressed npz, in the narrowest integers that hold the values: the same bytes for the same events."""
+    about = {"format_version": FORMAT_VERSION}
+    about |= {item.name: getattr(events, item.name) for item in fields(SpikeEvents) if item.type in TEXT_AND_NUMBERS}
+    arrays: dict[str, Any] = {
+        "about": np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
+        "threshold_uv": events.threshold_uv,
+        "gain_v": events.gain_v,
+        "row": _narrow(events.row),
+        "col": _narrow(events.col),
+        "electrode": _narrow(events.electrode),
+        "first_sample": _narrow(events.first_sample),
+    }
+    if events.has_waveforms:
+        arrays["peak_offset"] = _narrow(events.peak_sample - events.first_sample)
+        arrays["length"] = _narrow(np.diff(events.offset))
+        arrays["waveform_counts"] = events.waveform_counts
+    with fresh_file(path) as work, work.open("wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """The same non-negative values in the narrowest unsigned integers."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def load_events(path: Path) -> SpikeEvents:
+    """Read what :func:`save_events` wrote.
+
+    Raises
+    ------
+    MeaError
+        If the file is missing, damaged, not one of these, or of another version of the format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(arrays.pop("about").tobytes())
+        version = about.pop("format_version")
+        if version == FORMAT_VERSION:
+            return _build_events(about, arrays)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise MeaError(f"{path}: not a file written by the array stage ({error}). Run dvc repro array.") from None
+    raise MeaError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}. Run dvc repro array.")
+
+
+def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> SpikeEvents:
+    whole: dict[str, Any] = {
+        name: arrays[name].astype(np.int64) for name in ("row", "col", "electrode", "first_sample")
+    }
+    none = np.zeros(len(whole["electrode"]), np.int64)
+    length = arrays.get("length", none)
+    return SpikeEvents(
+        **about,
+        **whole,
+        threshold_uv=arrays["threshold_uv"],
+        gain_v=arrays["gain_v"],
+        peak_sample=whole["first_sample"] + arrays.get("peak_offset", none).astype(np.int64),
+        offset=np.concatenate([[0], np.cumsum(length, dtype=np.int64)]),
+        waveform_counts=arrays.get("waveform_counts", np.zeros(0, np.int16)),
+    )
