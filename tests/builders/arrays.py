@@ -1,5 +1,6 @@
 """Tiny outputs of the array stage for the tests: random spikes, and more of them in every further class."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,16 @@ def describe_events(events: SpikeEvents) -> dict[str, Any]:
     noise_uv = float(np.median(events.threshold_uv / 5))
     known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}
     return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}
+
+
+def spoil_held_out(lab, folder):
+    """The same array folder and chunks, but what fold 0 holds out are other spikes, and every label is wrong."""
+    array, chunks = lab
+    shutil.copytree(array, folder)
+    held_out = chunks["fold"] == 0
+    for number, (name, label) in enumerate(chunks[held_out].groupby("recording")["label"].first().items()):
+        events = make_events(name, spikes_per_s={"a": 2.0, "b": 8.0}[label], seed=100 + number, duration_s=2.0)
+        save_events(folder / f"{name}.npz", events)
+    spoiled = chunks.copy()
+    spoiled.loc[held_out, "label"] = np.where(chunks["label"][held_out] == "a", "b", "a")
+    return folder, spoiled

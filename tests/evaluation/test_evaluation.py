@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from mea.evaluation.evaluation import (
     ScoreSettings,
     list_fold_scores,
-    predict_held_out,
+    predict_chunks,
     score_majority,
     score_table,
 )
@@ -29,12 +29,17 @@ def test_every_chunk_is_scored_by_the_fold_that_held_it_out():
     chunks = make_folded_chunks([("r1", "a", 2), ("r2", "b", 0), ("r1", "a", 2), ("r3", "b", 1), ("r2", "b", 0)])
     asked = []
 
-    def tell_fold(part, events, fold):
+    class TellFold:
         """The fold as probability, so that one sees who scored what."""
-        asked.append((fold, part["chunk"].tolist()))
-        return np.tile([fold / 10, 1 - fold / 10], (len(part), 1))
 
-    scored = predict_held_out(make_classifier([0, 2]), chunks, {}, tell_fold)
+        def __init__(self, fold):
+            self.fold = fold
+
+        def predict_proba(self, part, events):
+            asked.append((self.fold, part["chunk"].tolist()))
+            return np.tile([self.fold / 10, 1 - self.fold / 10], (len(part), 1))
+
+    scored = predict_chunks(TellFold, make_classifier([0, 2]), chunks, {})
     assert scored["chunk"].tolist() == ["r1@0000", "r2@0001", "r1@0002", "r2@0004"], "the fold 1 is not scored"
     assert scored["p_a"].tolist() == [0.2, 0.0, 0.2, 0.0]
     assert asked == [(0, ["r2@0001", "r2@0004"]), (2, ["r1@0000", "r1@0002"])], "each is asked for once"
