@@ -46,11 +46,9 @@ def test_bursts_agree_with_a_plain_search():
     first = np.concatenate([[0], np.cumsum([len(train) for train in trains])])
     expected = []
     for electrode, train in enumerate(trains):
-        pieces = np.split(np.arange(len(train)), np.flatnonzero(np.diff(train) > 20) + 1) if len(train) else []
+        runs = np.split(np.arange(len(train)), np.flatnonzero(np.diff(train) > 20) + 1) if len(train) else []
         expected += [
-            (electrode, first[electrode] + piece[0], first[electrode] + piece[-1])
-            for piece in pieces
-            if len(piece) >= 5
+            (electrode, first[electrode] + run[0], first[electrode] + run[-1]) for run in runs if len(run) >= 5
         ]
     assert list(zip(*find_bursts(np.concatenate(trains), first, 20.0, 5))) == expected
     assert len(expected) > 20

@@ -28,16 +28,16 @@ def test_planted_network_bursts_are_found():
     starts = np.arange(1, 39, 4)
     trains = [np.add.outer(starts, [at for at, many in active.items() if unit < many]).ravel() for unit in range(8)]
     features = name_features(make_trains(trains, 40))
-    for crowd in ("network_burst_10", "network_burst_25"):
-        assert features[f"{crowd}_log10_rate_per_min"] == pytest.approx(np.log10(15 + 0.1))
-        assert features[f"{crowd}_spike_fraction"] == 1
-        assert features[f"{crowd}_time_fraction"] == pytest.approx(0.15 / 4)
-        assert features[f"{crowd}_log10_duration_s"] == pytest.approx(np.log10(0.15))
-        assert features[f"{crowd}_log10_size_per_electrode"] == pytest.approx(np.log10(15 / 9))
-        assert features[f"{crowd}_peak_fraction"] == pytest.approx(8 / 9)
-        assert features[f"{crowd}_peak_time"] == pytest.approx(1 / 2)
-        assert features[f"{crowd}_log10_interval_s"] == pytest.approx(np.log10(4))
-        assert features[f"{crowd}_interval_cv"] == pytest.approx(0)
+    for prefix in ("network_burst_10", "network_burst_25"):
+        assert features[f"{prefix}_log10_rate_per_min"] == pytest.approx(np.log10(15 + 0.1))
+        assert features[f"{prefix}_spike_fraction"] == 1
+        assert features[f"{prefix}_time_fraction"] == pytest.approx(0.15 / 4)
+        assert features[f"{prefix}_log10_duration_s"] == pytest.approx(np.log10(0.15))
+        assert features[f"{prefix}_log10_size_per_electrode"] == pytest.approx(np.log10(15 / 9))
+        assert features[f"{prefix}_peak_fraction"] == pytest.approx(8 / 9)
+        assert features[f"{prefix}_peak_time"] == pytest.approx(1 / 2)
+        assert features[f"{prefix}_log10_interval_s"] == pytest.approx(np.log10(4))
+        assert features[f"{prefix}_interval_cv"] == pytest.approx(0)
 
 
 def test_one_bin_between_two_runs_is_bridged_and_two_are_not():

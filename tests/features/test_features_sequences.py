@@ -124,8 +124,8 @@ def test_classes_of_planted_intervals_and_durations():
     starts = np.cumsum([2, 1, 4, 1, 4, 30, 50])
     active = np.unique(np.concatenate([starts, starts[1] + np.arange(10) * 0.05, starts[2] + np.arange(10) * 0.05]))
     features = name_features(make_trains([active + 0.01] * 4, 120, 2, 2))
-    for crowd in (10, 25):
-        found = {name.removeprefix(f"network_sequence_{crowd}_root_fraction_"): v for name, v in features.items()}
+    for percent in (10, 25):
+        found = {name.removeprefix(f"network_sequence_{percent}_root_fraction_"): v for name, v in features.items()}
         expected = {"interval_0p6_to_1p2_s": 2, "interval_2p5_to_5_s": 2, "interval_20_to_40_s": 1}
         for name, many in (expected | {"interval_over_40_s": 1, "interval_5_to_10_s": 0}).items():
             assert found[name] == pytest.approx(np.sqrt(many / 6))

@@ -54,7 +54,7 @@ def test_known_population():
     assert one["log_firing_rate"] == pytest.approx(np.log1p(4 / 4 / 0.1))
     assert one["active_fraction"] == pytest.approx(0.5)
     assert one["log_count_std"] == pytest.approx(np.std(np.log1p([3, 1, 0, 0])))
-    assert one["filled_fraction"] == pytest.approx(0.2)  # of ten pieces, the first and the third
+    assert one["filled_fraction"] == pytest.approx(0.2)  # of ten steps, the first and the third
     assert one["synchrony"] == pytest.approx(0.5)
     assert one["active_neighbours"] == pytest.approx(1 / 6)  # of the six pairs of a square
     assert one["isi_0"] == pytest.approx(np.log1p(1 / 4 / 0.1))  # 2 ms
