@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mea.report.attributions import attribute_recordings, choose_doubtful
 from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, share
-from mea.report.drivers import choose_doubtful, explain_calls
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_detection, read_results
 from mea.runtime.command import print_line, run_command
@@ -29,7 +29,7 @@ class Params(StageParams):
     spikes: int = Field(
         ge=1, description="most spikes of a recording that are drawn; fewer where there are over 80 recordings"
     )
-    explain: int = Field(ge=0, description="of how many recordings it is asked what drove the call; the doubtful first")
+    explain: int = Field(ge=0, description="recordings whose attributions are computed; wrong and unsure ones first")
     compare: str = Field(min_length=1, description="commit, tag or experiment the results are compared with; or none")
 
 
@@ -54,9 +54,9 @@ def write_report(
     places = Places(unzip, h5, array, read_detection(array), most, share(MOST_SAMPLES, len(names)))
     details = [build_detail(results, name, places) for name in show_progress(names, desc="report")]
     doubtful = choose_doubtful(results.recordings, params.explain)
-    drivers = explain_calls(load_classifier(model), doubtful, array, split)
+    attributions = attribute_recordings(load_classifier(model), doubtful, array, split)
     with fresh_folder(out) as folder:
-        page = render_report(results, details, drivers, most, comparison)
+        page = render_report(results, details, attributions, most, comparison)
         (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
         (folder / "new.html").write_text(render_new(results), encoding="utf-8", newline="\n")
     print_line(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")

@@ -132,7 +132,7 @@ function addImage(parent, words, source) {
 
 window.fillDetail = (row, cell) => {
   const { facts, raster, electrodes, maps, traces, votes } = readJson(`data-${row.dataset.number}`);
-  const driver = document.getElementById(`driver-${row.dataset.number}`);
+  const attribution = document.getElementById(`attribution-${row.dataset.number}`);
   cell.append(makeFacts([...JSON.parse(row.dataset.facts), ...facts]));
   const charts = make("div", undefined, "charts");
   cell.append(charts);
@@ -144,10 +144,10 @@ window.fillDetail = (row, cell) => {
     addTraces(charts, traces, "before", "Traces before cleaning, with peaks", "The two busiest electrodes in their busiest quarter of a second, as the rig recorded them; dashed: the threshold.");
     addTraces(charts, traces, "after", "Traces after cleaning, with peaks", "The same: all that is no spike was set to 0.");
   }
-  if (driver) addImage(charts, "What drove the call", driver.querySelector("img").src);
+  if (attribution) addImage(charts, "Attributions", attribution.querySelector("img").src);
   const missing = [];
   if (!traces.length) missing.push("There are no traces: the file holds spike times.");
-  if (!driver) missing.push("What drove the call: not asked of this recording; make explain RECORDING=NAME does.");
+  if (!attribution) missing.push("Attributions: not computed for this recording; mea explain NAME does it.");
   cell.append(make("p", missing.join(" "), "note"));
 };
 

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mea.evaluation.rules import read_sets
+from mea.report.attributions import Attribution
 from mea.report.charts import UNITS, Chart, draw_learning, draw_scores
-from mea.report.drivers import Driver
 from mea.report.headline import format_accuracy, list_metrics, show_number, show_share
 from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
@@ -25,7 +25,7 @@ MOST_COLOURS = 7  # classes that have a colour of their own
 
 
 def render_report(
-    results: Results, details: list[dict[str, Any]], drivers: list[Driver], most_spikes: int, comparison: str
+    results: Results, details: list[dict[str, Any]], attributions: list[Attribution], most_spikes: int, comparison: str
 ) -> str:
     """The page of the recordings that were held out.
 
@@ -35,8 +35,8 @@ def render_report(
         What the stages wrote.
     details
         Of each recording, sorted by name: :func:`mea.report.details.build_detail`.
-    drivers
-        What drove the call, for some recordings.
+    attributions
+        Of some recordings.
     most_spikes
         How many spikes of a recording are drawn at most.
     comparison
@@ -59,7 +59,7 @@ def render_report(
         rows=rows,
         strip=(STRIP_WIDTH, STRIP_HEIGHT),
         details=details,
-        drivers=[asdict(driver) | {"number": numbers[driver.recording]} for driver in drivers],
+        attributions=[asdict(one) | {"number": numbers[one.recording]} for one in attributions],
         most_spikes=most_spikes,
         data=list_data(results),
         set_aside=list_set_aside(results),

@@ -1,4 +1,4 @@
-"""What speaks for a class: electrodes, seconds and families of features, against what is planted."""
+"""Attributions of electrodes, windows and families of features, against what is planted."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ from builders.arrays import describe_events, make_events, plan_recordings, write
 from PIL import Image
 from scipy.special import logit
 
-from mea.classification.explain import Question, explain_recording, find_questions, main
+from mea.classification.explain import load_held_out, main
+from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.models.estimators import load_estimator
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table, write_table
@@ -56,11 +57,11 @@ def by_rate(tmp_path_factory):
 def test_answers_of_a_model_that_sees_the_rate_alone(by_rate):
     """All of it can be computed: what the logistic regression says of the rate without an electrode, or of a second."""
     classifier = load_classifier(by_rate / "folds")
-    (question,) = find_questions(classifier, ["r01"], by_rate / "array", by_rate / "split")
-    assert len(question.folds) == 1 and set(question.chunks["fold"]) == set(question.folds)
-    label, evidence = explain_recording(question)
-    estimator = load_estimator(by_rate / "folds" / estimator_file(question.folds[0]))
-    events = question.events
+    (occlusion,) = load_held_out(classifier, ["r01"], by_rate / "array", by_rate / "split")
+    assert len(occlusion.folds) == 1 and set(occlusion.chunks["fold"]) == set(occlusion.folds)
+    label, attributions = compute_attributions(occlusion)
+    estimator = load_estimator(by_rate / "folds" / estimator_file(occlusion.folds[0]))
+    events = occlusion.events
 
     def say(counts):
         """Log odds of b for (n_chunks,) spikes in a second."""
@@ -69,15 +70,15 @@ def test_answers_of_a_model_that_sees_the_rate_alone(by_rate):
 
     counts = np.array([events.count_events(k, k + 1) for k in range(4)])  # (seconds, electrodes)
     assert label == "b"
-    assert evidence["log_odds"].iloc[0] == pytest.approx(say(counts.sum(1)))
-    electrodes = evidence[evidence["kind"] == "electrode"]
+    assert attributions["log_odds"].iloc[0] == pytest.approx(say(counts.sum(1)))
+    electrodes = attributions[attributions["kind"] == "electrode"]
     lost = [say(counts.sum(1)) - say(counts.sum(1) - counts[:, k]) for k in range(16)]
     np.testing.assert_allclose(electrodes["log_odds"], lost, atol=1e-9)
     np.testing.assert_array_equal(electrodes[["row", "col"]], np.stack([events.row, events.col], axis=1))
-    seconds = evidence[evidence["kind"] == "seconds"]
-    np.testing.assert_allclose(seconds["log_odds"], [say([one]) for one in counts.sum(1)], atol=1e-9)
-    assert seconds["start_s"].tolist() == [0, 1, 2, 3] and seconds["stop_s"].tolist() == [1, 2, 3, 4]
-    assert not (evidence["kind"] == "family").any()
+    windows = attributions[attributions["kind"] == "window"]
+    np.testing.assert_allclose(windows["log_odds"], [say([one]) for one in counts.sum(1)], atol=1e-9)
+    assert windows["start_s"].tolist() == [0, 1, 2, 3] and windows["stop_s"].tolist() == [1, 2, 3, 4]
+    assert not (attributions["kind"] == "family").any()
 
 
 def test_families_of_features_and_a_new_recording(tmp_path):
@@ -85,8 +86,8 @@ def test_families_of_features_and_a_new_recording(tmp_path):
     classifier = train(tmp_path, "features")
     events = make_events("new", spikes_per_s=8.0, duration_s=4.0, rows=4, cols=4, seed=99)
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
-    label, evidence = explain_recording(Question(classifier, classifier.folds, chunks, events))
-    families = evidence[evidence["kind"] == "family"].set_index("family")["log_odds"]
+    label, attributions = compute_attributions(Occlusion(classifier, classifier.folds, chunks, events))
+    families = attributions[attributions["kind"] == "family"].set_index("family")["log_odds"]
     assert label == "b"
     assert {"intervals", "rates", "population", "network_bursts", "waveforms"} <= set(families.index)
     assert families.idxmax() in ("intervals", "rates", "population", "together")
@@ -111,7 +112,7 @@ def test_plots_and_tables(by_rate, capsys):
     assert sorted(path.name for path in out.iterdir()) == ["r00.csv", "r00.png", "r05.csv", "r05.png"]
     table = pd.read_csv(out / "r05.csv")
     assert list(table.columns) == ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
-    assert table["kind"].value_counts().to_dict() == {"electrode": 16, "seconds": 4, "whole": 1}
+    assert table["kind"].value_counts().to_dict() == {"electrode": 16, "window": 4, "whole": 1}
     assert Image.open(out / "r05.png").size[0] > 800
 
 
@@ -138,7 +139,7 @@ def test_another_split_is_refused(by_rate, tmp_path):
     chunks = pd.read_csv(by_rate / "split" / "chunks.csv")
     write_table(tmp_path / "chunks.csv", chunks.assign(fold=1 - chunks["fold"]))
     with pytest.raises(MeaError, match="was trained with another split than this one"):
-        find_questions(load_classifier(by_rate / "folds"), ["r00"], by_rate / "array", tmp_path)
+        load_held_out(load_classifier(by_rate / "folds"), ["r00"], by_rate / "array", tmp_path)
 
 
 def test_a_recording_that_no_fold_scored_is_refused(by_rate):
@@ -146,4 +147,4 @@ def test_a_recording_that_no_fold_scored_is_refused(by_rate):
     chunks = pd.read_csv(by_rate / "split" / "chunks.csv")
     name = chunks.loc[chunks["fold"] == 1, "recording"].iloc[0]
     with pytest.raises(MeaError, match="was not held out by any fold that is scored"):
-        find_questions(classifier, [name], by_rate / "array", by_rate / "split")
+        load_held_out(classifier, [name], by_rate / "array", by_rate / "split")

@@ -25,7 +25,7 @@ from mea.arrays.plots_recordings import (
     plot_raster,
     plot_traces,
 )
-from mea.classification.plots import AGAINST, FOR, plot_explanation
+from mea.classification.plots import AGAINST, FOR, plot_attributions
 from mea.evaluation import plots_evaluation
 from mea.evaluation.evaluation import ScoreSettings
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
@@ -131,17 +131,17 @@ def make_plots():
         "plot_conformal": plot_conformal(make_coverage(), 0.9),
         "plot_permutation": plot_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
         "plot_confounds": plot_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
-        "plot_explanation": plot_explanation(make_evidence(), "a", (2, 2), "r1"),
+        "plot_attributions": plot_attributions(make_attributions(), "a", (2, 2), "r1"),
         "plot_optimism": plot_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
 
 
-def make_evidence():
+def make_attributions():
     electrodes = [{"kind": "electrode", "row": k // 2, "col": k % 2, "log_odds": k - 1.0} for k in range(3)]
-    seconds = [{"kind": "seconds", "start_s": 30 * k, "stop_s": 30 * k + 30, "log_odds": 1.0 - k} for k in range(3)]
+    windows = [{"kind": "window", "start_s": 30 * k, "stop_s": 30 * k + 30, "log_odds": 1.0 - k} for k in range(3)]
     families = [{"kind": "family", "family": name, "log_odds": odds} for name, odds in (("rates", 0.5), ("runs", -0.2))]
     columns = ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
-    return pd.DataFrame([{"kind": "whole", "log_odds": 1.5}, *electrodes, *seconds, *families], columns=columns)
+    return pd.DataFrame([{"kind": "whole", "log_odds": 1.5}, *electrodes, *windows, *families], columns=columns)
 
 
 def make_audit():
@@ -201,11 +201,11 @@ def test_every_plot_names_its_axes_with_units():
         ],
         "plot_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
         "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
-        "plot_explanation": [
+        "plot_attributions": [
             grid,
-            ("time (s)", "log odds of these seconds alone"),
-            ("log odds lost with it at the median", ""),
-            ("", "log odds lost were it silent"),
+            ("time (s)", "log odds of the window alone"),
+            ("log odds lost without it", ""),
+            ("", "log odds lost without it"),
         ],
         "plot_optimism": [("held-out chunks named rightly (%)", "")],
     }
@@ -651,19 +651,19 @@ def test_plots_are_closed_with_their_last_reference():
 # --- explanations ---------------------------------------------------------------------------------------------------
 
 
-def test_what_spoke_for_a_class_is_blue_and_what_spoke_against_it_orange():
-    electrodes, seconds, families = plot_explanation(make_evidence(), "a", (2, 2), "r1").axes[:3]
+def test_evidence_for_a_class_is_blue_and_evidence_against_it_orange():
+    electrodes, windows, families = plot_attributions(make_attributions(), "a", (2, 2), "r1").axes[:3]
     np.testing.assert_array_equal(electrodes.images[0].get_array().filled(np.nan), [[-1, 0], [1, np.nan]])
-    shown = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in seconds.patches]
+    shown = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in windows.patches]
     assert shown == [(0, 30, 1), (30, 30, 0), (60, 30, -1)]
-    colours = [to_hex(patch.get_facecolor()).upper() for patch in seconds.patches]
+    colours = [to_hex(patch.get_facecolor()).upper() for patch in windows.patches]
     assert colours == [FOR, FOR, AGAINST]
-    assert seconds.lines[-1].get_ydata()[0] == 1.5, "the whole recording"
+    assert windows.lines[-1].get_ydata()[0] == 1.5, "the whole recording"
     names = [label.get_text() for label in families.get_yticklabels()]
     assert names == ["runs", "rates"] and [patch.get_width() for patch in families.patches] == [-0.2, 0.5]
 
 
 def test_a_model_without_families_has_two_panels():
-    evidence = make_evidence()
-    plot = plot_explanation(evidence[evidence["kind"] != "family"], "a", (2, 2))
+    attributions = make_attributions()
+    plot = plot_attributions(attributions[attributions["kind"] != "family"], "a", (2, 2))
     assert len(plot.axes) == 3, "with the colour bar"

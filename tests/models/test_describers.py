@@ -9,7 +9,7 @@ import torch
 from builders.arrays import describe_events, make_events, plan_recordings, write_array
 from test_training import assert_same
 
-from mea.classification.explain import Question, explain_recording
+from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.features.compute import compute_features, compute_long_window_features
 from mea.features.families import list_features, list_targets
 from mea.models import chooses_epoch, is_describer
@@ -209,9 +209,9 @@ def test_it_can_be_explained(lab):
     classifier = load_classifier(folder / "folds")
     events = make_events("new", spikes_per_s=8.0, duration_s=4.0, seed=99)
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
-    label, evidence = explain_recording(Question(classifier, classifier.folds[:1], chunks, events))
-    assert label == "b" and evidence["log_odds"].iloc[0] > 0 and np.isfinite(evidence["log_odds"]).all()
-    assert evidence["kind"].value_counts().to_dict() == {"electrode": 144, "seconds": 4, "whole": 1}
+    label, attributions = compute_attributions(Occlusion(classifier, classifier.folds[:1], chunks, events))
+    assert label == "b" and attributions["log_odds"].iloc[0] > 0 and np.isfinite(attributions["log_odds"]).all()
+    assert attributions["kind"].value_counts().to_dict() == {"electrode": 144, "window": 4, "whole": 1}
 
 
 def test_a_recording_it_cannot_be_shown(lab):

@@ -25,9 +25,9 @@ import stages.train
 import stages.unzip
 from mea.arrays.events_file import load_events
 from mea.recordings.recording import read_recording
+from mea.report.attributions import choose_doubtful, format_attributions
 from mea.report.charts import to_list
 from mea.report.details import MOST_SPIKES, Places, draw_traces, name_electrodes, pack, pick_spikes, share
-from mea.report.drivers import choose_doubtful, describe_evidence
 from mea.report.provenance import render_markdown
 from mea.report.results import find_file, read_detection
 from mea.report.rows import STRIP_HEIGHT, list_flags, trace_strip
@@ -303,11 +303,11 @@ def test_an_electrode_map_tells_the_rigs_name(page):
     assert chart.evaluate("chart => chart.data[0].text[3][0]") == "A4"  # row 4, column A
 
 
-def test_what_drove_the_call_is_told_of_the_doubtful(lab, page):
+def test_attributions_of_the_doubtful_are_shown(lab, page):
     (name,) = choose_doubtful(read_table(lab / "metrics/evaluate/predictions.csv"), 1)
-    section = page.locator("details[id^=driver-]")
+    section = page.locator("details[id^=attribution-]")
     assert section.count() == 1 and name in section.inner_text() and "Electrodes: row" in section.inner_text()
-    number = section.get_attribute("id").removeprefix("driver-")
+    number = section.get_attribute("id").removeprefix("attribution-")
     assert page.locator("tr.row", has_text=name).get_attribute("data-number") == number, "its row shows it, too"
 
 
@@ -564,18 +564,18 @@ def test_markdown_runs_nothing_and_loads_nothing():
     assert "<script" not in shown and "<img" not in shown and "href" not in shown
 
 
-def test_evidence_is_named_by_its_weight():
+def test_the_largest_attributions_are_named():
     rows = [
         {"kind": "whole", "log_odds": 2.0},
         {"kind": "electrode", "row": 1, "col": 2, "log_odds": 0.1},
         {"kind": "electrode", "row": 3, "col": 4, "log_odds": -0.5},
-        {"kind": "seconds", "start_s": 0, "stop_s": 1.2, "log_odds": 1.5},
+        {"kind": "window", "start_s": 0, "stop_s": 1.2, "log_odds": 1.5},
         {"kind": "family", "family": "return_maps", "log_odds": 0.7},
     ]
-    assert describe_evidence(pd.DataFrame(rows)) == [
+    assert format_attributions(pd.DataFrame(rows)) == [
         "Families of features: return maps (+0.70)",
         "Electrodes: row 3, column 4 (-0.50), row 1, column 2 (+0.10)",
-        "Seconds, each stretch alone: 0 to 1.2 s (+1.50)",
+        "Windows, each alone: 0 to 1.2 s (+1.50)",
     ]
 
 
