@@ -71,6 +71,8 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots")
     write_json(metrics, summarise(catalogue))
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
+    for name, reason in catalogue.loc[catalogue["status"] != "used", ["recording", "reason"]].itertuples(index=False):
+        print_line(f"  {name}: {reason}. Set array.other_sampling_rate to resample to use it.")
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:

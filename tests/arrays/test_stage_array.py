@@ -70,7 +70,9 @@ def list_bytes(folder):
 def done(lab):
     result = run_array(lab, lab / "first")
     assert result.returncode == 0, result.stderr
-    assert "array: 3 recordings in" in result.stdout and "1 set aside" in result.stdout
+    count, line = result.stdout.splitlines()[-2:]
+    assert count.startswith("array: 3 recordings in") and count.endswith("1 set aside")
+    assert line.startswith("  slow: recorded at 10000 Hz, not at 25000 Hz. Set array.other_sampling_rate to resample")
     return lab / "first"
 
 
