@@ -20,8 +20,6 @@ from mea.training.classifier import load_classifier
 from mea.versions.compare import format_comparison
 from mea.versions.versions import WORKSPACE, load_version
 
-NO_COMPARISON = "none"
-
 
 class Params(StageParams):
     """What the report holds beside the results."""
@@ -30,7 +28,9 @@ class Params(StageParams):
         ge=1, description="most spikes of a recording that are drawn; fewer where there are over 80 recordings"
     )
     explain: int = Field(ge=0, description="recordings whose attributions are computed; wrong and unsure ones first")
-    compare: str = Field(min_length=1, description="commit, tag or experiment the results are compared with; or none")
+    compare: str | None = Field(
+        min_length=1, description="commit, tag or experiment the results are compared with; null: with nothing"
+    )
 
 
 def write_report(
@@ -47,7 +47,7 @@ def write_report(
     """Read, compare, draw, explain; write both pages."""
     results = read_results(metrics_from, plots_from, model, h5, unzip)
     comparison = ""
-    if params.compare != NO_COMPARISON:
+    if params.compare:
         comparison = format_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
     most = min(params.spikes, share(MOST_SPIKES, len(names)))

@@ -139,10 +139,27 @@ def test_plots_work_where_the_page_was_not_made(lab, chunky):
 def test_nothing_to_classify_gives_a_table_without_lines(lab):
     before = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
     assert len(before) == 1 + 9  # the simulated new recordings, two of them in an archive
-    said = lab.run("dvc", "exp", "run", "-S", "classify.source=none")
+    said = lab.run("dvc", "exp", "run", "-S", "classify.source=data/new", MEA_QUIET="")
     assert "Running stage 'classify'" in said and "Running stage 'evaluate'" not in said
+    assert "data/new: empty, so that there is nothing to classify" in said
     table = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
     assert table == before[:1]
+
+
+def test_a_new_recording_is_noticed_by_dvc_and_not_by_git(lab):
+    """In the folder that comes empty with every clone."""
+    lab.run("dvc", "exp", "run", "-S", "classify.source=data/new")
+    lab.run("dvc", "repro", "classify")
+    new = next((lab.folder / "data" / "simulate" / "new").glob("*.h5"))
+    copy = lab.folder / "data" / "new" / new.name
+    copy.write_bytes(new.read_bytes())
+    try:
+        assert "data/new" not in lab.run("git", "status", "--porcelain", "--untracked-files=all")
+        assert "Running stage 'classify'" in lab.run("dvc", "repro", "classify")
+        table = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
+        assert len(table) == 2 and new.stem in table[1]
+    finally:
+        copy.unlink()
 
 
 # Workspaces of their own
@@ -273,7 +290,7 @@ def test_a_colleague_pulls_everything_and_has_nothing_to_do(built_lab, tmp_path)
     lab = share_cache(built_lab, tmp_path / "project")
     fill_raw(lab, 0, 1, 2, 3)
     lab.run("dvc", "add", "data/raw")
-    lab.change_params({"unzip": {"source": "data/raw"}, "classify": {"source": "none"}})
+    lab.change_params({"unzip": {"source": "data/raw"}, "classify": {"source": "data/new"}})
     lab.run("dvc", "repro")
     lab.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
     lab.commit("our recordings")

@@ -17,6 +17,11 @@ from mea.runtime.errors import MeaError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def is_empty_folder(path: Path) -> bool:
+    """Whether a path is a folder that holds nothing but hidden files, such as ``.gitignore``."""
+    return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
+
+
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder to write to; it takes the place of ``path`` when the block ends well.

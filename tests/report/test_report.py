@@ -44,7 +44,7 @@ FAST = (
     "split.by=batch", "split.folds=3", "split.score=all", "split.chunk_s=0.5", "split.first_s=null",
     "train.model=cnn_lstm", "train.network=predecessor", "train.input=binned", "train.bin=count", "train.bin_ms=20",
     "train.epochs=2", "train.inner_folds=2", "train.validation=inner", "evaluate.permutations=19",
-    "report.spikes=300", "report.explain=1", "report.compare=none",
+    "report.spikes=300", "report.explain=1", "report.compare=null",
 )  # fmt: skip
 WORK = {
     "unzip": (stages.unzip.unzip, {"out": "data/unzip"}),

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file, fresh_folder, hash_file, read_json, write_json
+from mea.runtime.files import fresh_file, fresh_folder, hash_file, is_empty_folder, read_json, write_json
 from mea.runtime.params import StageParams, load_params, read_section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -342,6 +342,15 @@ def test_fresh_folder_keeps_the_old_one_on_an_error(tmp_path, error):
             path.mkdir()
             (path / "old").write_text("old")
     assert [item.name for item in tmp_path.iterdir()] == ["out"] and (path / "old").read_text() == "old"
+
+
+def test_an_empty_folder_may_hold_hidden_files(tmp_path):
+    assert is_empty_folder(tmp_path)
+    (tmp_path / ".gitignore").touch()
+    assert is_empty_folder(tmp_path)
+    (tmp_path / "below").mkdir()
+    assert not is_empty_folder(tmp_path)
+    assert not is_empty_folder(tmp_path / ".gitignore") and not is_empty_folder(tmp_path / "missing")
 
 
 def test_fresh_folder_starts_empty_after_a_kill(tmp_path):
