@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 
 from mea.runtime.errors import MeaError
-from mea.splitting.fingerprints import LAG_S, Content
+from mea.splitting.fingerprints import LAG_S, Fingerprint
 
-LEAST_PATTERNS = 8  # among the 370 recordings of charlesworth2015 no two have more than 3 in common at one shift
-LEAST_STRETCHES = 3  # one stretch of equal heartbeats is seen on all electrodes at once, and is one coincidence
-LEAST_SHARE = 0.2
-MOST_RECORDINGS = 16  # what stands in more of them, and in more than half, is a protocol of stimuli and not a copy
-NEIGHBOURS = 8  # a pattern of r recordings is compared with the next few only: work grows with r, not with its square
-MOST_NAMED = 10
-MOST_STARTS = 3
-LAGS = 1 << 34  # shifts of up to 49 days
+MIN_PATTERNS = 8  # no two of the 370 recordings of charlesworth2015 have more than 3 in common at one shift
+MIN_WINDOWS = 3  # equal heartbeats in one window are seen by all electrodes at once, and are one coincidence
+MIN_FRACTION = 0.2
+MAX_HOLDERS = 16  # a pattern in more recordings, and in more than half of them, is a stimulus and not a copy
+NEIGHBOURS = 8  # a pattern of r recordings is compared with the next few only, so that work grows with r, not r**2
+MAX_PAIRS_SHOWN = 10
+MAX_STARTS_SHOWN = 3
+N_LAGS = 1 << 34  # shifts of up to 49 days
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Agreement:
     hashes
         (k,) uint64 of the patterns.
     start_s, stop_s
-        (k,) float64: when each begins and ends in the first recording.
+        (k,) float64: start and end of each in the first recording.
     lag_s
-        Where the second recording's time 0 is on the first one's clock.
+        Time 0 of the second recording on the clock of the first.
     is_reversed
-        Whether the second's time runs backwards from there.
+        Whether time in the second recording runs backwards from there.
     """
 
     one: int
@@ -54,7 +54,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two recordings that hold the same.
+    """Two recordings that hold the same measurement.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Duplicate:
         Their ids.
     identical
         Whether a digest is equal; the other values are then those of a whole copy.
-    share
-        Patterns in common, relative to the recording with fewer of them in the time both cover; where electrodes
-        have changed places, of the patterns that do not tell them apart.
+    fraction
+        Of the patterns in the time that both cover, the fraction in common, relative to the recording with fewer
+        patterns; if electrodes were rearranged, of the patterns that do not contain their electrode.
     overlap_s
-        How long that time is.
+        Length of the time that both cover.
     shift_s
-        How much later the second began, or would have if it did not run backwards.
+        Time from the start of the first to the start of the second.
     is_reversed
         Whether the second runs backwards in time.
     """
@@ -76,7 +76,7 @@ class Duplicate:
     first: str
     second: str
     identical: bool
-    share: float
+    fraction: float
     overlap_s: float
     shift_s: float
     is_reversed: bool = False
@@ -90,113 +90,116 @@ class Duplicate:
         begins = f"begins {abs(self.shift_s):.4f} s {'after' if self.shift_s >= 0 else 'before'} {self.first}"
         how = f"runs backwards against {self.first}" if self.is_reversed else begins
         return (
-            f"{self.second} and {self.first} share {self.share:.0%} of the spike patterns in {self.overlap_s:.4g} s "
+            f"{self.second} and {self.first} share {self.fraction:.0%} of the spike patterns in {self.overlap_s:.4g} s "
             f"({self.second} {how}): one measurement under two names, cropped, scaled, rearranged or copied. "
             "It would count twice, whichever group it is in. Remove one of them (and its line in recordings.csv)."
         )
 
 
-def check_duplicates(contents: Iterable[Content]) -> None:
-    """Stop where two recordings hold the same measurement, or parts of it.
+def check_duplicates(fingerprints: Iterable[Fingerprint]) -> None:
+    """Check that no two recordings hold the same measurement, or overlapping parts of it.
 
     Raises
     ------
     MeaError
-        Naming both, what they share, the shift between them and what to do, a line for each pair.
+        If some do: a line for each pair, with their names, what they have in common, the shift and the remedy.
     """
-    found = find_duplicates(list(contents))
+    found = find_duplicates(list(fingerprints))
     found.sort(key=lambda duplicate: (duplicate.first, duplicate.second))
     if found:
-        more = [f"… and {len(found) - MOST_NAMED} more pairs."] if len(found) > MOST_NAMED else []
-        raise MeaError("\n".join([*map(str, found[:MOST_NAMED]), *more]))
+        more = [f"… and {len(found) - MAX_PAIRS_SHOWN} more pairs."] if len(found) > MAX_PAIRS_SHOWN else []
+        raise MeaError("\n".join([*map(str, found[:MAX_PAIRS_SHOWN]), *more]))
 
 
 def explain_same_start(recordings: pd.DataFrame) -> str:
-    """A warning where recordings of one batch began at the same moment; else an empty string.
+    """A warning if recordings of one batch began at the same moment; else an empty string.
 
-    Two rigs may be started at once, so this proves nothing; but it is all that can be known of two pieces of one
-    recording that do not overlap.
+    Two rigs may be started at once, so this proves nothing; but for two parts of one recording that do not overlap
+    there is no other evidence.
 
     Parameters
     ----------
     recordings
-        Columns recording, batch, start; an empty start is not known.
+        Columns recording, batch, start; an empty start is unknown.
     """
     known = recordings[recordings["start"].fillna("") != ""]
     moments = [part for _, part in known.groupby(["batch", "start"]) if len(part) > 1]
     if not moments:
         return ""
-    shown = [f"{', '.join(sorted(part['recording'])[:MOST_STARTS])} at {part['start'].iloc[0]}" for part in moments]
-    more = f" and {len(moments) - MOST_STARTS} more" if len(moments) > MOST_STARTS else ""
+    shown = [
+        f"{', '.join(sorted(part['recording'])[:MAX_STARTS_SHOWN])} at {part['start'].iloc[0]}"
+        for part in moments[:MAX_STARTS_SHOWN]
+    ]
+    more = f" and {len(moments) - MAX_STARTS_SHOWN} more" if len(moments) > MAX_STARTS_SHOWN else ""
     return (
-        f"recordings of one batch began at the same moment ({'; '.join(shown[:MOST_STARTS])}{more}): pieces of one "
-        "recording, unless several rigs were started at once. Keep one piece, or state one culture for all of them in "
-        "recordings.csv, so that they stay on one side"
+        f"recordings of one batch began at the same moment ({'; '.join(shown)}{more}): they are parts of one "
+        "recording, unless several rigs were started at once. Keep one part, or state the same culture for all of them "
+        "in recordings.csv, so that they are in one fold"
     )
 
 
-def find_duplicates(contents: Sequence[Content]) -> list[Duplicate]:
+def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
     """Pairs of recordings that hold the same measurement, or overlapping parts of it.
 
-    The cost is that of one sort of all sampled patterns, not of all pairs of recordings. Not found are overlaps with
-    fewer than ``LEAST_PATTERNS`` sampled patterns (on real recordings less than 2 % of the longer one), and what
-    :func:`compute_fingerprint` says cannot be compared.
+    The cost is that of sorting all sampled patterns once, not of comparing all pairs of recordings. Two kinds are not
+    found: overlaps with fewer than ``MIN_PATTERNS`` sampled patterns (on real recordings less than 2 % of the longer
+    one), and recordings that cannot be compared (:func:`mea.splitting.fingerprints.compute_fingerprint`).
     """
     found: dict[tuple[int, int], Duplicate] = {}
     seen: dict[str, int] = {}
-    for number, content in enumerate(contents):
-        for digest in content.digests:
+    for number, fingerprint in enumerate(fingerprints):
+        for digest in fingerprint.digests:
             first = seen.setdefault(digest, number)
             if first != number:
                 found[first, number] = Duplicate(
-                    contents[first].recording, content.recording, True, 1.0, content.duration_s, 0.0
+                    fingerprints[first].recording, fingerprint.recording, True, 1.0, fingerprint.duration_s, 0.0
                 )
-    for agreement in _find_agreements(contents):
+    for agreement in _find_agreements(fingerprints):
         pair = agreement.one, agreement.other
         if pair not in found:
-            duplicate = _judge_agreement(contents[pair[0]], contents[pair[1]], agreement)
+            duplicate = _check_agreement(fingerprints[pair[0]], fingerprints[pair[1]], agreement)
             if duplicate:
                 found[pair] = duplicate
     return [found[pair] for pair in sorted(found)]
 
 
-def _find_agreements(contents: Sequence[Content]) -> Iterator[Agreement]:
+def _find_agreements(fingerprints: Sequence[Fingerprint]) -> Iterator[Agreement]:
     """Pairs of recordings with enough patterns in common at one shift, those with most in common first."""
-    if not contents:
+    if not fingerprints:
         return
-    hashes, start_s, span_s, backwards = (
-        np.concatenate([getattr(content, name) for content in contents])
-        for name in ("hashes", "start_s", "span_s", "backwards")
+    hashes, start_s, length_s, is_reversed = (
+        np.concatenate([getattr(fingerprint, name) for fingerprint in fingerprints])
+        for name in ("hashes", "start_s", "length_s", "is_reversed")
     )
-    owner = np.repeat(np.arange(len(contents)), [len(content.hashes) for content in contents])
-    one, other = _match_patterns(hashes, len(contents))
-    turned = backwards[one] != backwards[other]
-    way = 2 * (owner[one] * len(contents) + owner[other]) + turned
+    owner = np.repeat(np.arange(len(fingerprints)), [len(fingerprint.hashes) for fingerprint in fingerprints])
+    one, other = _match_patterns(hashes, len(fingerprints))
+    turned = is_reversed[one] != is_reversed[other]
+    way = 2 * (owner[one] * len(fingerprints) + owner[other]) + turned
     ways, way, counts = np.unique(way, return_inverse=True, return_counts=True)
-    enough = counts[way] >= LEAST_PATTERNS
+    enough = counts[way] >= MIN_PATTERNS
     one, other, way, turned = one[enough], other[enough], way[enough], turned[enough]
-    lag_s = start_s[one] - np.where(turned, -(start_s + span_s)[other], start_s[other])
-    key = way * LAGS + np.rint(lag_s / LAG_S).astype(np.int64) + LAGS // 2
+    lag_s = start_s[one] - np.where(turned, -(start_s + length_s)[other], start_s[other])
+    key = way * N_LAGS + np.rint(lag_s / LAG_S).astype(np.int64) + N_LAGS // 2
     order = np.argsort(key, kind="stable")
     one, lag_s, key = one[order], lag_s[order], key[order]
     low = np.flatnonzero(np.diff(key, prepend=-1))  # the first of each shift
     high = np.searchsorted(key, key[low] + 1, side="right")  # after the last of it and of the next one
     for turn in np.argsort(low - high, kind="stable"):
         here = one[low[turn] : high[turn]]
-        if len(here) < LEAST_PATTERNS:
+        if len(here) < MIN_PATTERNS:
             return
-        pair, is_reversed = divmod(int(ways[key[low[turn]] // LAGS]), 2)
+        pair, turns = divmod(int(ways[key[low[turn]] // N_LAGS]), 2)
         middle_s = float(np.median(lag_s[low[turn] : high[turn]]))
-        stop_s = start_s[here] + span_s[here]
-        yield Agreement(*divmod(pair, len(contents)), hashes[here], start_s[here], stop_s, middle_s, bool(is_reversed))
+        stop_s = start_s[here] + length_s[here]
+        yield Agreement(*divmod(pair, len(fingerprints)), hashes[here], start_s[here], stop_s, middle_s, bool(turns))
 
 
 def _match_patterns(hashes: np.ndarray, n_recordings: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of equal patterns in two recordings; the earlier recording's first. No recording holds one twice."""
+    """Positions of equal patterns in two recordings, the earlier recording first. No recording holds one twice."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     holders = np.unique(ordered, return_counts=True)[1]
-    kept = np.repeat(holders <= max(MOST_RECORDINGS, n_recordings // 2), holders)
+    kept = np.repeat(holders <= max(MAX_HOLDERS, n_recordings // 2), holders)
     ordered, order = ordered[kept], order[kept]
     matches = [np.flatnonzero(ordered[step:] == ordered[:-step]) for step in range(1, NEIGHBOURS + 1)]
     one = np.concatenate([order[places] for places in matches])
@@ -204,32 +207,34 @@ def _match_patterns(hashes: np.ndarray, n_recordings: int) -> tuple[np.ndarray, 
     return one, other
 
 
-def _judge_agreement(first: Content, second: Content, agreement: Agreement) -> Duplicate | None:
-    """Whether patterns that agree at one shift are one measurement: at several times, and a good share of them."""
-    if _count_stretches(agreement.start_s, agreement.stop_s) < LEAST_STRETCHES:
+def _check_agreement(first: Fingerprint, second: Fingerprint, agreement: Agreement) -> Duplicate | None:
+    """Whether patterns that agree at one shift are one measurement: in several windows, and a large fraction."""
+    if _count_windows(agreement.start_s, agreement.stop_s) < MIN_WINDOWS:
         return None
     shift_s = agreement.lag_s - (second.duration_s if agreement.is_reversed else 0.0)
     begin_s, end_s = max(0.0, shift_s), min(first.duration_s, shift_s + second.duration_s)
-    ahead_s = -second.start_s - second.span_s if agreement.is_reversed else second.start_s
+    ahead_s = -second.start_s - second.length_s if agreement.is_reversed else second.start_s
     ceiling = np.uint64(min(first.ceiling, second.ceiling))
     comparable: list[np.ndarray] = []
-    for content, start_s in ((first, first.start_s), (second, ahead_s + agreement.lag_s)):
-        inside = (start_s > begin_s - LAG_S) & (start_s + content.span_s < end_s + LAG_S)
-        comparable.append(_count_kinds(content.hashes[inside & (content.hashes <= ceiling)]))
-    # Where electrodes have changed places, patterns that tell them apart do not agree.
-    share = min(1.0, float(np.max(_count_kinds(agreement.hashes) / np.maximum(1, np.minimum(*comparable)))))
-    if share < LEAST_SHARE:
+    for fingerprint, start_s in ((first, first.start_s), (second, ahead_s + agreement.lag_s)):
+        inside = (start_s > begin_s - LAG_S) & (start_s + fingerprint.length_s < end_s + LAG_S)
+        comparable.append(_count_kinds(fingerprint.hashes[inside & (fingerprint.hashes <= ceiling)]))
+    # If electrodes were rearranged, patterns that contain their electrode do not agree.
+    fraction = min(1.0, float(np.max(_count_kinds(agreement.hashes) / np.maximum(1, np.minimum(*comparable)))))
+    if fraction < MIN_FRACTION:
         return None
-    return Duplicate(first.recording, second.recording, False, share, end_s - begin_s, shift_s, agreement.is_reversed)
+    return Duplicate(
+        first.recording, second.recording, False, fraction, end_s - begin_s, shift_s, agreement.is_reversed
+    )
 
 
 def _count_kinds(hashes: np.ndarray) -> np.ndarray:
-    """(2,) int: how many patterns do not tell electrodes apart, and how many do."""
+    """(2,) int: how many patterns do not contain their electrode, and how many do."""
     return np.bincount((hashes & np.uint64(1)).astype(int), minlength=2)
 
 
-def _count_stretches(starts: np.ndarray, stops: np.ndarray) -> int:
-    """How many of the patterns can be chosen such that no two overlap in time."""
+def _count_windows(starts: np.ndarray, stops: np.ndarray) -> int:
+    """The most patterns that can be chosen such that no two overlap in time."""
     count, reached = 0, -np.inf
     for number in np.argsort(stops, kind="stable"):
         if starts[number] > reached:

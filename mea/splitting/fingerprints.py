@@ -1,11 +1,11 @@
-"""What is needed of a recording to find it again under another name: digests, and a sample of its spike patterns.
+"""Fingerprints that recognise a recording under another name: digests, and a sample of its spike patterns.
 
-A pattern is the lengths of some consecutive intervals between the spikes of one electrode, whichever way time runs. It
-stays the same when a recording is cropped, scaled, flipped in sign, given another zero or stripped of electrodes. Half
-of the patterns, chosen by their hash, are told apart by their electrode, too: a heartbeat is the same everywhere. The
-others are not, and stay the same when electrodes change places.
+A pattern is the lengths of four consecutive interspike intervals of one electrode, in either direction of time. It does
+not change if a recording is cropped, scaled, inverted, shifted in voltage or stripped of electrodes. Half of the
+patterns, chosen by their hash, also contain their electrode, because a heartbeat has the same intervals on every
+electrode. The other half do not, so they do not change if electrodes are rearranged.
 
-Patterns are compared by hash, and only a sample of them, chosen by the hash itself, so that two recordings keep the
+Patterns are compared by hash. Only a sample of them is kept, chosen by the hash itself, so that two recordings keep the
 same ones (Broder, "On the resemblance and containment of documents", 1997, doi:10.1109/SEQUEN.1997.666900).
 """
 
@@ -17,33 +17,33 @@ import numpy as np
 from mea.arrays.events import SpikeEvents
 
 INTERVALS = 4
-STEP_S = 0.0002  # intervals are compared in steps of this: spikes may move by a sample when counts are rounded anew
-KEPT = 4096  # patterns of a recording: 100 kB, and an overlap of 2 % of the longer recording still shares about 80
-LAG_S = 0.0005  # two agreeing patterns have the same shift when they differ by less
+STEP_S = 0.0002  # intervals are rounded down to this: spikes may move by a sample if counts are rounded again
+N_KEPT = 4096  # patterns of a recording: 100 kB; an overlap of 2 % of the longer recording still shares about 80
+LAG_S = 0.0005  # shifts that differ by less are the same
 
 
 @dataclass(frozen=True)
-class Content:
-    """What is needed of a recording to find it again under another name.
+class Fingerprint:
+    """Digests of a recording, and a sample of its spike patterns.
 
     Attributes
     ----------
     recording
         Its id.
     digests
-        SHA-256 of its samples and of its events; equal ones mean equal content.
+        SHA-256 of its samples and of its events; recordings with an equal digest are equal.
     duration_s
         Its length.
     ceiling
-        Every pattern with a hash of at most this was kept.
+        Every pattern with a hash of at most this is kept.
     hashes
-        (k,) uint64 of the patterns that occur at one time only, ascending; k is about ``KEPT`` at most. Odd for those
-        told apart by their electrode.
+        (k,) uint64 of the patterns that occur at one time only, ascending; k is at most about ``N_KEPT``. Odd for
+        patterns that contain their electrode.
     start_s
         (k,) float64 time of each pattern's first spike.
-    span_s
+    length_s
         (k,) float64 from its first spike to its last.
-    backwards
+    is_reversed
         (k,) bool: whether it was hashed from its last spike to its first.
     """
 
@@ -53,75 +53,74 @@ class Content:
     ceiling: int
     hashes: np.ndarray
     start_s: np.ndarray
-    span_s: np.ndarray
-    backwards: np.ndarray
+    length_s: np.ndarray
+    is_reversed: np.ndarray
 
 
-def compute_fingerprints(recordings: Iterable[SpikeEvents]) -> Iterator[Content]:
-    """What is needed of each recording to find it again, one recording in memory at a time."""
+def compute_fingerprints(recordings: Iterable[SpikeEvents]) -> Iterator[Fingerprint]:
+    """The fingerprint of each recording; one recording is in memory at a time."""
     for events in recordings:
         yield compute_fingerprint(events)
 
 
-def compute_fingerprint(events: SpikeEvents) -> Content:
-    """Digests of a recording and a sample of its patterns.
+def compute_fingerprint(events: SpikeEvents) -> Fingerprint:
+    """The fingerprint of a recording.
 
-    A silent recording has no patterns and can be compared by the digest of its samples only, and one of spike times
-    not at all: silence is always the same. The same holds for one whose spikes are all at equal intervals, as a
-    pacemaker's or a simulator's are, except that its events have a digest too.
+    A silent recording has no patterns and can be compared by the digest of its samples only; if it is one of spike
+    times, it cannot be compared at all, because all silent ones are equal. A recording whose spikes are all at equal
+    intervals, like those of a pacemaker or a simulator, has no patterns either, but a digest of its events.
     """
     digests = [events.samples_sha256] if len(events) or events.has_waveforms else []
     digests += [events.content_sha256] if len(events) else []
-    ceiling, hashes, first_sample, last_sample, backwards = _sample_patterns(events)
-    return Content(
+    ceiling, hashes, first_sample, last_sample, is_reversed = _sample_patterns(events)
+    return Fingerprint(
         recording=events.recording,
         digests=tuple(digests),
         duration_s=events.duration_s,
         ceiling=ceiling,
         hashes=hashes,
         start_s=first_sample / events.sampling_rate_hz,
-        span_s=(last_sample - first_sample) / events.sampling_rate_hz,
-        backwards=backwards,
+        length_s=(last_sample - first_sample) / events.sampling_rate_hz,
+        is_reversed=is_reversed,
     )
 
 
 def _sample_patterns(events: SpikeEvents) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The ceiling; of each pattern (k,) uint64 hash, int64 first and last sample, bool whether read backwards."""
+    """The ceiling; of each pattern (k,) uint64 hash, int64 first and last sample, bool whether it is reversed."""
     order = np.argsort(events.electrode.astype(np.min_scalar_type(events.n_electrodes)), kind="stable")
     electrode, sample = events.electrode[order], events.peak_sample[order]
     count = max(0, len(sample) - INTERVALS)
     within = electrode[:count] == electrode[INTERVALS:]
     steps = (np.diff(sample) / (STEP_S * events.sampling_rate_hz)).astype(np.int64)
     places = _mix((events.row << 32 | events.col).astype(np.uint64))[electrode[:count]]
-    hashes, backwards = _hash_patterns(steps, places)
-    ceiling = 2**64 - 1 if within.sum() <= KEPT else int(2**64 * (KEPT / within.sum()))
+    hashes, is_reversed = _hash_patterns(steps, places)
+    ceiling = 2**64 - 1 if within.sum() <= N_KEPT else int(2**64 * (N_KEPT / within.sum()))
     kept = np.flatnonzero(within & (hashes <= np.uint64(ceiling)))
-    # Equal intervals are a clock's, not a culture's: any two regular trains have them in common.
+    # Equal intervals come from a clock, not from a culture: any two regular trains have them in common.
     kept = kept[np.ptp(steps[kept[:, None] + np.arange(INTERVALS)], axis=1) > 1]
     kept = kept[np.lexsort((sample[kept], hashes[kept]))]
     unique, index, counts = np.unique(hashes[kept], return_index=True, return_counts=True)
-    # A pattern that recurs says nothing about when, unless it is one neuron seen by several electrodes at once.
+    # A pattern that recurs gives no shift, unless it is one neuron recorded by several electrodes at once.
     once = sample[kept[index + counts - 1]] - sample[kept[index]] <= LAG_S * events.sampling_rate_hz
     chosen = kept[index[once]]
-    return ceiling, unique[once], sample[chosen], sample[chosen + INTERVALS], backwards[chosen]
+    return ceiling, unique[once], sample[chosen], sample[chosen + INTERVALS], is_reversed[chosen]
 
 
 def _hash_patterns(steps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of ``INTERVALS`` consecutive steps from each place on, and which were read from the last one to the first.
+    """Hashes of ``INTERVALS`` consecutive steps from each position on, and which were hashed in reverse.
 
-    The direction is decided by the steps themselves, so that it turns when they do; one that reads alike both ways is
-    read forwards.
+    The steps themselves decide the direction, so it turns with them; a symmetric pattern is hashed forwards.
 
     Parameters
     ----------
     steps
         (n + INTERVALS - 1,) int64 lengths of the intervals.
     places
-        (n,) uint64 hash of the electrode; decides the hash of every other pattern, which becomes odd.
+        (n,) uint64 hash of the electrode; mixed into every other pattern, whose hash becomes odd.
 
     Returns
     -------
-    hashes, backwards
+    hashes, is_reversed
         (n,) uint64; (n,) bool.
     """
     n = len(places)
@@ -131,15 +130,15 @@ def _hash_patterns(steps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, n
     for number in range(INTERVALS):
         forth += weighted[number, number : number + n]
         back += weighted[number, INTERVALS - 1 - number :][:n]
-    backwards = back < forth
+    is_reversed = back < forth
     hashes = _mix(np.minimum(forth, back))
-    told_apart = (hashes & np.uint64(1)).astype(bool)
-    hashes[told_apart] = _mix(hashes[told_apart] + places[told_apart]) | np.uint64(1)
-    return hashes, backwards
+    has_place = (hashes & np.uint64(1)).astype(bool)
+    hashes[has_place] = _mix(hashes[has_place] + places[has_place]) | np.uint64(1)
+    return hashes, is_reversed
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195): every bit comes to depend on every bit."""
+    """SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195): every bit depends on every bit."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -49,9 +49,7 @@ def test_recordings_of_one_batch_that_began_at_one_moment_are_a_warning(tmp_path
     lines = [line | {"start": "2024-03-25T10:00:00" if n in (1, 3) else ""} for n, line in enumerate(plan_recordings())]
     write_array(tmp_path / "array", lines, duration_s=2.0)
     _, said = run_split(tmp_path)
-    begins = (
-        "recordings of one batch began at the same moment (r01, r03 at 2024-03-25T10:00:00): pieces of one recording"
-    )
+    begins = "recordings of one batch began at the same moment (r01, r03 at 2024-03-25T10:00:00): they are parts of one"
     assert said["leaky"] == 0 and said["warning"].startswith(begins)
     assert f"warning: {said['warning']}\n" in capsys.readouterr().err
 
