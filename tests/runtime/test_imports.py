@@ -10,7 +10,9 @@ import pytest
 import mea.arrays.events
 from mea.runtime.imports import PACKAGE, find_closure, hash_code, hash_files
 
-CACHING = sorted(path for path in PACKAGE.rglob("*.py") if re.search(r"[(,] ?__name__[,)]", path.read_text("utf-8")))
+CALL = re.compile(r"[(,] ?(__name__|cls\.__module__)[,)]")  # of what keeps results under a key
+CACHING = sorted(path for path in PACKAGE.rglob("*.py") if CALL.search(path.read_text("utf-8")))
+MODELS = sorted((PACKAGE / "models").glob("*.py"))
 
 FILES = {
     "mea/__init__.py": '"""A package."""\n',
@@ -86,10 +88,10 @@ def test_the_closure_holds_everything_that_python_loads():
         "    ours = [module for known, module in sys.modules.items() if known.partition('.')[0] == 'mea']\n"
         "    print(*[module.__file__ for module in ours], sep='\\t')\n"
     )
-    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in CACHING]
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in [*CACHING, *MODELS]]
     command = [sys.executable, "-c", code, *names]
     done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
-    for path, line in zip(CACHING, done.stdout.splitlines(), strict=True):
+    for path, line in zip([*CACHING, *MODELS], done.stdout.splitlines(), strict=True):
         loaded = {Path(file) for file in line.split("\t")}
         assert path in loaded
         assert loaded <= find_closure(path), path
