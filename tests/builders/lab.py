@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = {
     "simulate": {"batches": 4, "cultures_per_label": 1, "duration_s": 2.4},
     "split": {"folds": 2},
-    "train": {"model": "cnn_lstm", "network": "predecessor", "epochs": 2, "bin_ms": 20},
+    "train": {"model": "cnn_lstm", "cnn_lstm": {"epochs": 2, "bin_ms": 20}},
 }
 
 
@@ -80,8 +80,7 @@ class Lab:
         yaml.preserve_quotes, yaml.width = True, 200
         path = self.folder / "params.yaml"
         params = yaml.load(path.read_text(encoding="utf-8"))
-        for section, values in changes.items():
-            params[section].update(values)
+        update_nested(params, changes)
         with path.open("w", encoding="utf-8", newline="\n") as stream:
             yaml.dump(params, stream)
 
@@ -89,6 +88,15 @@ class Lab:
         """Size and time of change, in ns, of every file in some folders."""
         found = (path for folder in folders for path in (self.folder / folder).rglob("*") if path.is_file())
         return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+
+
+def update_nested(values: dict, changes: dict) -> None:
+    """Change values in place; sections within sections keep what is not changed."""
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            update_nested(values[name], value)
+        else:
+            values[name] = value
 
 
 def clone_lab(origin: Path, folder: Path) -> Lab:
