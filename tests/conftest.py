@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from builders.lab import Lab, build_lab
+from matplotlib.axes import Axes
+
+from mea.runtime.style import new_plot
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -16,6 +19,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings not found at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def ax() -> Axes:
+    """One empty panel."""
+    return new_plot()[1][0, 0]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""All plots of the evaluate stage."""
+"""All plots of the evaluate stage, with their titles."""
 
 import textwrap
 from pathlib import Path
@@ -49,26 +49,26 @@ def draw_unit(folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSetti
     matrix = count_confusion(labels, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(plot_confusion(matrix, labels, f"what was called what: held-out {unit}s"), doubts)
+    confusion = _warn_above(plot_confusion(matrix, labels, f"Confusion matrix: held-out {unit}s"), doubts)
     save_plot(confusion, folder / f"confusion_{unit}.png", pairs)
-    report = plot_report(report_classes(labels, actual, predicted), f"how well each label is called: held-out {unit}s")
+    report = plot_report(report_classes(labels, actual, predicted), f"Classification report: held-out {unit}s")
     save_plot(report, folder / f"report_{unit}.png")
     calibration, _ = measure_calibration(labels, actual, probabilities, settings.bins, settings.confidence_level)
     save_plot(
-        plot_reliability(calibration, f"how often it is right, and how sure: held-out {unit}s"),
+        plot_reliability(calibration, f"Calibration: held-out {unit}s"),
         folder / f"reliability_{unit}.png",
     )
     curves = trace_roc(labels, actual, probabilities)
     if curves:
         save_plot(
-            _warn_above(plot_roc(curves, f"labels told apart at every threshold: held-out {unit}s"), doubts),
+            _warn_above(plot_roc(curves, f"ROC curve: held-out {unit}s"), doubts),
             folder / f"roc_{unit}.png",
         )
 
 
 def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None:
     """Every recording's probabilities."""
-    plot = _warn_above(plot_recordings(recordings, "how probable its own label is: held-out recordings"), doubts)
+    plot = _warn_above(plot_recordings(recordings, "Probability of the actual label: held-out recordings"), doubts)
     save_plot(plot, folder / "recordings.png")
 
 
@@ -81,24 +81,26 @@ def draw_honesty(
     rules: Rules,
     selective: dict[str, Any],
 ) -> None:
-    """Permutation test, confounds, optimism gap, risk against coverage and prediction sets."""
-    plots = {"permutation": plot_permutation(test.null, test.observed, test.p_value, "chance, and this classifier")}
+    """Permutation test, confounds, linear probes, risk-coverage curve and prediction sets."""
+    plots = {
+        "permutation": plot_permutation(test.null, test.observed, test.p_value, "Permutation test: held-out recordings")
+    }
     if len(audit):
         plots["confounds"] = plot_confounds(
-            audit, WORDS, 1 / len(rules.conformal.labels), "the class, without any signal"
+            audit, WORDS, 1 / len(rules.conformal.labels), "Confounds: the class predicted from metadata alone"
         )
-    plots["optimism"] = plot_optimism(probes, "what linear probes find in the features")
+    plots["optimism"] = plot_optimism(probes, "Linear probes on the features: held-out chunks")
     labels = list(rules.conformal.labels)
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
     curve = trace_risk_coverage(recordings["confidence"].to_numpy(), correct)
     scored = selective if np.isfinite(selective["error"]) else None
     threshold = (rules.threshold, rules.target_error)
-    title = "errors when only the surest are called: held-out recordings"
+    title = "Risk-coverage curve: held-out recordings"
     plots["risk_coverage"] = plot_risk_coverage(curve, *threshold, selective["aurc"], scored, title)
     sets = read_sets(recordings["prediction_set"], labels)
     targets = recordings["label"].map(labels.index).to_numpy(int)
     confidence_level = rules.conformal.confidence_level
-    title = "prediction sets, the labels that cannot be ruled out: held-out recordings"
+    title = "Prediction sets: held-out recordings"
     plots["conformal"] = plot_conformal(list_coverage(sets, targets, labels, confidence_level), confidence_level, title)
     for name, plot in plots.items():
         save_plot(plot, folder / f"{name}.png")
