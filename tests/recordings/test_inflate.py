@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mea.arrays.detection import SpikeDetection, read_events
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.formats.inflate import can_inflate, read_inflated
-from mea.recordings.formats.mcs_writer import write_mcs
+from mea.recordings.formats.mcs_writer import Stream, find_tick_us, write_mcs
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import Recording
 from mea.runtime.errors import BadRecording
@@ -109,7 +109,7 @@ def damage_chunk(path, stored):
 )
 def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
     path = tmp_path / "a.h5"
-    write_mcs(path, make_counts((4, 20_000), 100), labels=RIG_ROW_ORDER[:4], sampling_rate_hz=25_000)
+    write_mcs(path, Stream(make_counts((4, 20_000), 100), RIG_ROW_ORDER[:4], tick_us=40))
     source = read_raw_recordings(path, "raw")[0]
     damage_chunk(path, stored)
     with pytest.raises(BadRecording, match=f"ChannelData: cannot be read .*{message}.*copy it again"):
@@ -118,7 +118,7 @@ def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
 
 def test_the_number_of_threads_changes_nothing(tmp_path):
     path = tmp_path / "a.h5"
-    write_mcs(path, make_noise((8, 50_000)), labels=RIG_ROW_ORDER[:8], sampling_rate_hz=25_000)
+    write_mcs(path, Stream(make_noise((8, 50_000)), RIG_ROW_ORDER[:8], tick_us=40))
     recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
     threads = numba.get_num_threads()
     try:
@@ -137,7 +137,7 @@ def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypat
     path = tmp_path / "a.h5"
     counts = make_noise((7, 30_000))
     counts[3, 20_000] += loudest
-    write_mcs(path, counts, labels=RIG_ROW_ORDER[:7], sampling_rate_hz=sampling_rate_hz)
+    write_mcs(path, Stream(counts, RIG_ROW_ORDER[:7], find_tick_us(sampling_rate_hz)))
     recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
     detection = SpikeDetection(25_000, "resample", 2.0)
     whole = read_events(path, recording, detection)

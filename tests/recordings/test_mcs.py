@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from McsPy import McsData
 
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs, write_mcs_file
+from mea.recordings.formats.mcs_writer import RigRecording, Stream, find_tick_us, write_mcs, write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
@@ -100,10 +100,8 @@ def test_microvolts_are_the_predecessors(tmp_path):
 def test_what_is_written_has_the_vendors_types_to_the_byte(tmp_path, shared_data):
     write_mcs(
         tmp_path / "a.h5",
-        make_small_counts(8, 9800),
+        Stream(make_small_counts(8, 9800), [f"E{k}" for k in range(1, 9)], find_tick_us(500)),
         filtered=make_small_counts(8, 9850),
-        labels=[f"E{k}" for k in range(1, 9)],
-        sampling_rate_hz=500,
         layout="Linear8",
         start="2014-07-09T10:17:35.172098",
     )
@@ -149,17 +147,16 @@ def encode_type(kind) -> tuple:
 
 def test_the_same_arguments_give_the_same_bytes_whole_or_in_blocks(tmp_path):
     counts = make_small_counts(4, 10_000)
-    arguments = {"labels": FOUR["labels"], "sampling_rate_hz": 10_000}
-    write_mcs(tmp_path / "a.h5", counts, **arguments)
-    write_mcs(tmp_path / "b.h5", (counts[:, first : first + 777] for first in range(0, 10_000, 777)), **arguments)
-    write_mcs(tmp_path / "c.h5", counts + 1, **arguments)
+    blocks = (counts[:, first : first + 777] for first in range(0, 10_000, 777))
+    for name, values in (("a.h5", counts), ("b.h5", blocks), ("c.h5", counts + 1)):
+        write_mcs(tmp_path / name, Stream(values, FOUR["labels"], tick_us=100))
     digests = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.h5", "b.h5", "c.h5")]
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_rate_without_whole_microseconds_is_refused(tmp_path):
+def test_a_sampling_rate_without_whole_microseconds_is_refused():
     with pytest.raises(ValueError, match="sampling_rate_hz = 30000: the file holds whole µs per sample"):
-        write_mcs(tmp_path / "a.h5", make_small_counts(1, 10), labels=["A4"], sampling_rate_hz=30_000)
+        find_tick_us(30_000)
 
 
 @settings(max_examples=25, deadline=None)
@@ -187,7 +184,7 @@ def test_any_counts_come_back_on_their_electrode(tmp_path_factory, data):
 def test_a_late_large_count_gives_int32(tmp_path):
     counts = np.zeros((2, 5000), np.int32)
     counts[1, 4999] = -32769
-    write_mcs(tmp_path / "a.h5", counts, labels=["A4", "M9"], sampling_rate_hz=25_000)
+    write_mcs(tmp_path / "a.h5", Stream(counts, ["A4", "M9"], tick_us=40))
     found = read_counts(tmp_path / "a.h5", read_one(tmp_path / "a.h5"))
     assert found.dtype == np.int32
     assert np.array_equal(found, counts)
@@ -393,7 +390,7 @@ def test_the_first_samples_are_the_first_of_all(tmp_path, stop, large):
     path = tmp_path / "a.h5"
     counts = make_small_counts(4, 10_000)
     counts[2, 9000] = 2**20 if large else 0
-    write_mcs(path, counts, labels=FOUR["labels"], sampling_rate_hz=10_000)
+    write_mcs(path, Stream(counts, FOUR["labels"], tick_us=100))
     source = read_one(path)
     found = read_counts(path, source, last=stop)
     assert np.array_equal(found, read_counts(path, source)[:, :stop])

@@ -3,10 +3,9 @@
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -92,18 +91,11 @@ class RigRecording:
 
 def write_mcs(
     path: Path,
-    counts: np.ndarray | Iterable[np.ndarray],
+    electrodes: Stream,
     *,
-    labels: Sequence[str],
-    sampling_rate_hz: int,
+    filtered: np.ndarray | Iterable[np.ndarray] | None = None,
     layout: str = "120MEA200/30iR-Ti",
     start: str = "2024-01-01T12:00:00",
-    conversion_factor: ArrayLike = 59605,
-    exponent: ArrayLike = -12,
-    adc_zero: ArrayLike = 0,
-    row_index: Sequence[int] | None = None,
-    segments: ArrayLike | None = None,
-    filtered: np.ndarray | Iterable[np.ndarray] | None = None,
     compression_level: int = 1,
 ) -> None:
     """Write one recording: the electrodes' raw stream, the filtered one where given, and the digital port's.
@@ -112,50 +104,59 @@ def write_mcs(
     ----------
     path
         File to write. The same arguments give the same bytes, whatever its name.
-    counts, filtered
-        (n, samples) int32, or an iterable of such blocks in time, so that a long recording needs little memory.
-    labels
-        (n,) electrode names.
-    sampling_rate_hz
-        Samples per second; a divisor of 1,000,000, for the file holds whole µs per sample.
+    electrodes
+        The raw stream.
+    filtered
+        Counts of the filtered stream, in the form of ``electrodes.counts``; its other values are those of the raw one.
     layout
         ``MeaLayout``, such as ``120MEA200/30iR-Ti``.
     start
         ISO 8601 date and time.
-    conversion_factor, exponent, adc_zero, row_index, segments
-        As in :class:`Stream`.
     compression_level
         Of deflate, 1 to 9.
+
+    Examples
+    --------
+    >>> from mea.recordings.formats import read_raw_recordings
+    >>> counts = np.zeros((2, 1000), np.int32)
+    >>> write_mcs(Path("one.h5"), Stream(counts, ["F7", "G7"], find_tick_us(25_000)))
+    >>> (recording,) = read_raw_recordings(Path("one.h5"), "raw")
+    >>> recording.layout, recording.sampling_rate_hz, recording.names.tolist(), recording.row.tolist()
+    ('120MEA', 25000, ['F7', 'G7'], [6, 6])
+    """
+    lengths: list[int] = []
+    streams = [replace(electrodes, counts=_watch_lengths(electrodes.counts, lengths))]
+    if filtered is not None:
+        streams = [replace(electrodes, counts=filtered, label=FILTERED_LABEL, source=1), *streams]
+    idle = (np.full((1, length), -32768, np.int32) for length in lengths)
+    digital = Stream(
+        idle,
+        ["1"],
+        electrodes.tick_us,
+        conversion_factor=0,
+        exponent=0,
+        unit="NoUnit",
+        segments=electrodes.segments,
+        label=DIGITAL_LABEL,
+        subtype="Digital",
+    )
+    recording = RigRecording([*streams, digital])
+    write_mcs_file(path, [recording], layout=layout, start=start, compression_level=compression_level)
+
+
+def find_tick_us(sampling_rate_hz: int) -> int:
+    """Microseconds per sample.
 
     Raises
     ------
     ValueError
-        If ``sampling_rate_hz`` does not divide 1,000,000.
+        If they are no whole number, which the file needs.
     """
     if 1_000_000 % sampling_rate_hz:
         raise ValueError(
             f"sampling_rate_hz = {sampling_rate_hz}: the file holds whole µs per sample; take a divisor of 1,000,000."
         )
-    common: dict[str, Any] = {
-        "labels": labels,
-        "tick_us": 1_000_000 // sampling_rate_hz,
-        "conversion_factor": conversion_factor,
-    }
-    common |= {"exponent": exponent, "adc_zero": adc_zero, "row_index": row_index, "segments": segments}
-    lengths: list[int] = []
-    streams = [Stream(_watch_lengths(counts, lengths), **common)]
-    if filtered is not None:
-        streams = [Stream(filtered, **common, label=FILTERED_LABEL, source=1), *streams]
-    idle = (np.full((1, length), -32768, np.int32) for length in lengths)
-    digital: dict[str, Any] = {
-        "label": DIGITAL_LABEL,
-        "subtype": "Digital",
-        "unit": "NoUnit",
-        "conversion_factor": 0,
-        "exponent": 0,
-    }
-    streams += [Stream(idle, ["1"], common["tick_us"], segments=segments, **digital)]
-    write_mcs_file(path, [RigRecording(streams)], layout=layout, start=start, compression_level=compression_level)
+    return 1_000_000 // sampling_rate_hz
 
 
 def write_mcs_file(
@@ -202,7 +203,7 @@ def _write_recording(group: h5py.Group, number: int, recording: RigRecording, se
         guids.append(_derive_guid(f"{seed} {number} {position} {digest}"))
     for position, stream in enumerate(recording.streams):
         source = NO_SOURCE if stream.source is None else guids[stream.source]
-        _describe_stream(analog[f"Stream_{position}"], stream, guids[position], source)
+        _write_stream_info(analog[f"Stream_{position}"], stream, guids[position], source)
     for name in ("Comment", "Label", "RecordingType"):
         _write_text(group, name, "")
     group.attrs["Duration"] = np.int64(max(ends))
@@ -279,7 +280,7 @@ def _write_channels(group: h5py.Group, stream: Stream) -> None:
     group.create_dataset("InfoChannel", data=channels).attrs["InfoVersion"] = np.int32(1)
 
 
-def _describe_stream(group: h5py.Group, stream: Stream, guid: str, source: str) -> None:
+def _write_stream_info(group: h5py.Group, stream: Stream, guid: str, source: str) -> None:
     _write_text(group, "DataSubType", stream.subtype)
     _write_text(group, "Label", _pad_text(stream.label, 42) if stream.label else "")
     _write_text(group, "SourceStreamGUID", source)
