@@ -22,7 +22,8 @@ import torch
 
 from mea.runtime.command import print_line
 from mea.runtime.files import fresh_file, write_json
-from mea.simulation.simulate import plan_training, write_simulated
+from mea.simulation.plans import plan_training
+from mea.simulation.simulate import write_simulated
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))

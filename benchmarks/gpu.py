@@ -28,7 +28,8 @@ from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.recording import RawRecording
 from mea.runtime.command import print_line
 from mea.runtime.tables import draw_markdown
-from mea.simulation.simulate import plan_training, write_simulated
+from mea.simulation.plans import plan_training
+from mea.simulation.simulate import write_simulated
 
 BATCH, WARM_UP = 4, 3
 Batch = tuple[Tensor, Tensor]

@@ -12,8 +12,10 @@ import h5py
 import numpy as np
 
 from benchmarks.timing import Effort, Target, compare, skip, time_together
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
-from mea.simulation.simulate import plan_training, write_simulated
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import write_mcs_file
+from mea.simulation.plans import plan_training
+from mea.simulation.simulate import write_simulated
 
 ROOT = Path(__file__).resolve().parents[1]
 IDLE = Target("repro_idle", "s", 1, "dvc repro with nothing to do; the reference is 1.3 × dvc version + 2 s")

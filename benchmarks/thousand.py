@@ -25,7 +25,8 @@ from mea.runtime.command import print_line
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 from mea.runtime.tables import draw_markdown
-from mea.simulation.simulate import Plan, plan_training, write_simulated
+from mea.simulation.plans import Plan, plan_training
+from mea.simulation.simulate import write_simulated
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("unzip", "h5", "array", "split", "train", "evaluate")

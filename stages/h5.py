@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from mea.recordings.archives import RECORDINGS_CSV, read_manifest
 from mea.recordings.catalogue import (
     build_catalogue,
     check_classes,
@@ -21,6 +20,7 @@ from mea.recordings.catalogue import (
     reject_or_raise,
 )
 from mea.recordings.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
+from mea.recordings.manifest import RECORDINGS_CSV, read_manifest
 from mea.recordings.recording import Recording, write_recording
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json

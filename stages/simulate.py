@@ -20,7 +20,8 @@ from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
-from mea.simulation.simulate import Plan, plan_new, plan_training, write_simulated
+from mea.simulation.plans import Plan, plan_new, plan_training
+from mea.simulation.simulate import write_simulated
 
 
 class Params(StageParams):

@@ -23,10 +23,11 @@ from mea.doctor.electrodes import (
 )
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.settings import Settings
-from mea.recordings.archives import RECORDINGS_CSV, ArchiveEntry, find_entries, mark_clashes, unpack_entry
+from mea.recordings.archives import ArchiveEntry, find_entries, mark_clashes, unpack_entry
 from mea.recordings.catalogue import Rejection, identify_nobody, reject_duplicates, reject_missing
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
+from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.naming import assign_ids
 from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError

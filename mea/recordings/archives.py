@@ -19,6 +19,7 @@ from typing import IO
 
 import pandas as pd
 
+from mea.recordings.manifest import COLUMNS, MANIFEST, RECORDINGS_CSV
 from mea.recordings.naming import LONGEST_NAME_BYTES, assign_ids, make_safe_name
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder
@@ -26,9 +27,6 @@ from mea.runtime.parallel import run_parallel
 from mea.runtime.tables import write_table
 
 RECORDING_SUFFIXES = (".h5", ".hdf5")
-MANIFEST = "manifest.csv"
-RECORDINGS_CSV = "recordings.csv"
-COLUMNS = ["recording", "archive", "member", "file", "bytes", "sha256", "error"]
 
 _BLOCK_BYTES = 1 << 20
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -48,7 +46,7 @@ class ArchiveEntry:
     member
         The path inside the archive, or of the loose file relative to the source folder; empty when ``error`` is about
         the whole archive.
-    entry
+    index
         Place in the archive's table of contents (a name may stand there twice); -1 where there is none.
     error
         What is wrong and what to do; empty when it can be unpacked.
@@ -57,12 +55,12 @@ class ArchiveEntry:
     path: Path
     archive: str
     member: str
-    entry: int = -1
+    index: int = -1
     error: str = ""
 
     @property
     def where(self) -> str:
-        """The member as messages name it."""
+        """How messages name it."""
         return " of ".join(filter(None, (_show(self.member), _show(self.archive))))
 
     @property
@@ -98,36 +96,15 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
         If the source is missing, of another kind, empty, or overlaps the output; if the disk is full.
     """
     _check_apart(source, out)
-    members = mark_clashes(find_entries(source))
-    ids = assign_ids([(member.archive, member.member) for member in members])
+    entries = mark_clashes(find_entries(source))
+    ids = assign_ids([(entry.archive, entry.member) for entry in entries])
     with fresh_folder(out) as work:
-        rows = run_parallel(partial(unpack_entry, out=work), members, "unzip")
+        rows = run_parallel(partial(unpack_entry, out=work), entries, "unzip")
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)
         if source.is_dir() and (source / RECORDINGS_CSV).is_file():
             shutil.copyfile(source / RECORDINGS_CSV, work / RECORDINGS_CSV)
-    return manifest
-
-
-def read_manifest(folder: Path) -> pd.DataFrame:
-    """Read the manifest that :func:`unpack` wrote; every value is text, empty where there is none.
-
-    Raises
-    ------
-    MeaError
-        If there is none, or it is not one.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise MeaError(f"{path}: no such file. Run the unzip stage first (dvc repro unzip).") from None
-    except (OSError, ValueError) as error:
-        raise MeaError(f"{path}: not a manifest written by the unzip stage ({error}). Run dvc repro unzip.") from None
-    if list(manifest.columns) != COLUMNS:
-        found = ", ".join(manifest.columns)
-        raise MeaError(f"{path}: has the columns {found}, not {', '.join(COLUMNS)}. Run dvc repro unzip.")
     return manifest
 
 
@@ -144,7 +121,7 @@ def find_entries(source: Path) -> list[ArchiveEntry]:
         names = sorted(_walk_folder(source))
         if not names:
             raise MeaError(f"{source}: this folder holds no recordings. {remedy}")
-        return [member for name in names for member in _list_file(source / name, name)]
+        return [entry for name in names for entry in _list_file(source / name, name)]
     if not source.exists():
         kept = "What a stage writes there, dvc repro makes; what DVC keeps, dvc pull brings."
         raise MeaError(f"{source}: no such folder or file. {remedy} {kept}")
@@ -153,22 +130,22 @@ def find_entries(source: Path) -> list[ArchiveEntry]:
     return _list_file(source, source.name)
 
 
-def mark_clashes(members: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
-    """Give an error to members that would be unpacked to the same place.
+def mark_clashes(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
+    """Give an error to entries that would be unpacked to the same place.
 
     That is the same name twice in one archive, or names that differ only in case or in characters some operating
     system does not know. Which of them is the right one cannot be told, so neither is unpacked.
     """
-    count = Counter(member.file.casefold() for member in members if not member.error)
+    count = Counter(entry.file.casefold() for entry in entries if not entry.error)
     text = (
         "stands there twice (names that differ only in upper and lower case, or in characters that are not allowed "
         "everywhere, count as the same). Rename one, or remove it."
     )
     return [
-        replace(member, error=f"{member.where}: {text}")
-        if not member.error and count[member.file.casefold()] > 1
-        else member
-        for member in members
+        replace(entry, error=f"{entry.where}: {text}")
+        if not entry.error and count[entry.file.casefold()] > 1
+        else entry
+        for entry in entries
     ]
 
 
@@ -206,18 +183,18 @@ def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
         return [ArchiveEntry(path, "", name)]
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+            infos = archive.infolist()
     except (*_ZIP_DAMAGE, OSError) as error:
         return [ArchiveEntry(path, name, "", error=f"{_show(name)}: {_explain_archive(path, error)}")]
     # `filename` is cut at a NUL and, on Windows, has its backslashes turned: the name as written must be judged.
-    members = [
-        _check_entry(ArchiveEntry(path, name, entry.orig_filename, place), entry)
-        for place, entry in enumerate(entries)
-        if entry.orig_filename.lower().endswith(RECORDING_SUFFIXES) and not _is_hidden(entry.orig_filename)
+    entries = [
+        _check_entry(ArchiveEntry(path, name, info.orig_filename, place), info)
+        for place, info in enumerate(infos)
+        if info.orig_filename.lower().endswith(RECORDING_SUFFIXES) and not _is_hidden(info.orig_filename)
     ]
-    if members:
-        return members
-    nested = any(entry.orig_filename.lower().endswith(".zip") for entry in entries)
+    if entries:
+        return entries
+    nested = any(info.orig_filename.lower().endswith(".zip") for info in infos)
     remedy = "Unpack the archives inside it." if nested else "Put HDF5 files in it, or remove it."
     suffixes = " or ".join(RECORDING_SUFFIXES)
     return [
@@ -235,28 +212,28 @@ def _explain_archive(path: Path, error: Exception) -> str:
     return f"not a zip archive ({error}). Copy it again from where it was made, or remove it."
 
 
-def _check_entry(member: ArchiveEntry, entry: zipfile.ZipInfo) -> ArchiveEntry:
-    name = member.member
+def _check_entry(entry: ArchiveEntry, info: zipfile.ZipInfo) -> ArchiveEntry:
+    name = entry.member
     if name.startswith("/") or re.match("[A-Za-z]:", name) or re.search(r"\\|\x00|(^|/)\.\.(/|$)", name):
         text = (
             "its path would leave the folder it is unpacked to (absolute, with a drive letter, a backslash or '..'). "
             "Zip the folder again with relative paths."
         )
-    elif entry.flag_bits & 1:
+    elif info.flag_bits & 1:
         text = "encrypted. Unpack it with its password, and put the HDF5 file or an archive without password there."
-    elif entry.compress_type not in _COMPRESSIONS:
+    elif info.compress_type not in _COMPRESSIONS:
         text = (
-            f"compressed by method {entry.compress_type}, which is unknown here (Windows uses method 9 for files over "
+            f"compressed by method {info.compress_type}, which is unknown here (Windows uses method 9 for files over "
             "2 GB). Put the HDF5 file itself there, or zip it with another program."
         )
     elif any(len(part.encode("utf-8", "replace")) > LONGEST_NAME_BYTES for part in name.split("/")):
         text = f"a name in its path is longer than {LONGEST_NAME_BYTES} bytes. Give it a shorter one."
     else:
-        return member
-    return replace(member, error=f"{member.where}: {text}")
+        return entry
+    return replace(entry, error=f"{entry.where}: {text}")
 
 
-def unpack_entry(member: ArchiveEntry, out: Path) -> dict[str, str]:
+def unpack_entry(entry: ArchiveEntry, out: Path) -> dict[str, str]:
     """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
 
     Raises
@@ -264,33 +241,33 @@ def unpack_entry(member: ArchiveEntry, out: Path) -> dict[str, str]:
     MeaError
         If the disk is full.
     """
-    names = {"archive": _show(member.archive), "member": _show(member.member)}
+    names = {"archive": _show(entry.archive), "member": _show(entry.member)}
     failed = names | {"file": "", "bytes": "", "sha256": ""}
-    if member.error:
-        return failed | {"error": member.error}
-    target, problem = out / member.file, ""
+    if entry.error:
+        return failed | {"error": entry.error}
+    target, problem = out / entry.file, ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _open_member(member) as stream, target.open("wb") as copy:
+        with _open_entry(entry) as stream, target.open("wb") as copy:
             count, sha256 = copy_and_hash(stream, copy)
     except (*_ZIP_DAMAGE, RuntimeError) as error:
         problem = f"damaged ({error}). Copy the archive again from where it was made."
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MeaError(f"{member.where}: the disk is full. Make room where {out.parent} lies.") from None
+            raise MeaError(f"{entry.where}: the disk is full. Make room where {out.parent} lies.") from None
         problem = f"cannot be unpacked ({error.strerror}). Rename it, or check its disk."
     if problem:
         if target.is_file():
             target.unlink()
-        return failed | {"error": f"{member.where}: {problem}"}
-    return names | {"file": member.file, "bytes": str(count), "sha256": sha256, "error": ""}
+        return failed | {"error": f"{entry.where}: {problem}"}
+    return names | {"file": entry.file, "bytes": str(count), "sha256": sha256, "error": ""}
 
 
-def _open_member(member: ArchiveEntry) -> IO[bytes]:
-    if not member.archive:
-        return member.path.open("rb")
-    archive = zipfile.ZipFile(member.path)
-    return archive.open(archive.infolist()[member.entry])
+def _open_entry(entry: ArchiveEntry) -> IO[bytes]:
+    if not entry.archive:
+        return entry.path.open("rb")
+    archive = zipfile.ZipFile(entry.path)
+    return archive.open(archive.infolist()[entry.index])
 
 
 def copy_and_hash(stream: IO[bytes], copy: IO[bytes]) -> tuple[int, str]:

@@ -8,7 +8,7 @@ REFRACTORY_S = 0.002
 MARGIN_S = 0.002
 Generators = tuple[np.random.Generator, np.random.Generator, np.random.Generator]
 SMALLEST_UV, LARGEST_UV = 30.0, 200.0
-CULTURE_SHARE, RECORDING_SHARE = 0.8, 0.6
+CULTURE_WEIGHT, RECORDING_WEIGHT = 0.8, 0.6
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _draw_fields(n: int, recording_variance: float, generators: Generators) -> d
     """One standard normal value per electrode and trait; a small ``recording_variance`` makes recordings similar."""
     names = ("place", "rate", "amplitude", "width", "polarity", "noise")
     lab, culture, recording = (generator.standard_normal((len(names), n)) for generator in generators)
-    own = CULTURE_SHARE * culture + RECORDING_SHARE * recording
+    own = CULTURE_WEIGHT * culture + RECORDING_WEIGHT * recording
     return dict(zip(names, (lab + recording_variance * own) / np.hypot(1, recording_variance)))
 
 
@@ -135,7 +135,7 @@ def _draw_offsets(recording_variance: float, generators: Generators) -> dict[str
     rig = ("focus_row", "focus_col", "active", "gain", "width", "polarity", "hump", "noise")
     names = (*rig, "background", "burst_rate", "burst_length", "burst_firing", "participation")
     _, culture, recording = (generator.standard_normal(len(names)) for generator in generators)
-    return dict(zip(names, recording_variance * (CULTURE_SHARE * culture + RECORDING_SHARE * recording)))
+    return dict(zip(names, recording_variance * (CULTURE_WEIGHT * culture + RECORDING_WEIGHT * recording)))
 
 
 def draw_spikes(traits: Traits, duration_s: float, generator: np.random.Generator) -> SimulatedSpikes:

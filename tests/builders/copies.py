@@ -9,7 +9,8 @@ from builders.arrays import make_events
 from builders.recordings import make_source
 from mea.arrays.spikes import detect_events
 from mea.recordings.layouts import electrode_labels
-from mea.simulation.simulate import list_channels, plan_training, simulate_counts, simulate_spikes
+from mea.simulation.plans import plan_training
+from mea.simulation.simulate import list_channels, simulate_counts, simulate_spikes
 
 RATE_HZ = 25_000
 DURATION_S = 8.0

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import RawRecording
 
@@ -75,7 +76,7 @@ def write_small_mcs(
 ) -> np.ndarray:
     """Write a small vendor file: by default 120 electrodes, 1 s at 25 kHz, 59.605 nV per count.
 
-    ``oddities`` are fields of :class:`mea.recordings.formats.mcs_writer.Stream` (``adc_zero``, ``row_index``, ``unit``,
+    ``oddities`` are fields of :class:`mea.recordings.formats.mcs_layout.Stream` (``adc_zero``, ``row_index``, ``unit``,
     ``tick_us``, ...) and plant faults in the electrode stream. With ``filtered``, ``Stream_0`` is a filtered copy (the
     counts halved) and ``Stream_1`` the raw one, as in the vendor's own file. Further recordings have seed + 1, ...
     Returns the first recording's counts, (channels, n_samples) int32, in the order of the rows.

@@ -14,7 +14,8 @@ from mea.recordings.formats import read_raw_recordings
 from mea.recordings.recording import Recording
 from mea.runtime.command import run_command
 from mea.runtime.tables import read_table
-from mea.simulation.simulate import ODD, plan_new, write_simulated
+from mea.simulation.plans import ODD, plan_new
+from mea.simulation.simulate import write_simulated
 from mea.training.classifier import load_classifier
 
 SETTINGS = (

@@ -16,7 +16,8 @@ from mea.doctor.electrodes import FIRST_S
 from mea.doctor.files import examine_files
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG
 from mea.doctor.settings import read_settings
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import write_mcs_file
 from mea.recordings.recording import Recording
 
 RAW, FILTERED = "'Data Acquisition (1) Electrode Raw Data'", "'Filter (1) Filter Data'"

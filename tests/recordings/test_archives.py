@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mea.recordings.archives import copy_and_hash, find_entries, read_manifest, unpack
+from mea.recordings.archives import copy_and_hash, find_entries, unpack
+from mea.recordings.manifest import read_manifest
 from mea.recordings.naming import LONGEST_NAME_BYTES, assign_ids, make_safe_name
 from mea.runtime.errors import MeaError
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mea.arrays.detection import SpikeDetection, read_events
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.formats.inflate import can_inflate, read_inflated
-from mea.recordings.formats.mcs_writer import Stream, find_tick_us, write_mcs
+from mea.recordings.formats.mcs_layout import Stream
+from mea.recordings.formats.mcs_writer import find_tick_us, write_mcs
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import Recording
 from mea.runtime.errors import BadRecording

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from McsPy import McsData
 
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, find_tick_us, write_mcs, write_mcs_file
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import find_tick_us, write_mcs, write_mcs_file
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording

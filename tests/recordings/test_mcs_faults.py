@@ -10,7 +10,8 @@ from builders.mcs_files import FOUR, STREAM, edit_channels, read_one, replace_sa
 from builders.recordings import make_small_counts, write_small_mcs
 
 from mea.recordings.formats import read_counts
-from mea.recordings.formats.mcs_writer import RigRecording, Stream, write_mcs_file
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import write_mcs_file
 from mea.runtime.errors import BadRecording
 
 FAULTS = {

@@ -24,19 +24,9 @@ from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.layouts import electrode_labels
 from mea.runtime.errors import MeaError
 from mea.runtime.params import read_section
-from mea.simulation.simulate import (
-    LABELS,
-    ODD,
-    list_channels,
-    make_noise,
-    make_waveform,
-    noise_density,
-    plan_new,
-    plan_training,
-    simulate_counts,
-    simulate_spikes,
-    write_simulated,
-)
+from mea.simulation.noise import make_noise, noise_density
+from mea.simulation.plans import LABELS, ODD, plan_new, plan_training
+from mea.simulation.simulate import list_channels, make_waveform, simulate_counts, simulate_spikes, write_simulated
 from mea.simulation.simulated_network import LARGEST_UV, MARGIN_S, REFRACTORY_S, SMALLEST_UV
 from stages.simulate import Params, work
 
@@ -384,7 +374,7 @@ def test_at_half_the_gain_all_voltages_are_half_and_the_file_does_not_know():
 
 @pytest.mark.parametrize(("share", "many"), [(0.0, 0), (1 / 3, 40), (1.0, 120)])
 def test_dead_electrodes_measure_nothing_and_the_others_go_on(share, many):
-    counts, adc_zero, _ = simulate_counts(plan_one(dead_share=share), 0.2)
+    counts, adc_zero, _ = simulate_counts(plan_one(dead_fraction=share), 0.2)
     flat = (counts == adc_zero[:, None]).all(axis=1)
     assert flat.sum() == many
     assert (counts[~flat].std(axis=1) > 3).all()
