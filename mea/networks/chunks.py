@@ -77,8 +77,9 @@ class ArrayView:
         """
         if not events.has_waveforms and (self.input == "full" or self.bin == "peak"):
             raise MeaError(
-                f"{events.recording}: holds spike times without waveforms, which train.input = {self.input} with "
-                f"train.bin = {self.bin} needs. Set train.input: binned and train.bin: count."
+                f"{events.recording}: holds spike times without waveforms, which train.cnn_lstm.input = "
+                f"{self.input} with train.cnn_lstm.bin = {self.bin} needs. Set train.cnn_lstm.input: binned and "
+                "train.cnn_lstm.bin: count."
             )
 
 

@@ -9,17 +9,19 @@ import torch
 from builders.arrays import describe_events, make_events
 
 from mea.models import rocket
-from mea.models.rocket import DILATIONS, GROUPS, KERNELS, LENGTH, describe_channels, describe_recordings, list_families
+from mea.models.base import ModelParams, ModelSpec
+from mea.models.rocket import DILATIONS, GROUPS, KERNELS, LENGTH, RocketModel, compute_chunks, convolve_channels
 from mea.networks.channels import POPULATION
 from mea.splitting.chunks import cut_chunks
 
 pytestmark = pytest.mark.usefixtures("alone")
+MODEL = RocketModel(ModelSpec(["a", "b"], 4, 4, ModelParams()))
 
 
-def test_shares_are_those_of_a_plain_loop():
+def test_fractions_are_those_of_a_plain_loop():
     """The first dilation's kernels, drawn again here, slid over the signal one bin after the other."""
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(2, len(POPULATION), 50)).astype(np.float32))
-    found = describe_channels(values)
+    found = convolve_channels(values)
     generator = torch.Generator().manual_seed(rocket.SEED)
     kernels = torch.randn(GROUPS * KERNELS, 1, LENGTH, generator=generator).numpy()[:, 0].reshape(GROUPS, KERNELS, -1)
     kernels = kernels - kernels.mean(2, keepdims=True)
@@ -36,28 +38,27 @@ def test_shares_are_those_of_a_plain_loop():
 
 def test_every_group_shares_out_all_bins():
     values = torch.from_numpy(np.random.default_rng(1).normal(size=(3, len(POPULATION), 300)).astype(np.float32))
-    found = describe_channels(values)
+    found = convolve_channels(values)
     n_shapes = 4 * len(DILATIONS) * GROUPS * KERNELS
     np.testing.assert_allclose((found[:, :n_shapes] ** 2).reshape(3, -1, KERNELS).sum(2), 1, atol=1e-5)
     np.testing.assert_allclose(found[:, n_shapes : n_shapes + len(POPULATION)], values.mean(2), atol=1e-6)
-    assert len(list_families(False)) == found.shape[1] == 1580
+    assert len(MODEL.name_families(False)) == len(set(MODEL.name_recording_features(False))) == found.shape[1] == 1580
 
 
 def test_silence_is_defined():
-    assert np.isfinite(describe_channels(torch.zeros(1, len(POPULATION), 300))).all()
+    assert np.isfinite(convolve_channels(torch.zeros(1, len(POPULATION), 300))).all()
 
 
 def look(events):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 2.0, None)
-    names, values = describe_recordings(chunks, {events.recording: events})
-    assert names.tolist() == [events.recording]
-    return values[0]
+    (values,) = MODEL.compute_recording_features(chunks, {events.recording: events})
+    return values
 
 
 def test_a_recording_is_the_mean_over_its_chunks():
     events = make_events("r1", rows=4, cols=4, duration_s=12.0)
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 2.0, None)
-    values = rocket.describe_chunks(chunks, {"r1": events})
+    values = compute_chunks(chunks, {"r1": events})
     np.testing.assert_allclose(look(events), values.mean(0))
 
 

@@ -11,7 +11,7 @@ import torch
 from test_stages import array, run_stage  # noqa: F401 - a fixture
 from test_training import SCHEDULE, Interrupted, fit, lab, plan, sides, train  # noqa: F401 - fixtures
 
-from mea.models.predecessor import CnnLstm
+from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.chunks import DescribedChunks, EpochShuffle
 from mea.networks.processes import BatchShare, check_processes
 from mea.networks.recipes import Recipe
@@ -54,7 +54,9 @@ def test_two_processes_share_bags_as_one_does(sides, monkeypatch):  # noqa: F811
 
     def train_bags():
         torch.manual_seed(0)
-        return train_network(CnnLstm(12, 12, 2, "transpose"), *sides, replace(SCHEDULE, batch_size=7), recipe=recipe)
+        return train_network(
+            CnnLstmNetwork(12, 12, 2, "transpose"), *sides, replace(SCHEDULE, batch_size=7), recipe=recipe
+        )
 
     one = train_bags()
     monkeypatch.setenv("MEA_PROCESSES", "2")
@@ -66,7 +68,7 @@ class Describer(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.network = CnnLstm(12, 12, 5, "transpose")
+        self.network = CnnLstmNetwork(12, 12, 5, "transpose")
 
     def forward(self, parts):
         return self.network(parts[0])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, max_pool3d
 
-from mea.models.predecessor import CnnLstm
+from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.silence import convolve_loud_times, convolve_spikes
 
 CLOSE = dict(rtol=1e-9, atol=1e-12)
@@ -41,8 +41,8 @@ def test_the_whole_network_and_its_gradients_are_the_same(data):
     shape += (data.draw(st.integers(8, 500)),)
     chunk = make_chunk(shape, data.draw(st.sampled_from([0, 1, 2, 5, 200])), data.draw(st.integers(0, 10_000)))
     torch.manual_seed(0)
-    computed = CnnLstm(*shape[2:4], 2, "transpose", "computed").double()
-    skipped = CnnLstm(*shape[2:4], 2, "transpose", "skipped").double()
+    computed = CnnLstmNetwork(*shape[2:4], 2, "transpose", "computed").double()
+    skipped = CnnLstmNetwork(*shape[2:4], 2, "transpose", "skipped").double()
     skipped.load_state_dict(computed.state_dict())
     (expected, gradients), (found, own) = run(computed, chunk), run(skipped, chunk)
     torch.testing.assert_close(found, expected, **CLOSE)

@@ -7,25 +7,28 @@ import pandas as pd
 import pytest
 import torch
 from builders.arrays import describe_events
+from builders.networks import assert_same
 from builders.recordings import make_small_counts, write_small_mcs
 from torch.utils.data import DataLoader
 
 from mea.arrays.events import SpikeEvents
 from mea.arrays.spikes import detect_events
-from mea.models.predecessor import CnnLstm
+from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks import sparse_chunks
-from mea.networks.chunks import ChunkDataset, View
+from mea.networks.chunks import ArrayView, ChunkDataset
+from mea.networks.config import TrainingConfig
 from mea.networks.sparse_chunks import SparseChunks, build_chunks, collate_sparse, is_built_on, list_samples
-from mea.networks.training import Schedule, train_network
+from mea.networks.tasks import Classification
+from mea.networks.training import train_network
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.splitting.chunks import cut_chunks
 
 pytestmark = pytest.mark.usefixtures("alone")
 
 LABELS = ["a", "b"]
-FULL = View("full", 1, "peak", 20)
+FULL = ArrayView("full", 1, "peak", 20)
 RATE_HZ = 5_000
-SCHEDULE = Schedule(epochs=2, patience=9, min_gain=0.0, learning_rate=0.002, batch_size=3, seed=0)
+CONFIG = TrainingConfig(epochs=2, patience=9, min_gain=0.0, learning_rate=0.002, batch_size=3, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def recordings(tmp_path_factory) -> dict[str, SpikeEvents]:
     return found
 
 
-def cut_sides(recordings: dict[str, SpikeEvents], view: View) -> tuple[ChunkDataset, ChunkDataset]:
+def cut_sides(recordings: dict[str, SpikeEvents], view: ArrayView) -> tuple[ChunkDataset, ChunkDataset]:
     table = pd.DataFrame([describe_events(events) for events in recordings.values()])
     chunks, _ = cut_chunks(table, 0.2, None)
     training = chunks["recording"].isin(["r0", "r1"])
@@ -85,33 +88,31 @@ def test_a_built_batch_is_the_batch(recordings, scale):
 
 
 def test_graphics_cards_build_what_shows_every_sample(recordings, sides):
-    binned, _ = cut_sides(recordings, View("binned", 10, "peak", 1))
+    binned, _ = cut_sides(recordings, ArrayView("binned", 10, "peak", 1))
     assert is_built_on(sides[0], "cuda") and not is_built_on(binned, "cuda")
     assert not is_built_on(sides[0], "cpu")
 
 
 def train(sides, **changed):
     torch.manual_seed(0)
-    return train_network(CnnLstm(12, 12, 2, "reshape"), *sides, replace(SCHEDULE, **changed))
+    return train_network(CnnLstmNetwork(12, 12, 2, "reshape"), Classification(), *sides, replace(CONFIG, **changed))
 
 
 def test_training_on_built_chunks_gives_the_same_bits(sides, monkeypatch):
-    weights, curves = train(sides)
+    trained = train(sides)
     built = []
     monkeypatch.setattr(sparse_chunks, "BUILDERS", ("cpu",))
-    monkeypatch.setattr("mea.networks.training.build_chunks", lambda batch: built.append(batch) or build_chunks(batch))
-    same_weights, same_curves = train(sides)
+    monkeypatch.setattr("mea.networks.loop.build_chunks", lambda batch: built.append(batch) or build_chunks(batch))
+    again = train(sides)
     assert len(built) == 2 * (len(sides[0]) // 3 + 1 + len(sides[1]) // 3 + 1)
-    assert all(torch.equal(weights[name], same_weights[name]) for name in weights)
-    pd.testing.assert_frame_equal(curves, same_curves, check_exact=True)
+    assert_same(again, trained)
 
 
 def test_half_the_precision_learns_nearly_the_same(sides):
-    weights, curves = train(sides)
-    coarse_weights, coarse_curves = train(sides, precision="bfloat16")
-    assert all(value.dtype == torch.float32 for value in coarse_weights.values()), "weights stay what they are"
-    assert not all(torch.equal(weights[name], coarse_weights[name]) for name in weights)
-    losses = curves["train_loss"], coarse_curves["train_loss"]
+    trained, coarse = train(sides), train(sides, precision="bfloat16")
+    assert all(value.dtype == torch.float32 for value in coarse.weights.values()), "weights stay what they are"
+    assert not all(torch.equal(values, coarse.weights[name]) for name, values in trained.weights.items())
+    losses = trained.curves["train_loss"], coarse.curves["train_loss"]
     np.testing.assert_allclose(*losses, rtol=0.05)
     assert not losses[0].equals(losses[1])
 
@@ -119,7 +120,7 @@ def test_half_the_precision_learns_nearly_the_same(sides):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_graphics_card_learns_nearly_the_same(sides, monkeypatch, precision):
-    _, expected = train(sides)
+    expected = train(sides)
     monkeypatch.setenv("MEA_DEVICE", "cuda")
-    _, curves = train(sides, precision=precision)
-    np.testing.assert_allclose(curves["train_loss"], expected["train_loss"], rtol=0.05)
+    trained = train(sides, precision=precision)
+    np.testing.assert_allclose(trained.curves["train_loss"], expected.curves["train_loss"], rtol=0.05)

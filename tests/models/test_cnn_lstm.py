@@ -6,7 +6,7 @@ import torch
 from builders import predecessor
 from torch.nn.functional import cross_entropy
 
-from mea.models.predecessor import CnnLstm
+from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.runtime.errors import MeaError
 
 
@@ -19,7 +19,7 @@ def make_twins(seed=0):
     """Ours and the literal predecessor with the same weights."""
     torch.manual_seed(seed)
     literal = predecessor.Network()
-    ours = CnnLstm(12, 12, 2, "reshape")
+    ours = CnnLstmNetwork(12, 12, 2, "reshape")
     weights = {name.replace("linear", "head"): value for name, value in literal.state_dict().items()}
     ours.load_state_dict(weights)
     return ours, literal
@@ -37,7 +37,7 @@ def make_sparse_chunk(*shape, seed=0):
 
 
 def test_number_of_parameters():
-    network = CnnLstm(12, 12, 2, "reshape")
+    network = CnnLstmNetwork(12, 12, 2, "reshape")
     assert sum(values.numel() for values in network.parameters()) == 169_250
 
 
@@ -74,7 +74,7 @@ def test_a_step_of_training_is_the_predecessors():
 def test_transpose_makes_a_step_of_one_time():
     """Swapping two pairs of whole LSTM steps in time changes it; the features of each step are those of one time."""
     ours, _ = make_twins()
-    straight = CnnLstm(12, 12, 2, "transpose")
+    straight = CnnLstmNetwork(12, 12, 2, "transpose")
     straight.load_state_dict(ours.state_dict())
     chunk = make_sparse_chunk(1, 1, 12, 12, 160)
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def test_transpose_makes_a_step_of_one_time():
 )
 def test_other_grids_and_several_classes(rows, cols, sequence, labels):
     torch.manual_seed(0)
-    network = CnnLstm(rows, cols, labels, sequence)
+    network = CnnLstmNetwork(rows, cols, labels, sequence)
     logits = network(make_sparse_chunk(2, 1, rows, cols, 48))
     assert logits.shape == (2, labels)
     cross_entropy(logits, torch.tensor([0, labels - 1])).backward()
@@ -111,7 +111,7 @@ def test_other_grids_and_several_classes(rows, cols, sequence, labels):
 
 def test_transpose_keeps_places_apart():
     """On a grid of two pooled places, a step holds the features of both, the place varying fastest."""
-    network = CnnLstm(8, 16, 2, "transpose")
+    network = CnnLstmNetwork(8, 16, 2, "transpose")
     seen = []
     network.lstm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     chunk = make_sparse_chunk(1, 1, 8, 16, 48)
@@ -130,7 +130,7 @@ def test_a_grid_that_is_too_small(rows, cols):
     with pytest.raises(
         MeaError, match=rf"grid of {rows} × {cols}: cnn_lstm pools three times by 2 and needs at least 8"
     ):
-        CnnLstm(rows, cols, 2, "transpose")
+        CnnLstmNetwork(rows, cols, 2, "transpose")
 
 
 @pytest.mark.parametrize("sequence", ["reshape", "transpose"])
@@ -139,7 +139,7 @@ def test_overfits_eight_chunks(sequence):
     torch.manual_seed(0)
     chunks = torch.cat([make_sparse_chunk(1, 1, 12, 12, 64, seed=seed) for seed in range(8)]) / 20
     targets = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
-    network = CnnLstm(12, 12, 2, sequence)
+    network = CnnLstmNetwork(12, 12, 2, sequence)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
     for _ in range(120):
         optimizer.zero_grad()

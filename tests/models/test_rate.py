@@ -6,12 +6,12 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from mea.models.estimators import load_estimator, save_estimator
-from mea.models.rate import build_estimator
+from mea.models.rate import build_classifier
 from mea.runtime.errors import MeaError
 
 
 def fit(rates: np.ndarray, targets: np.ndarray) -> Pipeline:
-    return build_estimator(0).fit(np.log1p(rates)[:, None], targets)
+    return build_classifier(0).fit(np.log1p(rates)[:, None], targets)
 
 
 def predict(model: Pipeline, rates: np.ndarray) -> np.ndarray:

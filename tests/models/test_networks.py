@@ -1,4 +1,4 @@
-"""tcn and the cnn_lstm of the grid: shapes, gradients, what they must not see, and that they can learn."""
+"""tcn and grid_lstm: shapes, gradients, what they must not see, and that they can learn."""
 
 from dataclasses import replace
 
@@ -11,20 +11,28 @@ from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
 from mea.features.families import list_targets
-from mea.models import NETWORKS, cnn_lstm, find_network, predecessor, tcn
-from mea.models.cnn_lstm import STATES, convolve_partly, pool_chunk, pool_electrodes, pool_places
-from mea.models.tcn import pool_time
+from mea.models.grid_lstm import (
+    STATES,
+    GridLstmNetwork,
+    convolve_partially,
+    pool_chunk,
+    pool_electrodes,
+    pool_places,
+)
+from mea.models.tcn import TcnNetwork
 from mea.networks.channels import GridView, PopulationView
-from mea.networks.training import measure_misses
+from mea.networks.layers import pool_time
+from mea.networks.tasks import FeatureRegression
 
 BINS = 40
-VIEWS = {"tcn": PopulationView(100), "cnn_lstm": GridView(100)}
-TRAIN = {"network": "grid", "bin_ms": 100}
+MISSES = FeatureRegression().loss
+NETWORKS = ("grid_lstm", "tcn")
+VIEWS = {"tcn": PopulationView(100), "grid_lstm": GridView(100)}
 
 
-def build(name, n_labels=2, rows=12, cols=12, seed=0):
+def build(name, n_labels=2, seed=0):
     torch.manual_seed(seed)
-    return NETWORKS[name].build_network(TRAIN, rows, cols, n_labels)
+    return TcnNetwork(n_labels) if name == "tcn" else GridLstmNetwork(len(list_targets()))
 
 
 def show(name, events, start_s=0.0, stop_s=4.0):
@@ -36,36 +44,29 @@ def events():
     return make_events("r1", spikes_per_s=8, duration_s=8.0)
 
 
-def test_parameters_choose_the_network():
-    assert find_network({"model": "tcn", "network": "predecessor"}) is tcn
-    assert find_network({"model": "cnn_lstm", "network": "grid"}) is cnn_lstm
-    assert find_network({"model": "cnn_lstm", "network": "predecessor"}) is predecessor
-    assert predecessor.RECIPE.bag == 0 and not predecessor.RECIPE.members and not predecessor.RECIPE.weight_decay
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_learns(name, events):
     network = build(name, n_labels=3)
     chunks = torch.cat([show(name, events, start, start + 4) for start in (0.0, 1.0, 2.0, 3.0, 4.0, 3.5)])
-    said = network(pool_chunk(chunks) if name == "cnn_lstm" else chunks)
+    said = network(pool_chunk(chunks) if name == "grid_lstm" else chunks)
     n_features = len(list_targets())
-    assert said.shape == (6, n_features if name == "cnn_lstm" else 3)
-    assert network.describe(chunks).shape == (6, STATES + n_features if name == "cnn_lstm" else 192)
-    (said**2 if name == "cnn_lstm" else cross_entropy(said, torch.tensor([0, 1, 2, 0, 1, 2]))).sum().backward()
+    assert said.shape == (6, n_features if name == "grid_lstm" else 3)
+    assert network.compute_features(chunks).shape == (6, STATES + n_features if name == "grid_lstm" else 192)
+    (said**2 if name == "grid_lstm" else cross_entropy(said, torch.tensor([0, 1, 2, 0, 1, 2]))).sum().backward()
     for key, values in network.named_parameters():
         assert values.grad is not None and values.grad.abs().sum() > 0, key
 
 
-def test_the_head_decides_by_what_describe_gives(events):
+def test_the_head_decides_by_the_features(events):
     network = build("tcn").eval()
     chunk = show("tcn", events)
-    torch.testing.assert_close(network(chunk), network.head(network.describe(chunk)))
+    torch.testing.assert_close(network(chunk), network.head(network.compute_features(chunk)))
 
 
-def test_a_description_is_states_and_what_is_said_by_them(events):
-    network = build("cnn_lstm").eval()
-    chunk = show("cnn_lstm", events)
-    described = network.describe(chunk)
+def test_features_are_states_and_predictions_from_them(events):
+    network = build("grid_lstm").eval()
+    chunk = show("grid_lstm", events)
+    described = network.compute_features(chunk)
     torch.testing.assert_close(network.head(described[:, :STATES]), described[:, STATES:])
     torch.testing.assert_close(network(pool_chunk(chunk)), described[:, STATES:])
 
@@ -80,7 +81,7 @@ def test_shortcuts_change_nothing(name, events):
         n_samples=events.n_samples + 2 * shift, duration_s=events.duration_s + 6, recording="other", batch="z",
         gain_v=events.gain_v * 3, threshold_uv=events.threshold_uv * 3,
     )  # fmt: skip
-    said = [network.describe(chunk) for chunk in (show(name, events), show(name, other, 3.0, 7.0))]
+    said = [network.compute_features(chunk) for chunk in (show(name, events), show(name, other, 3.0, 7.0))]
     torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
 
 
@@ -88,22 +89,24 @@ def test_shortcuts_change_nothing(name, events):
 def test_what_stands_beside_a_chunk_in_its_batch_changes_nothing(name, events):
     network = build(name).eval()
     pair = torch.cat([show(name, events), show(name, events, 4.0, 8.0)])
-    torch.testing.assert_close(network.describe(pair)[:1], network.describe(pair[:1]), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        network.compute_features(pair)[:1], network.compute_features(pair[:1]), atol=1e-4, rtol=1e-3
+    )
 
 
 def test_padding_of_the_grid_changes_nothing(events):
     """The same electrodes on a larger grid, on which the other places are missing."""
-    network = build("cnn_lstm").eval()
+    network = build("grid_lstm").eval()
     larger = replace(events, rows=16, cols=14)
-    said = [network.describe(show("cnn_lstm", one)) for one in (events, larger)]
+    said = [network.compute_features(show("grid_lstm", one)) for one in (events, larger)]
     torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
 
 
 def test_the_network_of_the_grid_sees_places(events):
-    network = build("cnn_lstm").eval()
+    network = build("grid_lstm").eval()
     mixed = np.random.default_rng(0).permutation(events.n_electrodes)
     moved = replace(events, row=events.row[mixed], col=events.col[mixed])
-    said = [network.describe(show("cnn_lstm", one)) for one in (events, moved)]
+    said = [network.compute_features(show("grid_lstm", one)) for one in (events, moved)]
     assert (said[0] - said[1]).abs().max() > 1e-3
     torch.testing.assert_close(build("tcn").eval()(show("tcn", events)).shape, torch.Size([1, 2]))
 
@@ -113,35 +116,35 @@ def test_any_length_from_one_step_on(bins):
     generator = torch.Generator().manual_seed(0)
     chunk = torch.rand(2, 12, 6, 5, bins, generator=generator)
     chunk[:, -1] = 1
-    assert build("cnn_lstm", rows=6, cols=5).describe(chunk).isfinite().all()
+    assert build("grid_lstm").compute_features(chunk).isfinite().all()
     assert build("tcn")(torch.rand(2, 22, bins, generator=generator)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_silence_has_an_answer(name, events):
     chunk = torch.zeros_like(show(name, events))
-    if name == "cnn_lstm":
+    if name == "grid_lstm":
         chunk[:, -1] = 1
-    assert build(name).eval().describe(chunk).isfinite().all()
+    assert build(name).eval().compute_features(chunk).isfinite().all()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_overfits_eight_chunks(name):
-    """Every second fires twice as often; one network calls it by its class, the other by its features."""
+    """Every second fires twice as often; one network predicts its class, the other its features."""
     recordings = [make_events(f"r{k}", spikes_per_s=2 + 2 * (k % 2), seed=k, duration_s=4.0) for k in range(8)]
     chunks = torch.cat([show(name, events) for events in recordings])
     network, classes = build(name), torch.arange(8) % 2
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-    if name == "cnn_lstm":
+    if name == "grid_lstm":
         chunks, targets = pool_chunk(chunks), (2.0 * classes - 1)[:, None].repeat(1, len(list_targets()))
     for _ in range(40):
         said = network(chunks)
-        loss = measure_misses(said, targets) if name == "cnn_lstm" else cross_entropy(said, classes)
+        loss = MISSES(said, targets, training=True) if name == "grid_lstm" else cross_entropy(said, classes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     said = network.eval()(chunks)
-    assert ((said.mean(1) > 0 if name == "cnn_lstm" else said.argmax(1)) == classes).all()
+    assert ((said.mean(1) > 0 if name == "grid_lstm" else said.argmax(1)) == classes).all()
 
 
 # --- their parts -----------------------------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ def test_overfits_eight_chunks(name):
 
 def test_partial_convolution_is_a_convolution_where_all_is_there():
     layer, maps = nn.Conv2d(3, 4, 3, padding=1), torch.rand(2, 3, 5, 6)
-    found = convolve_partly(layer, maps, torch.ones(2, 1, 5, 6))
+    found = convolve_partially(layer, maps, torch.ones(2, 1, 5, 6))
     expected = conv2d(maps, layer.weight, layer.bias).relu()
     torch.testing.assert_close(found[:, :, 1:-1, 1:-1], expected)
 
@@ -162,7 +165,7 @@ def test_partial_convolution_makes_up_for_missing_places():
         layer.bias.zero_()
     mask = torch.ones(1, 1, 6, 6)
     mask[..., :2, :2] = 0
-    torch.testing.assert_close(convolve_partly(layer, mask.clone(), mask), mask)
+    torch.testing.assert_close(convolve_partially(layer, mask.clone(), mask), mask)
 
 
 def test_electrodes_are_pooled_where_they_are():
@@ -179,26 +182,26 @@ def test_electrodes_are_pooled_where_they_are():
 def test_a_chunk_is_pooled_before_anything_is_learned():
     chunk = torch.rand(2, 12, 3, 4, 5)
     chunk[:, -1] = 1
-    crowd, places = pool_chunk(chunk)
-    torch.testing.assert_close(crowd, pool_electrodes(chunk[:, :-1], torch.ones(2, 3, 4)))
-    torch.testing.assert_close(places[:, :11], chunk[:, :11].mean(4))
-    torch.testing.assert_close(places[:, 11:22], chunk[:, :11].std(4, correction=0))
-    assert (places[:, 22] == 1).all()
+    population, electrodes = pool_chunk(chunk)
+    torch.testing.assert_close(population, pool_electrodes(chunk[:, :-1], torch.ones(2, 3, 4)))
+    torch.testing.assert_close(electrodes[:, :11], chunk[:, :11].mean(4))
+    torch.testing.assert_close(electrodes[:, 11:22], chunk[:, :11].std(4, correction=0))
+    assert (electrodes[:, 22] == 1).all()
 
 
 def test_places_are_pooled_where_they_are():
     maps, mask = torch.rand(1, 6, 3, 3), torch.ones(1, 1, 3, 3)
     mask[..., 0, 0] = 0
-    mean, spread = pool_places(maps * mask, mask)
+    mean, std = pool_places(maps * mask, mask)
     existing = maps[0].flatten(1)[:, 1:]
     torch.testing.assert_close(mean[0], existing.mean(1))
-    torch.testing.assert_close(spread[0], existing.std(1, correction=0), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(std[0], existing.std(1, correction=0), atol=1e-4, rtol=1e-3)
 
 
-def test_only_defined_features_are_asked_for():
+def test_only_defined_features_count():
     said, targets = torch.tensor([[1.0, 5.0], [2.0, 3.0]]), torch.tensor([[0.0, torch.nan], [2.0, 5.0]])
-    assert measure_misses(said, targets).item() == pytest.approx((1 + 0 + 4) / 3)
-    assert measure_misses(said, torch.full((2, 2), torch.nan)).item() == 0
+    assert MISSES(said, targets, training=False).item() == pytest.approx((1 + 0 + 4) / 3)
+    assert MISSES(said, torch.full((2, 2), torch.nan), training=False).item() == 0
 
 
 def test_time_is_pooled():
@@ -212,4 +215,4 @@ def test_time_is_pooled():
 def test_sizes():
     """As docs/models.md says."""
     sizes = {name: sum(values.numel() for values in build(name).parameters()) for name in NETWORKS}
-    assert sizes == {"cnn_lstm": 186_816, "tcn": 28_034}
+    assert sizes == {"grid_lstm": 186_816, "tcn": 28_034}
