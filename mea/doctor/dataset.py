@@ -141,7 +141,7 @@ def _try_folds(chunks: pd.DataFrame, split_level: str, folds: int, settings: Set
             chunks = chunks.assign(fold=assign_folds(chunks, split_level, folds, settings.split.seed))
         except MeaError as error:
             return str(error), chunks
-        if settings.train.validation != "inner":
+        if not settings.train.needs_inner_folds:
             return "", chunks
         return explain_validation(
             chunks, split_level, list(range(folds)) if asked == "all" else sorted(set(asked))

@@ -51,10 +51,22 @@ class Split(Section):
     seed: int = Field(ge=0, description="decides which groups share a fold")
 
 
-class Train(Section):
-    """How a model's epoch and the like are chosen."""
+class CnnLstm(Section):
+    """How the epoch of cnn_lstm is chosen."""
 
-    validation: Literal["inner", "scored"] = Field(description="what is chosen on what")
+    validation: Literal["nested", "test_fold"] = Field(description="which chunks choose the epoch")
+
+
+class Train(Section):
+    """Which model, and whether it needs inner folds."""
+
+    model: str = Field(description="what learns")
+    cnn_lstm: CnnLstm = Field(description="parameters of cnn_lstm")
+
+    @property
+    def needs_inner_folds(self) -> bool:
+        """Whether anything is chosen inside the training set; not if the test fold chooses, as the predecessor did."""
+        return not (self.model == "cnn_lstm" and self.cnn_lstm.validation == "test_fold")
 
 
 class Evaluate(Section):

@@ -56,7 +56,7 @@ class PopulationView:
         """
         if self.bin_ms % FINE_MS:
             raise MeaError(
-                f"train.bin_ms = {self.bin_ms:g} ms: this network counts in steps of {FINE_MS} ms within each bin "
+                f"bin_ms = {self.bin_ms:g} ms: this network counts in steps of {FINE_MS} ms within each bin "
                 f"({events.recording} and all others). Choose a multiple of {FINE_MS}."
             )
 
@@ -75,7 +75,7 @@ class PopulationView:
         if trains.count_bins(int(self.bin_ms)) < self.min_bins:
             raise MeaError(
                 f"split.chunk_s = {stop_s - start_s:g} s: this network needs chunks of {self.min_bins} bins of "
-                f"train.bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
+                f"bin_ms = {self.bin_ms:g} ms at least. Lengthen the chunks or shorten the bins."
             )
         return trains
 

@@ -46,7 +46,7 @@ def check_processes(device: str, units: int) -> None:
     if count > units:
         raise MeaError(
             f"MEA_PROCESSES = {count}: a training step has only {units} chunks or bags of chunks to share out. Take at "
-            "most so many, or raise train.batch_size."
+            "most so many, or raise the model's batch_size."
         )
     if count > 1 and device not in ("cpu", "cuda"):
         raise MeaError(

@@ -116,8 +116,10 @@ def explain_validation(chunks: pd.DataFrame, split_level: str, score: list[int])
     for fold in score:
         reason = _find_obstacle(chunks[chunks["fold"] != fold], split_level, 2)[0]
         if reason:
-            advice = _advise(split_level)
-            return f"train.validation: inner will stop at fold {fold}; in its training set, {reason} {advice}"
+            return (
+                f"inner folds are impossible at fold {fold}: in its training set, {reason} Networks that choose their "
+                f"epoch will stop there, other models will not be calibrated. {_advise(split_level)}"
+            )
     return ""
 
 
@@ -162,7 +164,7 @@ def _advise(split_level: str) -> str:
     choose = f", choose a finer split.by {finer} ({BOTH_SETS})" if finer else ""
     more_groups = f"Record every class in at least three groups by {split_level}"
     record = "Record longer" if split_level == "chunk" else more_groups
-    return f"{record}{choose}, or set train.validation: scored, which marks all metrics as leaky."
+    return f"{record}{choose}, or set train.cnn_lstm.validation: test_fold, which marks all metrics as leaky."
 
 
 def _check_training_sets(labels: np.ndarray, fold: np.ndarray, split_level: str) -> None:

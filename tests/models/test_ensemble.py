@@ -1,22 +1,16 @@
-"""The ensemble: a weighted pool of what its members say."""
-
-from dataclasses import replace
+"""The ensemble: a weighted pool of its base models."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from builders.arrays import describe_events, plan_recordings, write_array
+from builders.arrays import plan_recordings
+from builders.models import fit_lab, train_params, write_lab
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from mea.models.ensemble import MEMBERS, combine, combine_held_out, fit_weights
+from mea.models.ensemble import BASE_MODELS, fit_weights, pool_oof, pool_probabilities
 from mea.networks.chunks import load_recordings
 from mea.runtime.files import read_json
-from mea.splitting.chunks import cut_chunks
-from mea.splitting.folds import assign_folds
-from mea.training.classifier import copy_models, load_classifier, save_classifier
-from mea.training.fitting import fit_fold
-from mea.training.folds import describe_training, plan_folds
+from mea.training.classifier import copy_models, load_classifier
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -26,8 +20,8 @@ def state(odds):
     return np.stack([1 - expit(odds), expit(odds)], axis=1)
 
 
-def make_members(n=400, seed=0, useless=False):
-    """Two members whose mistakes differ, or one that knows and one that guesses."""
+def make_models(n=400, seed=0, useless=False):
+    """Two models whose mistakes differ, or one that knows and one that guesses."""
     random = np.random.default_rng(seed)
     targets = random.integers(0, 2, n)
     sides = 2 * targets - 1
@@ -38,36 +32,36 @@ def make_members(n=400, seed=0, useless=False):
 
 def test_with_equal_weights_the_log_odds_are_averaged():
     first, second = np.array([-1.0, 0.2, 3.0]), np.array([0.5, 0.4, -1.0])
-    pooled = combine(np.stack([state(first), state(second)]), np.array([0.5, 0.5]))
+    pooled = pool_probabilities(np.stack([state(first), state(second)]), np.array([0.5, 0.5]))
     np.testing.assert_allclose(logit(pooled[:, 1]), (first + second) / 2, atol=1e-12)
     np.testing.assert_allclose(pooled.sum(1), 1)
 
 
 def test_weights_are_those_of_least_loss():
-    members, targets = make_members()
-    odds = logit(members[:, :, 1])
-    share = np.where(targets == 1, 0.5 / targets.mean(), 0.5 / (1 - targets.mean()))
+    models, targets = make_models()
+    odds = logit(models[:, :, 1])
+    weight = np.where(targets == 1, 0.5 / targets.mean(), 0.5 / (1 - targets.mean()))
 
     def loss(weights):
         pooled = weights @ odds
-        return (share * np.logaddexp(0, np.where(targets == 1, -pooled, pooled))).sum() + 2 * (
+        return (weight * np.logaddexp(0, np.where(targets == 1, -pooled, pooled))).sum() + 2 * (
             (weights - 0.5) ** 2
         ).sum()
 
     best = minimize(loss, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
-    np.testing.assert_allclose(fit_weights(members, targets), best, atol=1e-4)
+    np.testing.assert_allclose(fit_weights(models, targets), best, atol=1e-4)
 
 
 def test_one_that_guesses_counts_for_little():
-    members, targets = make_members(useless=True)
-    weights = fit_weights(members, targets)
+    models, targets = make_models(useless=True)
+    weights = fit_weights(models, targets)
     assert weights[0] > 0.7 and weights[1] < 0.1
 
 
 def test_together_they_are_better_than_either():
-    members, targets = make_members(4000)
-    pooled = combine(members, fit_weights(members, targets))
-    right = [(one.argmax(1) == targets).mean() for one in (*members, pooled)]
+    models, targets = make_models(4000)
+    pooled = pool_probabilities(models, fit_weights(models, targets))
+    right = [(one.argmax(1) == targets).mean() for one in (*models, pooled)]
     assert right[2] > max(right[:2]) + 0.02
 
 
@@ -76,11 +70,11 @@ def test_without_recordings_it_is_the_plain_mean():
 
 
 def test_what_is_held_out_has_no_part_in_its_own_weights():
-    members, targets = make_members()
+    models, targets = make_models()
     folds = np.arange(len(targets)) % 4
-    plain = combine_held_out(members, targets, folds)
+    plain = pool_oof(models, targets, folds)
     spoiled = np.where(folds == 2, 1 - targets, targets)
-    other = combine_held_out(members, spoiled, folds)
+    other = pool_oof(models, spoiled, folds)
     np.testing.assert_array_equal(plain[folds == 2], other[folds == 2])
     assert not np.array_equal(plain[folds != 2], other[folds != 2])
 
@@ -91,46 +85,40 @@ def test_more_classes(n_labels):
     targets = np.arange(90) % n_labels
     knows = np.full((90, n_labels), 0.1)
     knows[np.arange(90), targets] = 1
-    members = np.stack([knows / knows.sum(1, keepdims=True), random.dirichlet(np.ones(n_labels), 90)])
-    pooled = combine(members, fit_weights(members, targets))
+    models = np.stack([knows / knows.sum(1, keepdims=True), random.dirichlet(np.ones(n_labels), 90)])
+    pooled = pool_probabilities(models, fit_weights(models, targets))
     assert (pooled.argmax(1) == targets).all()
     np.testing.assert_allclose(pooled.sum(1), 1)
 
 
 # --- through the real training --------------------------------------------------------------------------------------
 
-TRAIN = {
-    "model": "ensemble", "network": "grid", "validation": "inner", "inner_folds": 2, "bin_ms": 100, "epochs": 1,
-    "patience": 9, "min_gain": 0.0, "learning_rate": 0.001, "batch_size": 4, "precision": "float32", "seed": 0,
-}  # fmt: skip
 
+def test_a_fold_of_the_ensemble_is_the_pool_of_its_base_models(tmp_path):
+    quick = {"bin_ms": 100, "epochs": 1, "learning_rate": 0.001, "batch_size": 4}
+    plan = plan_recordings(batches=4, cultures=1)
+    lab = write_lab(tmp_path, plan, folds=2, chunk_s=4.0, duration_s=8.0, rows=4, cols=4)
+    params = train_params("ensemble", inner_folds=2, grid_lstm=quick)
+    trained, curves = fit_lab(lab, tmp_path / "folds", params, score=(0, 1), chunk_s=4.0)
+    assert not any(len(table) for table in curves), "none of its base models has an epoch to choose"
+    (tmp_path / "copied").mkdir()
+    copy_models(trained, tmp_path / "copied")
+    classifier = load_classifier(tmp_path / "copied")
 
-def test_a_fold_of_the_ensemble_is_the_pool_of_its_members(tmp_path):
-    recordings = write_array(tmp_path / "array", plan_recordings(batches=4, cultures=1), duration_s=8.0, rows=4, cols=4)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 4.0, None)
-    chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
-    params = {"train": TRAIN, "split": {"chunk_s": 4.0, "first_s": None}}
-    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
-    (tmp_path / "folds").mkdir()
-    jobs = plan_folds(chunks, split, tmp_path / "array", tmp_path / "folds", tmp_path / "live")
-    curves = [fit_fold(replace(job, threads=1)) for job in jobs]
-    assert not any(len(table) for table in curves), "none of its members has an epoch to choose"
-    trained = describe_training(tmp_path / "folds", jobs, split)
-    save_classifier(trained)
-    (tmp_path / "kept").mkdir()
-    copy_models(trained, tmp_path / "kept")
-    classifier = load_classifier(tmp_path / "kept")
-
+    chunks = lab[1]
     events = load_recordings(tmp_path / "array", chunks["recording"].unique())
-    held = chunks[chunks["fold"] == 0]
-    model = classifier.open_fold(0)
-    weights = [read_json(tmp_path / "folds" / "fold_0_weights.json")[name] for name in MEMBERS]
-    for ask in ("predict", "predict_whole"):
-        stated = np.stack([getattr(member, ask)(held, events) for member in model.members])
-        assert np.abs(stated - stated[:1]).max() > 1e-3, "the members are of several minds"
-        np.testing.assert_allclose(getattr(classifier, ask)(held, events, 0), combine(stated, np.array(weights)))
-    inner = trained.load_inner(0)
-    assert sorted(inner["recording"]) == sorted(chunks.loc[chunks["fold"] != 0, "recording"].unique())
-    np.testing.assert_allclose(inner[["p_a", "p_b"]].sum(1), 1)
-    assert model.describe(held, events).shape[1] == sum(one.describe(held, events).shape[1] for one in model.members)
-    assert model.find_obstacle(events["r00"]) == ""
+    held_out = chunks[chunks["fold"] == 0]
+    model = classifier.open_model(0)
+    weights = read_json(tmp_path / "folds/fold_0/model/weights.json")
+    assert list(weights) == list(BASE_MODELS) == ["features", "grid_lstm"]
+    for method in ("predict_proba", "predict_recordings"):
+        stacked = np.stack([getattr(one, method)(held_out, events) for one in model.base_models])
+        assert np.abs(stacked - stacked[:1]).max() > 1e-3, "the base models differ"
+        expected = pool_probabilities(stacked, np.array(list(weights.values())))
+        np.testing.assert_allclose(getattr(model, method)(held_out, events), expected)
+    oof = trained.load_oof(0)
+    assert sorted(oof["recording"]) == sorted(chunks.loc[chunks["fold"] != 0, "recording"].unique())
+    np.testing.assert_allclose(oof[["p_a", "p_b"]].sum(axis=1), 1)
+    widths = [one.compute_features(held_out, events).shape[1] for one in model.base_models]
+    assert model.compute_features(held_out, events).shape[1] == sum(widths)
+    assert model.check_input(events["r00"]) == ""

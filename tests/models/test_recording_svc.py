@@ -1,28 +1,26 @@
-"""The machine that judges whole recordings: what it values away from, what it finds, and what it keeps."""
+"""The classifier of whole recordings: normalisation, the choice of hyperparameters, Platt scaling, and the file."""
 
 import numpy as np
 import pytest
+import skops.io
+from scipy.special import expit
 from sklearn.svm import SVC
 
-from mea.models.machine import (
-    choose_strengths,
-    compare_strengths,
-    fit_judge,
-    fit_link,
-    judge_recordings,
-    measure_losses,
-    pick_strengths,
-)
-from mea.models.support import (
+from mea.models.estimators import TRUSTED
+from mea.models.recording_svc import (
     CLIP,
-    Strengths,
-    choose_factors,
-    find_differences,
-    fit_machine,
-    measure_squares,
-    prepare_training,
-    shrink_differences,
+    RecordingSVC,
+    SvmParams,
+    build_pipeline,
+    build_scaler,
+    choose_params,
+    compare_params,
+    compute_losses,
+    select_within_2se,
 )
+from mea.models.wccn import CultureNormalizer, find_culture_directions
+from mea.runtime.errors import MeaError
+from mea.statistics.calibration import fit_platt
 
 
 def make_lab(seed=0, cultures=12, each=6, size=20, effect=1.0, fingerprint=4.0):
@@ -36,129 +34,172 @@ def make_lab(seed=0, cultures=12, each=6, size=20, effect=1.0, fingerprint=4.0):
     return values, targets, culture
 
 
+def fit(values, targets, cultures, params=SvmParams()):  # noqa: B008 - it is frozen
+    return build_pipeline(params).fit(values, targets, normalize__cultures=cultures)
+
+
 def test_differences_of_cultures_are_shrunk_and_nothing_else():
     values, targets, culture = make_lab()
-    directions, variances = find_differences(values, targets.astype(int), culture)
-    factors = choose_factors(variances, 0.1)
+    normalizer = CultureNormalizer(0.1).fit(values, targets, culture)
+    directions, factors = normalizer.directions_, normalizer.factors_
     assert (factors[:6] < 0.5).all() and (factors <= 1).all() and (np.diff(factors) >= 0).all()
     np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
-    shrunk = shrink_differences(values, directions, factors)
+    shrunk = normalizer.transform(values) / normalizer.scale_
 
-    def spread(table):
+    def between(table):
         return np.var([table[culture == k].mean(0) for k in np.unique(culture)], axis=0)
 
-    assert (spread(shrunk)[:10] < 0.5 * spread(values)[:10]).all()
-    np.testing.assert_allclose(shrink_differences(values, directions, np.ones_like(factors)), values)
+    assert (between(shrunk)[:10] < 0.5 * between(values)[:10]).all()
+    normalizer.factors_ = np.ones_like(factors)
+    np.testing.assert_allclose(normalizer.transform(values) / normalizer.scale_, values)
 
 
-def test_new_cultures_are_told_better_than_by_a_plain_machine():
-    """The planted fault: a machine that does not look away finds the cultures it was trained with."""
+def test_the_factors_are_those_of_the_formula():
+    """A direction with ``shrinkage`` times the mean variance is scaled by 1 / sqrt(2)."""
+    values, targets, culture = make_lab()
+    _, variances = find_culture_directions(values, targets, culture)
+    normalizer = CultureNormalizer(variances[3] / variances.mean()).fit(values, targets, culture)
+    assert normalizer.factors_[3] == pytest.approx(np.sqrt(0.5))
+
+
+def test_the_total_variance_of_the_training_set_is_1():
+    values, targets, culture = make_lab()
+    assert CultureNormalizer(0.1).fit_transform(values, targets, cultures=culture).var(0).sum() == pytest.approx(1)
+
+
+def test_new_cultures_are_told_better_than_by_a_plain_svc():
+    """The planted fault: a classifier without the normalisation finds the cultures it was trained with."""
     ours, plain = [], []
     for seed in range(6):
         values, targets, culture = make_lab(seed, cultures=40, effect=1.5)
         training = culture < 28
-        machine = fit_machine(prepare_training(values[training], targets[training], culture[training]), Strengths())
-        ours.append(((machine.decide(values[~training]) > 0) == targets[~training]).mean())
+        pipeline = fit(values[training], targets[training], culture[training])
+        ours.append((pipeline.predict(values[~training]) == targets[~training]).mean())
         naive = SVC(C=10, gamma="scale").fit(values[training], targets[training])
         plain.append((naive.predict(values[~training]) == targets[~training]).mean())
     assert np.mean(ours) > np.mean(plain) + 0.05 and np.mean(ours) > 0.65
 
 
-def test_without_differences_it_is_scikit_learns_machine():
+def test_without_differences_it_is_a_plain_svc():
     values, targets, _ = make_lab(fingerprint=0.0)
-    machine = fit_machine(
-        prepare_training(values, targets, targets), Strengths(3.0, 0.2, 0.1)
-    )  # one culture a class: no differences
+    pipeline = fit(values, targets, targets, SvmParams(3.0, 0.2, 0.1))  # one culture a class: no differences
     scaled = np.clip((values - values.mean(0)) / values.std(0), -CLIP, CLIP)
     reference = SVC(C=3.0, gamma=0.2 / scaled.var(0).sum()).fit(scaled, targets)
-    np.testing.assert_allclose(machine.decide(values), reference.decision_function(scaled), atol=1e-6)
-
-
-def test_squares_are_distances():
-    random = np.random.default_rng(0)
-    one, other = random.normal(size=(5, 3)), random.normal(size=(4, 3))
-    expected = ((one[:, None] - other[None]) ** 2).sum(2)
-    np.testing.assert_allclose(measure_squares(one, other), expected)
+    np.testing.assert_allclose(pipeline.decision_function(values), reference.decision_function(scaled), atol=1e-6)
 
 
 def test_undefined_features_count_as_the_median():
     values, targets, culture = make_lab()
     values[0, :5] = np.nan
-    values[:, 7] = np.nan  # defined for nobody
-    machine = fit_machine(prepare_training(values, targets, culture), Strengths())
+    values[:, 7] = np.nan  # defined nowhere
+    pipeline = fit(values, targets, culture)
     filled = values.copy()
-    filled[0, :5] = machine.median[:5]
-    assert np.isfinite(machine.decide(values)).all()
-    np.testing.assert_allclose(machine.decide(values[:1]), machine.decide(filled[:1]))
+    filled[0, :5] = np.nanmedian(values[:, :5], axis=0)
+    assert np.isfinite(pipeline.decision_function(values)).all()
+    np.testing.assert_allclose(pipeline.decision_function(values[:1]), pipeline.decision_function(filled[:1]))
 
 
-def test_a_link_knows_planted_odds_and_both_classes_alike():
+def test_a_feature_that_is_constant_up_to_rounding_says_nothing():
+    """The planted fault: divided by its tiny standard deviation, rounding would be as large as any feature."""
+    values = np.full((40, 1), 0.1 + 0.2)
+    values[::2] = 0.3
+    assert values.std() > 0
+    np.testing.assert_allclose(build_scaler().fit_transform(values), 0, atol=1e-9)
+
+
+def test_platt_scaling_knows_planted_odds_and_weighs_both_classes_equally():
     random = np.random.default_rng(0)
     decisions = random.normal(size=20_000) * 2
     targets = random.random(20_000) < 1 / (1 + np.exp(-1.5 * decisions))
-    slope, offset = fit_link(decisions, targets)
-    assert slope == pytest.approx(1.5, abs=0.05) and offset == pytest.approx(0, abs=0.05)
+    slope, intercept = fit_platt(decisions, targets)
+    assert slope == pytest.approx(1.5, abs=0.05) and intercept == pytest.approx(0, abs=0.05)
 
 
 @pytest.mark.parametrize("n_labels", [2, 3])
-def test_a_judge_is_its_arrays(n_labels):
+def test_recordings_are_classified_and_the_file_gives_the_same(n_labels, tmp_path):
     values, _, culture = make_lab(effect=3.0)
     targets = culture % n_labels
     values[:, 10] = 3.0 * targets + np.random.default_rng(1).normal(size=len(targets)) * 0.3
-    judge, inner = fit_judge(values, targets, culture, culture // n_labels % 3, n_labels)
-    assert all(isinstance(value, np.ndarray) for value in judge.values())
-    probabilities = judge_recordings(judge, values, n_labels)
+    names = [f"feature_{number}" for number in range(values.shape[1])]
+    model, oof = RecordingSVC.fit(values, targets, culture, culture // n_labels % 3, n_labels, names)
+    probabilities = model.predict_proba(values)
     np.testing.assert_allclose(probabilities.sum(1), 1)
-    np.testing.assert_allclose(inner.sum(1), 1)
-    assert (probabilities.argmax(1) == targets).mean() > 0.9 and inner.shape == (len(targets), n_labels)
+    np.testing.assert_allclose(oof.sum(1), 1)
+    assert (probabilities.argmax(1) == targets).mean() > 0.9 and oof.shape == (len(targets), n_labels)
+    for name in ("one", "two"):
+        model.save(tmp_path / f"{name}.skops")
+    read = RecordingSVC.load(tmp_path / "one.skops")
+    np.testing.assert_array_equal(read.predict_proba(values), probabilities)
+    assert read.feature_names == names
+    assert (tmp_path / "one.skops").read_bytes() == (tmp_path / "two.skops").read_bytes()
+    with pytest.raises(MeaError, match=r"was fitted on 20 features of a recording, but this version computes 19\. Tr"):
+        read.predict_proba(values[:, 1:])
+
+
+def test_two_classes_have_one_pipeline_and_three_are_normalised_to_sum_1():
+    two = RecordingSVC([None], np.array([[2.0, 1.0]]), [])
+    np.testing.assert_allclose(two.scale_decisions(np.array([[0.5]])), [[1 - expit(2), expit(2)]])
+    three = RecordingSVC([None] * 3, np.array([[1.0, 0.0]] * 3), [])
+    odds = np.array([[0.3, -2.0, 1.0]])
+    np.testing.assert_allclose(three.scale_decisions(odds), expit(odds) / expit(odds).sum())
+
+
+def test_a_file_may_hold_nothing_but_what_we_wrote(tmp_path):
+    """Types are trusted by a list in the code, never because a file asks for them."""
+    values, targets, culture = make_lab()
+    model, _ = RecordingSVC.fit(values, targets.astype(int), culture, None, 2, ["x"] * 20)
+    model.save(tmp_path / "a.skops")
+    asked = set(skops.io.get_untrusted_types(file=tmp_path / "a.skops"))
+    assert asked == {"mea.models.wccn.CultureNormalizer", "numpy.clip", "numpy.dtype"} == set(TRUSTED)
 
 
 def test_what_is_held_out_inside_has_no_part_in_its_own_decision():
     values, targets, culture = make_lab()
     folds = culture // 2 % 3
-    spoiled = values.copy()
-    spoiled[folds == 0] = np.random.default_rng(9).normal(size=spoiled[folds == 0].shape)
-    strengths, decisions = choose_strengths(values, targets, culture, folds)
+    params, decisions = choose_params(values, targets, culture, folds)
     others = folds != 0
-    machine = fit_machine(prepare_training(values[others], targets[others], culture[others]), strengths)
-    np.testing.assert_allclose(machine.decide(values[folds == 0]), decisions[folds == 0], atol=1e-9)
-    again = fit_machine(prepare_training(spoiled[others], targets[others], culture[others]), strengths)
-    np.testing.assert_array_equal(again.support, machine.support)
+    pipeline = fit(values[others], targets[others], culture[others], params)
+    np.testing.assert_allclose(pipeline.decision_function(values[~others]), decisions[~others], atol=1e-9)
+    spoiled = values.copy()
+    spoiled[~others] = np.random.default_rng(9).normal(size=spoiled[~others].shape)
+    again = fit(spoiled[others], targets[others], culture[others], params)
+    np.testing.assert_array_equal(again["svc"].support_vectors_, pipeline["svc"].support_vectors_)
 
 
-def test_other_strengths_must_be_clearly_better():
+def test_other_hyperparameters_must_be_clearly_better():
     """The planted fault: the lowest of many losses is low by chance; here it comes from a single one of four folds."""
     folds = np.repeat(np.arange(4), 10)
-    usual, other = Strengths(), Strengths(30.0, 0.1, 0.03)
+    default, other = SvmParams(), SvmParams(30.0, 0.1, 0.03)
     by_chance, in_all = np.ones(40), np.full(40, 0.9)
     by_chance[:10] = 0.5
     in_all[::2] = 0.8
-    assert pick_strengths({usual: np.ones(40), other: by_chance}, folds) == usual
-    assert pick_strengths({usual: np.ones(40), other: in_all}, folds) == other
-    assert pick_strengths({other: np.full(40, 1.1), usual: np.ones(40)}, folds) == usual
+    assert select_within_2se({default: np.ones(40), other: by_chance}, folds) == default
+    assert select_within_2se({default: np.ones(40), other: in_all}, folds) == other
+    assert select_within_2se({other: np.full(40, 1.1), default: np.ones(40)}, folds) == default
 
 
-def test_losses_count_both_classes_alike():
+def test_losses_weigh_both_classes_equally():
     decisions, targets = np.random.default_rng(0).normal(size=40), np.arange(40) < 10
-    slope, offset = fit_link(decisions, targets)
-    probability = 1 / (1 + np.exp(-(slope * decisions + offset)))
+    slope, intercept = fit_platt(decisions, targets)
+    probability = 1 / (1 + np.exp(-(slope * decisions + intercept)))
     expected = [-np.log(probability[targets]).mean(), -np.log(1 - probability[~targets]).mean()]
-    assert measure_losses(decisions, targets).mean() == pytest.approx(np.mean(expected))
+    assert compute_losses(decisions, targets).mean() == pytest.approx(np.mean(expected))
 
 
-def test_strengths_are_compared_as_if_each_were_fitted_by_itself():
+def test_hyperparameters_are_compared_as_if_each_were_fitted_by_itself():
     values, targets, culture = make_lab()
     folds = culture // 2 % 3
-    compared = compare_strengths(values, targets, culture, folds)
+    compared = compare_params(values, targets, culture, folds)
     assert len(compared) == 27
-    for strengths in list(compared)[::5]:
+    for params in list(compared)[::5]:
         for fold in range(3):
-            own, held = folds != fold, folds == fold
-            machine = fit_machine(prepare_training(values[own], targets[own], culture[own]), strengths)
-            np.testing.assert_allclose(compared[strengths][held], machine.decide(values[held]), atol=1e-9)
+            own = folds != fold
+            pipeline = fit(values[own], targets[own], culture[own], params)
+            np.testing.assert_allclose(compared[params][~own], pipeline.decision_function(values[~own]), atol=1e-9)
 
 
 def test_without_inner_folds_nothing_is_chosen():
     values, targets, culture = make_lab()
-    judge, inner = fit_judge(values, targets.astype(int), culture, None, 2)
-    assert inner.shape == (0, 2) and judge["1.link"].tolist() == [2.0, 0.0]
+    model, oof = RecordingSVC.fit(values, targets.astype(int), culture, None, 2, ["x"] * 20)
+    assert oof.shape == (0, 2) and model.platt.tolist() == [[2.0, 0.0]]
+    assert model.pipelines[0]["svc"].C == SvmParams().C

@@ -8,62 +8,82 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.models import make_split, plan_lab, train_params, write_lab
+from builders.networks import CONFIG, Interrupted, make_sides, train
 from test_stages import array, run_stage  # noqa: F401 - a fixture
-from test_training import SCHEDULE, Interrupted, fit, lab, plan, sides, train  # noqa: F401 - fixtures
 
 from mea.models.cnn_lstm import CnnLstmNetwork
-from mea.networks.chunks import DescribedChunks, EpochShuffle
-from mea.networks.processes import BatchShare, check_processes
-from mea.networks.recipes import Recipe
+from mea.networks.chunks import RegressionDataset
+from mea.networks.devices import check_processes
+from mea.networks.sampling import BatchShare, EpochShuffle
+from mea.networks.tasks import Classification, FeatureRegression
+from mea.networks.trained import list_processes
 from mea.networks.training import train_network
 from mea.runtime.command import run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.parallel import count_processes
-from mea.training.fitting import count_trainers
-from mea.training.folds import describe_training
-from mea.training.networks import fold_file, load_processes
+from mea.training.fitting import count_trainers, fit_fold
+from mea.training.folds import build_classifier
 from stages.unzip import Params, unzip
 
 pytestmark = pytest.mark.usefixtures("alone")
+QUICK = train_params("cnn_lstm", inner_folds=2, cnn_lstm={"bin_ms": 25, "epochs": 1, "silence": "computed"})
+NETWORK = "fold_0/model/network_0.safetensors"
 UNEVEN = 3  # of 8 chunks: batches of 3, 3 and 2, which two processes share as 2 + 1, 2 + 1, 1 + 1
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return make_sides()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Twelve recordings and their chunks with folds."""
+    return write_lab(tmp_path_factory.mktemp("lab"), duration_s=2.0)
+
+
+def fit_network(lab, folder):
+    """Fit fold 0."""
+    (job,) = plan_lab(lab, folder, QUICK)
+    return fit_fold(job)
 
 
 def assert_alike(one, other, tolerance=1e-5):
     """The same weights and curves up to rounding."""
-    for name, values in one[0].items():
-        torch.testing.assert_close(values, other[0][name], rtol=tolerance, atol=tolerance)
-    assert one[1].to_numpy() == pytest.approx(other[1].to_numpy(), rel=tolerance, abs=tolerance)
+    for name, values in one.weights.items():
+        torch.testing.assert_close(values, other.weights[name], rtol=tolerance, atol=tolerance)
+    assert one.curves.to_numpy() == pytest.approx(other.curves.to_numpy(), rel=tolerance, abs=tolerance)
 
 
-def test_two_processes_train_as_one_does(sides, monkeypatch, tmp_path):  # noqa: F811
+def test_two_processes_train_as_one_does(sides, monkeypatch, tmp_path):
     """Weights, losses and accuracies, with batches that cannot be halved, and a last one with one chunk only."""
     one = train(sides, batch_size=7)
     monkeypatch.setenv("MEA_PROCESSES", "2")
     two = train(sides, tmp_path, batch_size=7)
-    assert one[1].attrs["processes"] == [1] * 5 and two[1].attrs["processes"] == [2] * 5
+    assert one.curves.attrs["processes"] == [1] * 5 and two.curves.attrs["processes"] == [2] * 5
     assert_alike(two, one)
-    assert two[1]["validation_accuracy"].tolist() == pytest.approx(one[1]["validation_accuracy"].tolist(), abs=1e-12)
+    assert two.curves["validation_accuracy"].tolist() == pytest.approx(
+        one.curves["validation_accuracy"].tolist(), abs=1e-12
+    )
     assert not list(tmp_path.glob("processes-*"))
 
 
 @pytest.mark.slow
-def test_two_processes_share_bags_as_one_does(sides, monkeypatch):  # noqa: F811
+def test_two_processes_share_bags_as_one_does(sides, monkeypatch):
     """Bags stay whole, and the validation is that of recordings, whose chunks stand in both processes."""
-    recipe = Recipe(bag=3, bags=1.5, smoothing=0.05, weight_decay=0.1, cosine=True)
+    task = Classification(label_smoothing=0.05, bag_size=3, bags_per_recording=1.5)
 
     def train_bags():
-        torch.manual_seed(0)
-        return train_network(
-            CnnLstmNetwork(12, 12, 2, "transpose"), *sides, replace(SCHEDULE, batch_size=7), recipe=recipe
-        )
+        return train(sides, task=task, batch_size=7, weight_decay=0.1, lr_schedule="cosine")
 
     one = train_bags()
     monkeypatch.setenv("MEA_PROCESSES", "2")
     assert_alike(train_bags(), one)
 
 
-class Describer(torch.nn.Module):
+class Regressor(torch.nn.Module):
     """Takes chunks pooled to a list with one part."""
 
     def __init__(self):
@@ -79,25 +99,24 @@ def keep_whole(chunks):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_to_describe_as_one_does(sides, monkeypatch):  # noqa: F811
+def test_two_processes_regress_features_as_one_does(sides, monkeypatch):
     """Features that are not defined for a chunk weigh nothing, in whichever process it is."""
     shown = sides[0]
     targets = torch.randn(len(shown), 5, generator=torch.Generator().manual_seed(0))
     targets[::3, :4] = torch.nan
 
-    def train_describer():
+    def train_regressor():
         torch.manual_seed(0)
-        described = DescribedChunks(shown, keep_whole, targets)
-        recipe = Recipe(describes=True)
-        schedule = replace(SCHEDULE, batch_size=UNEVEN)
-        return train_network(Describer(), described, None, schedule, recipe=recipe)
+        dataset = RegressionDataset(shown, keep_whole, targets)
+        return train_network(Regressor(), FeatureRegression(), dataset, None, replace(CONFIG, batch_size=UNEVEN))
 
-    one = train_describer()
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the describer, which is of this file
+    one = train_regressor()
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the regressor, which is of this file
     monkeypatch.setenv("MEA_PROCESSES", "2")
-    two = train_describer()
-    assert_alike((two[0], two[1][["train_loss"]]), (one[0], one[1][["train_loss"]]), tolerance=1e-4)
-    assert one[1]["train_loss"].iloc[-1] < one[1]["train_loss"].iloc[0]
+    two = train_regressor()
+    kept = ["epoch", "train_loss"]
+    assert_alike(*(replace(trained, curves=trained.curves[kept]) for trained in (two, one)), tolerance=1e-4)
+    assert one.curves["train_loss"].iloc[-1] < one.curves["train_loss"].iloc[0]
 
 
 @pytest.mark.slow
@@ -117,49 +136,48 @@ def test_the_train_stage_starts_the_processes_itself(array, monkeypatch, tmp_pat
         assert metrics[2][part] == pytest.approx(metrics[1][part], rel=1e-5)
 
 
-def test_two_processes_go_on_from_the_checkpoint_of_one(sides, monkeypatch, tmp_path):  # noqa: F811
+def test_two_processes_go_on_from_the_checkpoint_of_one(sides, monkeypatch, tmp_path):
     whole = train(sides, batch_size=UNEVEN)
     with pytest.raises(OSError, match="power cut"):
         train(sides, tmp_path, training=Interrupted(sides[0], 8 * 2 + 5), batch_size=UNEVEN)
     monkeypatch.setenv("MEA_PROCESSES", "2")
     resumed = train(sides, tmp_path, batch_size=UNEVEN)
-    assert resumed[1].attrs["processes"] == [1, 1, 2, 2, 2]
+    assert resumed.curves.attrs["processes"] == [1, 1, 2, 2, 2]
     assert_alike(resumed, whole)
 
 
-def test_the_model_says_how_many_processes_trained_it(lab, monkeypatch, tmp_path):  # noqa: F811
+def test_the_model_says_how_many_processes_trained_it(lab, monkeypatch, tmp_path):
     """A network that several numbers of processes made is kept for nobody, one that two made for two alone."""
     cache = tmp_path / "cache"
 
-    def describe(folder):
-        split = {"leaky": 0, "warning": "", "params": {"split": {"chunk_s": 1.0, "first_s": None}}}
-        return describe_training(folder, plan(lab, folder), split).facts["processes"]
+    def read_facts(folder):
+        return build_classifier(folder, plan_lab(lab, folder, QUICK), make_split(QUICK)).facts["processes"]
 
-    fit(lab, tmp_path / "one", epochs=1)
-    assert describe(tmp_path / "one") == 1 and len(list(cache.rglob("*.safetensors"))) == 1
+    fit_network(lab, tmp_path / "one")
+    assert read_facts(tmp_path / "one") == 1 and len(list(cache.rglob("*.safetensors"))) == 1
     monkeypatch.setenv("MEA_PROCESSES", "2")
     assert count_trainers() == 1
-    fit(lab, tmp_path / "two", epochs=1)
-    assert describe(tmp_path / "two") == 2 and load_processes(tmp_path / "two" / fold_file(0)) == [2]
+    fit_network(lab, tmp_path / "two")
+    assert read_facts(tmp_path / "two") == 2 and list_processes(tmp_path / "two") == [2]
     assert len(list(cache.rglob("*.safetensors"))) == 2
     (tmp_path / "both").mkdir()
     for name in ("one", "two"):
-        (tmp_path / name / fold_file(0)).rename(tmp_path / "both" / f"{name}.safetensors")
-    assert describe(tmp_path / "both") == "1, 2"
+        (tmp_path / name / NETWORK).rename(tmp_path / "both" / f"{name}.safetensors")
+    assert read_facts(tmp_path / "both") == "1, 2"
 
 
-def test_what_another_number_of_processes_began_is_kept_for_nobody(lab, monkeypatch, tmp_path):  # noqa: F811
+def test_what_another_number_of_processes_began_is_kept_for_nobody(lab, monkeypatch, tmp_path):
     """One process is cut off before it kept its network; two find nothing left to do, and have made none of it."""
 
     def fail(*_args):
         raise OSError("power cut")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
-        patch.setattr("mea.training.networks.save_fold", fail)
-        fit(lab, tmp_path / "out", epochs=1)
+        patch.setattr("mea.networks.trained.save_network", fail)
+        fit_network(lab, tmp_path / "out")
     monkeypatch.setenv("MEA_PROCESSES", "2")
-    fit(lab, tmp_path / "out", epochs=1)
-    assert load_processes(tmp_path / "out" / fold_file(0)) == [1]
+    fit_network(lab, tmp_path / "out")
+    assert list_processes(tmp_path / "out") == [1]
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
@@ -213,23 +231,23 @@ def test_a_stage_started_several_times(monkeypatch, capsys, tmp_path, name):
         run_command(unzip, Params, ["--source", str(tmp_path)], source="", out=str(tmp_path / "out"))
 
 
-def try_torchrun(monkeypatch, sides, command):  # noqa: F811
+def try_torchrun(monkeypatch, sides, command):
     monkeypatch.setenv("MEA_PROCESSES", "2")
     monkeypatch.setenv("MEA_TORCHRUN", command)
     return train(sides, epochs=1)
 
 
-def test_a_command_that_is_not_there(sides, monkeypatch):  # noqa: F811
+def test_a_command_that_is_not_there(sides, monkeypatch):
     with pytest.raises(MeaError, match=r"MEA_TORCHRUN = no-such-torchrun -x: cannot be started .*Mend it, or unset it"):
         try_torchrun(monkeypatch, sides, "no-such-torchrun -x")
 
 
-def test_a_command_that_fails(sides, monkeypatch):  # noqa: F811
+def test_a_command_that_fails(sides, monkeypatch):
     with pytest.raises(MeaError, match="training: its 2 processes ended with status 3; what they said stands above"):
         try_torchrun(monkeypatch, sides, shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
 
 
-def test_a_command_that_starts_another_number(sides, monkeypatch):  # noqa: F811
+def test_a_command_that_starts_another_number(sides, monkeypatch):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
     with pytest.raises(MeaError, match=r"MEA_TORCHRUN started 1 processes, but MEA_PROCESSES = 2\. Make the two agree"):
         try_torchrun(monkeypatch, sides, shlex.join(command))

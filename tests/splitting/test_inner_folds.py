@@ -35,7 +35,7 @@ def test_inner_validation_with_few_recordings_takes_what_there_is(split_level):
 
 BOTH_SETS = "(similar recordings may then be in both the training and the test set)"
 FINER = f"choose a finer split.by (culture, recording) {BOTH_SETS}"
-SCORED = "set train.validation: scored, which marks all metrics as leaky."
+SCORED = "set train.cnn_lstm.validation: test_fold, which marks all metrics as leaky."
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def is_refused(chunks, seed):
 
 
 @pytest.mark.parametrize(("batches", "split_level", "text"), [
-    (2, "batch", "train.validation: inner will stop at fold 1; in its training set, 1 groups by batch are fewer"),
+    (2, "batch", "inner folds are impossible at fold 1: in its training set, 1 groups by batch are fewer"),
     (3, "batch", ""), (2, "culture", ""), (2, "recording", ""), (2, "chunk", ""),
 ])  # fmt: skip
 def test_the_split_foresees_whether_inner_validation_is_possible(batches, split_level, text):

@@ -69,9 +69,7 @@ def test_the_stage_says_when_training_will_stop(tmp_path, capsys):
     write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
     _, said = run_split(tmp_path)
     assert (said["leaky"], said["warning"]) == (0, ""), "it is no fault of the metrics"
-    assert (
-        "warning: train.validation: inner will stop at fold 0; in its training set, 1 groups" in capsys.readouterr().err
-    )
+    assert "warning: inner folds are impossible at fold 0: in its training set, 1 groups" in capsys.readouterr().err
 
 
 def test_one_recording_under_two_names_stops_the_stage(tmp_path):

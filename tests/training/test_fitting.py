@@ -135,7 +135,7 @@ def test_a_missing_recording_names_its_file(lab, tmp_path):
         load_recordings(tmp_path, ["r00"])
 
 
-# --- the classifier that folds make --------------------------------------------------------------------------------------
+# --- the classifier that folds make ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
