@@ -8,7 +8,7 @@ import pytest
 from builders.arrays import make_events, plan_recordings
 from builders.models import make_split, plan_lab, train_params, write_lab
 
-from mea.arrays.events import save_events
+from mea.arrays.events_file import save_events
 from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.chunks import load_recordings
 from mea.networks.curves import CURVES
