@@ -123,6 +123,13 @@ def test_each_room_says_what_it_may_use_and_where_to_begin(room):
     assert all((room / f"{name}.py").is_file() for name in first)
 
 
+def test_the_floors_are_drawn_as_they_are():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (drawing,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    drawn = [line.split()[0] for line in drawing.splitlines()]
+    assert drawn == ["stages/", *(f"mea/{room}/" for room in reversed(FLOORS))]
+
+
 # --- one jump, one direction -----------------------------------------------------------------------------------------
 
 
