@@ -1,7 +1,7 @@
 """The package behind the stages of the pipeline and the command ``mea``: from recordings to an honest classifier.
 
-It is divided into rooms, one above the other (docs/architecture.md draws them). A room uses only rooms below it, and its
-``__init__`` says where to begin reading. Folders come as arguments: no module knows where the pipeline keeps its data.
+It is divided into rooms, one above the other (docs/architecture.md draws them). A room uses only rooms below it, and
+its ``__init__`` says where to begin reading. Folders come as arguments: no module knows where the pipeline keeps data.
 """
 
 import os
