@@ -122,7 +122,7 @@ def list_tracked(folder):
 def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == list_tracked("mea")
-    assert {Path(name).suffix for name in names} >= {".py", ".html", ".js", ".css"}
+    assert {Path(name).suffix for name in names} >= {".py", ".html", ".js", ".css", ".yaml"}
 
 
 def test_the_wheel_says_what_it_is(wheel):
