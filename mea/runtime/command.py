@@ -4,13 +4,12 @@ import argparse
 import inspect
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mea.runtime.errors import MeaError
-from mea.runtime.parallel import count_processes, count_workers, refuse_outer_processes
+from mea.runtime.parallel import count_processes, count_workers, refuse_outer_processes, show_warnings_plainly
 from mea.runtime.params import StageParams, list_fields, load_params, read_section
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -117,12 +116,3 @@ def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser
     parser.add_argument("--params", metavar="FILE", default="params.yaml", help="params.yaml")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override a parameter")
     return parser
-
-
-def show_warnings_plainly() -> None:
-    """Print warnings as one line, ``warning: ...``, without the place in the code that raised them."""
-
-    def show(message, category, *_args, **_kwargs):
-        print(f"warning: {message}", file=sys.stderr, flush=True)
-
-    warnings.showwarning = show

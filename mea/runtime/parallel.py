@@ -78,10 +78,20 @@ def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, wor
         placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
         return [placed[number] for number in range(len(items))]
     workers = min(workers or count_workers(), max(1, len(items)))
-    results = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
+    pool = Parallel(n_jobs=workers, return_as="generator", initializer=show_warnings_plainly)
+    results = pool(delayed(work)(item) for item in items)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     return list(show_progress(results, total=len(items), desc=title))
+
+
+def show_warnings_plainly() -> None:
+    """Print warnings as one line, ``warning: ...``, without the place in the code that raised them."""
+
+    def show(message, category, *_args, **_kwargs):
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+
+    warnings.showwarning = show
 
 
 def show_progress(*arguments: Any, **options: Any) -> tqdm:
