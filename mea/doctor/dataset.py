@@ -10,10 +10,10 @@ import pandas as pd
 from mea.doctor.files import PROPOSE, Examined
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.power import (
+    ASSUMED_CORRELATION,
     EXAMPLE,
-    LEVEL,
     POWER,
-    STATED,
+    SIGNIFICANCE,
     Power,
     find_groups_needed,
     measure_power,
@@ -27,7 +27,7 @@ from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import explain_same_start
-from mea.splitting.folds import assign_folds, explain_validation
+from mea.splitting.folds import CHANGE_SEED, assign_folds, find_obstacle, find_validation_obstacle
 from mea.splitting.groups import SPLIT_LEVELS, choose_split_level, explain_unknown, group_recordings
 from mea.statistics.permutation import run_permutation_test
 
@@ -78,7 +78,7 @@ def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
     """What is to be said of all recordings together."""
     used = [one.result for one in examined if one.used and isinstance(one.result, Recording)]
     if not used:
-        return [Finding(WRONG, WHERE, "no recording can be used.", "Mend what is wrong with the files first.")]
+        return [Finding(WRONG, WHERE, "no recording can be used.", _explain_unused(examined))]
     try:
         check_classes(used)
     except MeaError as error:
@@ -91,6 +91,14 @@ def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
         *_check_split(recordings, split_level, settings),
         *_check_power(recordings, split_level, settings),
     ]
+
+
+def _explain_unused(examined: Sequence[Examined]) -> str:
+    """What to do where no recording can be used."""
+    readable = [one.result for one in examined if isinstance(one.result, Recording)]
+    if readable and not any(recording.label for recording in readable):
+        return f"The files can be read, but no recording has a label. {PROPOSE}"
+    return "First correct what is wrong with the files."
 
 
 def _check_likeness(recordings: pd.DataFrame) -> list[Finding]:
@@ -120,46 +128,54 @@ def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings)
         return findings
     obstacle, chunks = _try_folds(chunks, split_level, settings.split.folds, settings)
     if obstacle:
-        return [*findings, Finding(WRONG, WHERE, obstacle, _advise(chunks, settings))]
+        remedy = "" if obstacle.endswith(CHANGE_SEED) else _advise(chunks, settings)
+        return [*findings, Finding(WRONG, WHERE, obstacle, remedy)]
     groups = group_recordings(recordings, split_level).max() + 1 if split_level != "chunk" else len(chunks)
     what = f"can be split by {split_level}: {settings.split.folds} folds, {groups} groups, every class on both sides"
     findings.append(Finding(FINE, WHERE, what))
     leak, unknown = audit_split(chunks, split_level), explain_unknown(chunks, split_level)
     if leak:
-        findings.append(Finding(DOUBTFUL, WHERE, leak, "Set split.by: auto; every figure is marked leaky otherwise."))
+        findings.append(
+            Finding(DOUBTFUL, WHERE, leak, "Set split.by: auto; otherwise every metric is marked as leaky.")
+        )
     return (
         findings + [Finding(DOUBTFUL, WHERE, unknown)] * bool(unknown) + _check_confounds(chunks, recordings, settings)
     )
 
 
 def _try_folds(chunks: pd.DataFrame, split_level: str, folds: int, settings: Settings) -> tuple[str, pd.DataFrame]:
-    """Why so many folds are not possible, or an empty string; and the chunks with their fold."""
-    asked = settings.split.score
+    """Why so many folds are not possible (what to do is said by the caller), or nothing; and the chunks with a fold."""
+    obstacle, _ = find_obstacle(chunks, split_level, folds)
+    if obstacle:
+        return obstacle, chunks
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, of classes with fewer groups than folds: the table shows them
         try:
             chunks = chunks.assign(fold=assign_folds(chunks, split_level, folds, settings.split.seed))
         except MeaError as error:
             return str(error), chunks
-        if not settings.train.needs_inner_folds:
-            return "", chunks
-        return explain_validation(
-            chunks, split_level, list(range(folds)) if asked == "all" else sorted(set(asked))
-        ), chunks
+    if not settings.train.needs_inner_folds:
+        return "", chunks
+    score = list(range(folds)) if settings.split.score == "all" else sorted(set(settings.split.score))
+    return find_validation_obstacle(chunks, split_level, score)[0], chunks
 
 
 def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
-    """The most folds that are possible at each level."""
-    possible: dict[str, int] = {}
+    """The most folds that are possible at each level, and whether that split would be leaky."""
+    possible: dict[str, str] = {}
     everything = settings.model_copy(update={"split": settings.split.model_copy(update={"score": "all"})})
     for split_level, folds in product(SPLIT_LEVELS[:-1], range(settings.split.folds, 1, -1)):
         known = split_level == "recording" or (chunks[split_level] != "").any()
-        if known and split_level not in possible and not _try_folds(chunks, split_level, folds, everything)[0]:
-            possible[split_level] = folds
+        if not known or split_level in possible:
+            continue
+        obstacle, divided = _try_folds(chunks, split_level, folds, everything)
+        if not obstacle:
+            leaky = " (leaky)" if audit_split(divided, split_level) else ""
+            possible[split_level] = f"split.by: {split_level} with split.folds: {folds}{leaky}"
     if not possible:
         return "No honest split is possible at any level: record every class in more cultures and batches."
-    shown = " or ".join(f"split.by: {split_level} with split.folds: {folds}" for split_level, folds in possible.items())
-    return f"Possible: {shown}. The coarser the level, the less of what is alike stands on both sides."
+    finer = "The finer the level, the more similar recordings are in both the training and the test set."
+    return f"Possible: {' or '.join(possible.values())}. {finer}"
 
 
 def _check_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: Settings) -> list[Finding]:
@@ -186,25 +202,26 @@ def _check_power(recordings: pd.DataFrame, split_level: str, settings: Settings)
     name = "recording" if split_level == "chunk" else split_level
     what = (
         f"{len(recordings)} recordings in {len(sizes)} groups by {name}; the largest class is {100 * chance:.0f} %. A "
-        f"classifier is found to be better than that (p < {LEVEL:g}, with a probability of {100 * POWER:.0f} %)\n"
-        + "\n".join(map(_describe_power, powers))
+        f"classifier is found to be better than that (p < {SIGNIFICANCE:g}, with a probability of {100 * POWER:.0f} %)"
+        + "".join(f"\n{_format_power(power)}" for power in powers)
     )
     needed = find_groups_needed(sizes, chance, EXAMPLE)
     if needed is not None:
-        what += f"\nTo find one of {100 * EXAMPLE:.0f} %: about {needed} groups like these (correlation {STATED:g})."
-    stated = next((power for power in powers if power.correlation == STATED), powers[0])
-    weak = not stated.least <= LARGE
+        like_these = f"about {needed} groups like these (correlation {ASSUMED_CORRELATION:g})"
+        what += f"\nTo find one of {100 * EXAMPLE:.0f} %: {like_these}."
+    assumed = next((power for power in powers if power.correlation == ASSUMED_CORRELATION), powers[0])
+    weak = not assumed.min_accuracy <= LARGE
     remedy = "Record more groups, with every class in each: more recordings of the same cultures help little."
     found = [Finding(DOUBTFUL if weak else FINE, WHERE, what, remedy if weak else "")]
     return found + [_check_permutations(recordings, settings, remedy)]
 
 
-def _describe_power(power: Power) -> str:
+def _format_power(power: Power) -> str:
     meaning = {0.0: "recordings of a group are as good as independent", 1.0: "only groups count"}
     condition = meaning.get(power.correlation, "recordings of a group are that much alike, an assumption")
     least = (
-        f"from an accuracy of {100 * power.least:.0f} %"
-        if np.isfinite(power.least)
+        f"from an accuracy of {100 * power.min_accuracy:.0f} %"
+        if np.isfinite(power.min_accuracy)
         else "at no accuracy, not even 100 %"
     )
     return f"- {least}, if {condition} (intraclass correlation {power.correlation:g}: all are worth {power.units})"
@@ -214,6 +231,6 @@ def _check_permutations(recordings: pd.DataFrame, settings: Settings, remedy: st
     faultless = recordings["label"].to_numpy(str)
     test = run_permutation_test(recordings, faultless, settings.evaluate.permutations, settings.evaluate.seed)
     what = f"labels permuted between groups: a classifier without a fault would reach p = {test.min_attainable_p:.2g}"
-    if test.min_attainable_p < LEVEL:
+    if test.min_attainable_p < SIGNIFICANCE:
         return Finding(FINE, WHERE, what)
     return Finding(DOUBTFUL, WHERE, f"{what}, which is not significant", remedy)

@@ -39,13 +39,13 @@ def count_severities(findings: Iterable[Finding]) -> dict[str, int]:
     return {severity: severities.count(severity) for severity in SEVERITIES}
 
 
-def describe_findings(findings: Iterable[Finding]) -> str:
+def format_findings(findings: Iterable[Finding]) -> str:
     """The findings as text, the worst first; what is the same in several places is said once."""
     same: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
         same.setdefault((finding.severity, _leave_name_out(finding), finding.remedy), []).append(finding)
     return "\n".join(
-        _describe(group) for group in sorted(same.values(), key=lambda one: SEVERITIES.index(one[0].severity))
+        _format_group(group) for group in sorted(same.values(), key=lambda one: SEVERITIES.index(one[0].severity))
     )
 
 
@@ -54,7 +54,7 @@ def _leave_name_out(finding: Finding) -> str:
     return finding.what.replace(repr(finding.where), "…")
 
 
-def _describe(same: list[Finding]) -> str:
+def _format_group(same: list[Finding]) -> str:
     first = same[0]
     shown = ", ".join(finding.where for finding in same[:MOST_PLACES])
     shown += f" and {len(same) - MOST_PLACES} more" if len(same) > MOST_PLACES else ""

@@ -1,12 +1,12 @@
 """How small an effect a number of recordings could show.
 
-A classifier that is right on a share of held-out recordings is tested against always saying the largest class, by a
-one-sided exact binomial test at 5 %. Recordings of one group (the batch, culture or recording held out together) are
-right or wrong together to some degree, the intraclass correlation, so N recordings are worth N / (1 + (m - 1) * icc)
-independent ones, where m is the mean group size as a recording sees it, the sum of squared sizes over N. Kerry and
-Bland, "The intracluster correlation coefficient in cluster randomisation", BMJ 316:1455 (1998),
-doi:10.1136/bmj.316.7142.1455; groups of unequal size: Eldridge, Ashby and Kerry, "Sample size for cluster randomized
-trials", International Journal of Epidemiology 35:1292 (2006), doi:10.1093/ije/dyl129.
+The fraction of held-out recordings that a classifier predicts correctly is tested against always predicting the largest
+class, by a one-sided exact binomial test at 5 %. Recordings of one group (the batch, culture or recording held out
+together) are correct or wrong together to some degree, the intraclass correlation, so N recordings are worth
+N / (1 + (m - 1) * icc) independent ones, where m is the mean size of the group that a recording is in, the sum of
+squared sizes over N. Kerry and Bland, "The intracluster correlation coefficient in cluster randomisation", BMJ
+316:1455 (1998), doi:10.1136/bmj.316.7142.1455; groups of unequal size: Eldridge, Ashby and Kerry, "Sample size for
+cluster randomized trials", International Journal of Epidemiology 35:1292 (2006), doi:10.1093/ije/dyl129.
 """
 
 import math
@@ -16,10 +16,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-LEVEL = 0.05  # of the test
+SIGNIFICANCE = 0.05  # of the test
 POWER = 0.8
-CORRELATIONS = (0.0, 0.5, 1.0)  # nobody knows it beforehand: none, a stated one, and only groups count
-STATED = 0.5
+CORRELATIONS = (0.0, 0.5, 1.0)  # it is unknown before the experiment: none, an assumed one, and only groups count
+ASSUMED_CORRELATION = 0.5
 EXAMPLE = 0.75  # an accuracy of which it is said how many groups would show it
 MOST_UNITS = 100_000
 
@@ -34,13 +34,13 @@ class Power:
         Intraclass correlation of being right.
     units
         Independent recordings that all of them are worth, rounded down.
-    least
+    min_accuracy
         Smallest true accuracy that is found significant with a probability of 80 %; NaN where none is.
     """
 
     correlation: float
     units: int
-    least: float
+    min_accuracy: float
 
 
 def find_design_effect(sizes: np.ndarray, correlation: float) -> float:
@@ -51,7 +51,7 @@ def find_design_effect(sizes: np.ndarray, correlation: float) -> float:
 
 def find_critical(units: int, chance: float) -> int:
     """How many of ``units`` must be right to be significantly more than chance; units + 1 where not even all are."""
-    return int(binom.isf(LEVEL, units, chance)) + 1
+    return int(binom.isf(SIGNIFICANCE, units, chance)) + 1
 
 
 def find_power(accuracy: float, units: int, chance: float) -> float:
@@ -59,7 +59,7 @@ def find_power(accuracy: float, units: int, chance: float) -> float:
     return float(binom.sf(find_critical(units, chance) - 1, units, accuracy))
 
 
-def find_least_accuracy(units: int, chance: float) -> float:
+def find_min_accuracy(units: int, chance: float) -> float:
     """Smallest true accuracy found with a probability of 80 %; NaN where no accuracy is."""
     if units < 1 or find_critical(units, chance) > units:
         return math.nan
@@ -75,7 +75,7 @@ def find_units_needed(accuracy: float, chance: float) -> int | None:
         return None
     for most in (100, 1000, 10_000, MOST_UNITS):
         units = np.arange(1, most + 1)
-        critical = binom.isf(LEVEL, units, chance) + 1
+        critical = binom.isf(SIGNIFICANCE, units, chance) + 1
         enough = binom.sf(critical - 1, units, accuracy) >= POWER
         if enough[-most // 2 :].all():
             return int(units[~enough][-1]) + 1 if not enough.all() else 1
@@ -87,7 +87,7 @@ def measure_power(sizes: np.ndarray, chance: float) -> list[Power]:
     found = []
     for correlation in CORRELATIONS:
         units = math.floor(np.sum(sizes) / find_design_effect(sizes, correlation) + 1e-9)
-        found.append(Power(correlation, units, find_least_accuracy(units, chance)))
+        found.append(Power(correlation, units, find_min_accuracy(units, chance)))
     return found
 
 
@@ -96,4 +96,4 @@ def find_groups_needed(sizes: np.ndarray, chance: float, accuracy: float) -> int
     units = find_units_needed(accuracy, chance)
     if units is None:
         return None
-    return math.ceil(units * find_design_effect(sizes, STATED) / float(np.mean(sizes)))
+    return math.ceil(units * find_design_effect(sizes, ASSUMED_CORRELATION) / float(np.mean(sizes)))

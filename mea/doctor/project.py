@@ -124,7 +124,7 @@ def _check_git(root: Path) -> list[Finding]:
         remedy = "git config --global user.name 'YOUR NAME'; git config --global user.email YOU@EXAMPLE.ORG"
         return [
             *findings,
-            Finding(WRONG, "Git identity", "none: neither commits nor experiments are possible.", remedy),
+            Finding(WRONG, "Git identity", "none: git commit is not possible.", remedy),
         ]
     return [*findings, Finding(FINE, "Git identity", known.stdout.rpartition(" ")[0].rpartition(" ")[0])]
 

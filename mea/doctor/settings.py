@@ -1,16 +1,29 @@
-"""The parameters that decide what the pipeline would make of a lab's files: those the doctor asks about."""
+"""The parameters that the doctor asks about, from params.yaml or, where there is none, with their defaults.
+
+Each section holds only what the doctor reads, under the rules of the stage (a test compares them). What it does not
+name is ignored, so a new parameter of a stage needs no line here.
+"""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from mea.recordings.labels import GroupPattern, LabelPatterns
-from mea.runtime.params import StageParams, load_params, read_section
+from mea.runtime.params import StageParams, apply_overrides, load_params, read_section
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "unzip": {"source": "."},
+    "h5": {"labels": {}, "culture": "", "batch": "", "stream": "raw"},
+    "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
+    "split": {"by": "auto", "folds": 5, "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
+    "train": {"model": "features", "cnn_lstm": {"validation": "nested"}},
+    "evaluate": {"permutations": 1000, "seed": 0},
+}
 
 
 class Section(StageParams):
-    """Some parameters of a stage, under its rules; the others are for the stage itself to check."""
+    """Some parameters of a stage."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -18,50 +31,48 @@ class Section(StageParams):
 class Unzip(Section):
     """Where the recordings are."""
 
-    source: str = Field(min_length=1, description="folder or file of recordings")
+    source: str = Field(min_length=1)
 
 
 class H5(Section):
     """How files are read, and who a recording is."""
 
-    labels: LabelPatterns = Field(description="for each label, the texts that name it in a file name")
-    culture: GroupPattern = Field(description="regular expression that finds the culture in a file name, or empty")
-    batch: GroupPattern = Field(description="regular expression that finds the batch in a file name, or empty")
-    stream: Literal["raw", "filtered"] = Field(description="which electrode stream to take")
+    labels: LabelPatterns
+    culture: GroupPattern
+    batch: GroupPattern
+    stream: Literal["raw", "filtered"]
 
 
 class Array(Section):
     """Which recordings are used."""
 
-    sampling_rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
-    other_sampling_rate: Literal["set_aside", "resample"] = Field(
-        description="what becomes of a recording at another rate"
-    )
-    threshold: float = Field(gt=0, description="least height of a spike, in robust standard deviations of the noise")
+    sampling_rate_hz: int = Field(ge=100, le=1_000_000)
+    other_sampling_rate: Literal["set_aside", "resample"]
+    threshold: float = Field(gt=0)
 
 
 class Split(Section):
     """What is held out together."""
 
-    by: Literal["auto", "batch", "culture", "recording", "chunk"] = Field(description="what is held out as a whole")
-    folds: int = Field(ge=2, description="number of parts, each held out in turn")
-    score: Literal["all"] | list[int] = Field(description="numbers of the folds to score, or all")
-    chunk_s: float = Field(gt=0, description="length of a chunk in seconds")
-    first_s: float | None = Field(gt=0, description="use only this many seconds of each recording; null: all")
-    seed: int = Field(ge=0, description="decides which groups share a fold")
+    by: Literal["auto", "batch", "culture", "recording", "chunk"]
+    folds: int = Field(ge=2)
+    score: Literal["all"] | list[int]
+    chunk_s: float = Field(gt=0)
+    first_s: float | None = Field(gt=0)
+    seed: int = Field(ge=0)
 
 
 class CnnLstm(Section):
     """How the epoch of cnn_lstm is chosen."""
 
-    validation: Literal["nested", "test_fold"] = Field(description="which chunks choose the epoch")
+    validation: Literal["nested", "test_fold"]
 
 
 class Train(Section):
     """Which model, and whether it needs inner folds."""
 
-    model: str = Field(description="what learns")
-    cnn_lstm: CnnLstm = Field(description="parameters of cnn_lstm")
+    model: str
+    cnn_lstm: CnnLstm
 
     @property
     def needs_inner_folds(self) -> bool:
@@ -72,8 +83,8 @@ class Train(Section):
 class Evaluate(Section):
     """How the permutation test is made."""
 
-    permutations: int = Field(ge=19, description="of the labels between groups")
-    seed: int = Field(ge=0, description="of the permutations")
+    permutations: int = Field(ge=19)
+    seed: int = Field(ge=0)
 
 
 class Settings(StageParams):
@@ -87,19 +98,24 @@ class Settings(StageParams):
     evaluate: Evaluate
 
 
-def read_settings(path: Path, overrides: list[str]) -> Settings:
-    """Read them from the parameter file, overridden as a stage's are.
+SECTIONS: dict[str, type[Section]] = {
+    "unzip": Unzip, "h5": H5, "array": Array, "split": Split, "train": Train, "evaluate": Evaluate
+}  # fmt: skip
+
+
+def read_settings(path: Path | None, overrides: list[str]) -> Settings:
+    """Read them from the parameter file (None: the defaults), overridden as a stage's are.
 
     Raises
     ------
     MeaError
-        If it is missing, or a value is not allowed.
+        If the file is missing, or a value is not allowed.
     """
-    values = load_params(path, overrides)
-    sections: dict[str, type[Section]] = {
-        "unzip": Unzip, "h5": H5, "array": Array, "split": Split, "train": Train, "evaluate": Evaluate
-    }  # fmt: skip
+    if path is None:
+        values, origin = apply_overrides(DEFAULTS, overrides, "the defaults"), "the defaults"
+    else:
+        values, origin = load_params(path, overrides), str(path)
     checked = {
-        name: read_section(model, name, values.get(name, {}), str(path), overrides) for name, model in sections.items()
+        name: read_section(model, name, values.get(name, {}), origin, overrides) for name, model in SECTIONS.items()
     }
     return Settings.model_validate(checked)

@@ -1,5 +1,6 @@
 """Parameters: read from ``params.yaml``, overridden by ``--set section.key=value``, checked by a model per stage."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,12 +38,36 @@ def load_params(path: Path, overrides: list[str] | None = None) -> dict[str, Any
         raise MeaError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(params, dict) or not all(isinstance(section, dict) for section in params.values()):
         raise MeaError(f"{path}: must be a mapping of sections, each a mapping of parameters.")
-    for override in overrides or []:
-        _apply_override(params, override, path)
+    return apply_overrides(params, overrides or [], str(path))
+
+
+def apply_overrides(params: dict[str, Any], overrides: Sequence[str], origin: str) -> dict[str, Any]:
+    """A copy of the sections with overrides of the form ``section.key=value`` applied (value in YAML).
+
+    Parameters
+    ----------
+    params
+        Sections of parameters.
+    overrides
+        The last of several for one parameter counts.
+    origin
+        Where the sections were read, for the message.
+
+    Raises
+    ------
+    MeaError
+        If an override has another form, or names no section.
+
+    >>> apply_overrides({"split": {"folds": 5}}, ["split.folds=3"], "params.yaml")
+    {'split': {'folds': 3}}
+    """
+    params = copy.deepcopy(params)
+    for override in overrides:
+        _apply_override(params, override, origin)
     return params
 
 
-def _apply_override(params: dict[str, Any], override: str, path: Path) -> None:
+def _apply_override(params: dict[str, Any], override: str, path: str) -> None:
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
     if not equals or len(keys) < 2:

@@ -51,7 +51,7 @@ def assign_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) 
     >>> bool(fold[0] == fold[1] == fold[2] != fold[3])
     True
     """
-    reason, remedy = _find_obstacle(chunks, split_level, folds)
+    reason, remedy = find_obstacle(chunks, split_level, folds)
     if reason:
         raise MeaError(f"{reason} {remedy}")
     if split_level == "chunk":
@@ -87,7 +87,7 @@ def assign_inner_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed:
     MeaError
         If a class occurs in one group only, or no draw leaves every class in every training set.
     """
-    reason = _find_obstacle(chunks, split_level, 2)[0]
+    reason = find_obstacle(chunks, split_level, 2)[0]
     if split_level == "chunk":
         count = chunks["label"].value_counts().min()
     else:
@@ -113,14 +113,20 @@ def explain_validation(chunks: pd.DataFrame, split_level: str, score: list[int])
     score
         The folds to be scored.
     """
+    return " ".join(filter(None, find_validation_obstacle(chunks, split_level, score)))
+
+
+def find_validation_obstacle(chunks: pd.DataFrame, split_level: str, score: list[int]) -> tuple[str, str]:
+    """Why inner folds are not possible in some training set, and the remedy; else empty strings."""
     for fold in score:
-        reason = _find_obstacle(chunks[chunks["fold"] != fold], split_level, 2)[0]
+        reason = find_obstacle(chunks[chunks["fold"] != fold], split_level, 2)[0]
         if reason:
-            return (
+            what = (
                 f"inner folds are impossible at fold {fold}: in its training set, {reason} Networks that choose their "
-                f"epoch will stop there, other models will not be calibrated. {_advise(split_level)}"
+                "epoch will stop there, other models will not be calibrated."
             )
-    return ""
+            return what, _advise(split_level)
+    return "", ""
 
 
 def _number_folds(splits: Iterable[tuple[Any, np.ndarray]], n: int) -> np.ndarray:
@@ -130,7 +136,7 @@ def _number_folds(splits: Iterable[tuple[Any, np.ndarray]], n: int) -> np.ndarra
     return fold
 
 
-def _find_obstacle(chunks: pd.DataFrame, split_level: str, folds: int) -> tuple[str, str]:
+def find_obstacle(chunks: pd.DataFrame, split_level: str, folds: int) -> tuple[str, str]:
     """Why these chunks cannot be split into that many folds, whatever the seed, and the remedy; else empty strings."""
     labels = sorted(set(chunks["label"]))
     if len(labels) < 2:

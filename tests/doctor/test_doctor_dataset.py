@@ -45,13 +45,23 @@ def test_classes_cultures_and_batches_as_a_table(tmp_path):
 def test_one_class_is_no_data_set(tmp_path):
     findings = judge(write_lab(tmp_path / "raw", labels=("a",)))
     assert find(findings, "all 6 usable recordings have the label 'a'", WRONG) and len(findings) == 1
-    assert "no recording can be used" in check_dataset([], set_params())[0].what
+    (nothing,) = check_dataset([], set_params())
+    assert (
+        "no recording can be used" in nothing.what and nothing.remedy == "First correct what is wrong with the files."
+    )
+
+
+def test_readable_recordings_without_a_label_need_a_table(tmp_path):
+    findings = judge(write(tmp_path / "unnamed.h5").parent)
+    assert "--propose" in find(findings, "no recording can be used", WRONG).remedy
 
 
 def test_too_few_groups_and_what_would_be_possible(tmp_path):
     """With two batches, one is held out; on the other side, too few are left to choose anything on."""
     findings = judge(write_lab(tmp_path / "raw", batches=2), "split.folds=5")
     found = find(findings, "2 groups by batch are fewer than 5 folds", WRONG)
+    assert "Lower split.folds" not in found.what, "one piece of advice, which is right"
+    assert "(leaky)" in found.remedy
     assert (
         "split.by: culture with split.folds: 4" in found.remedy
         or "split.by: culture with split.folds: 5" in found.remedy

@@ -7,12 +7,12 @@ import pytest
 from scipy.stats import betabinom, binomtest
 
 from mea.doctor.power import (
-    LEVEL,
     POWER,
+    SIGNIFICANCE,
     find_critical,
     find_design_effect,
     find_groups_needed,
-    find_least_accuracy,
+    find_min_accuracy,
     find_power,
     find_units_needed,
     measure_power,
@@ -32,23 +32,23 @@ def test_power_is_what_the_exact_test_has(units, chance):
     """Add up the probability of every outcome that SciPy's own test calls significant."""
     accuracy = 0.85
     right = np.arange(units + 1)
-    significant = [binomtest(k, units, chance, alternative="greater").pvalue <= LEVEL for k in right.tolist()]
+    significant = [binomtest(k, units, chance, alternative="greater").pvalue <= SIGNIFICANCE for k in right.tolist()]
     each = np.array([math.comb(units, k) * accuracy**k * (1 - accuracy) ** (units - k) for k in right.tolist()])
     assert find_power(accuracy, units, chance) == pytest.approx(each[significant].sum(), rel=1e-9)
 
 
 def test_the_least_accuracy_has_just_enough_power():
     for units in (5, 8, 20, 100):
-        least = find_least_accuracy(units, 0.5)
+        least = find_min_accuracy(units, 0.5)
         assert find_power(least, units, 0.5) == pytest.approx(POWER)
         assert find_power(least - 0.01, units, 0.5) < POWER
-    assert find_least_accuracy(100, 0.5) < find_least_accuracy(20, 0.5) < find_least_accuracy(5, 0.5)
+    assert find_min_accuracy(100, 0.5) < find_min_accuracy(20, 0.5) < find_min_accuracy(5, 0.5)
 
 
 def test_four_groups_of_two_classes_show_nothing():
     """Four heads of four have a probability of 1/16."""
-    assert math.isnan(find_least_accuracy(4, 0.5)) and math.isnan(find_least_accuracy(0, 0.5))
-    assert find_least_accuracy(5, 0.5) == pytest.approx(POWER ** (1 / 5))  # all five must be right
+    assert math.isnan(find_min_accuracy(4, 0.5)) and math.isnan(find_min_accuracy(0, 0.5))
+    assert find_min_accuracy(5, 0.5) == pytest.approx(POWER ** (1 / 5))  # all five must be right
 
 
 def test_more_recordings_are_needed_for_a_smaller_effect():
@@ -79,7 +79,7 @@ def test_between_independent_and_only_groups_count():
     assert (none.correlation, none.units) == (0.0, 24)
     assert (stated.correlation, stated.units) == (0.5, 9)  # 24 / 2.5
     assert (groups.correlation, groups.units) == (1.0, 6)
-    assert none.least < stated.least < groups.least == find_least_accuracy(6, 0.5)
+    assert none.min_accuracy < stated.min_accuracy < groups.min_accuracy == find_min_accuracy(6, 0.5)
 
 
 def test_groups_needed_are_groups_like_these():

@@ -98,7 +98,7 @@ def test_a_cache_that_cannot_be_written_to(project):
 def test_no_identity(project):
     run(project, "git", "config", "--unset", "user.email")
     found = look(project)["Git identity"]
-    assert found.severity == WRONG and "user.email" in found.remedy
+    assert found.severity == WRONG and "user.email" in found.remedy and "git commit is not possible" in found.what
 
 
 def test_a_dirty_tree(project):
