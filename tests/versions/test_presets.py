@@ -14,7 +14,7 @@ from mea.runtime.params import load_params, read_section
 from mea.versions import presets
 from mea.versions.presets import _format_value, check_names, format_overrides, list_overrides, list_presets, load_preset
 
-QUICK = ("train.epochs=1", "train.bin_ms=20", "split.folds=2")
+QUICK = ("train.cnn_lstm.epochs=1", "train.cnn_lstm.bin_ms=20", "split.folds=2")
 QUICK_FLAGS = [part for setting in QUICK for part in ("--set", setting)]
 
 
@@ -35,11 +35,11 @@ def test_every_value_passes_the_stages_own_check(name, tmp_path):
 
 def test_a_mistyped_key_is_named():
     committed = load_params(ROOT / "params.yaml")
-    check_names({"h5.labels.w_oMNPs": "[x]", "train.epochs": "3"}, committed)
+    check_names({"h5.labels.w_oMNPs": "[x]", "train.cnn_lstm.epochs": "3", "train.cnn_lstm": "{}"}, committed)
     with pytest.raises(
-        MeaError, match=r"train\.epoch: params\.yaml has no such parameter\. Do you mean train\.epochs\?"
+        MeaError, match=r"train\.tcn\.epoch: params\.yaml has no such parameter\. Do you mean train\.tcn\.epochs\?"
     ):
-        check_names({"train.epoch": "3"}, committed)
+        check_names({"train.tcn.epoch": "3"}, committed)
     with pytest.raises(MeaError, match=r"zzz: params\.yaml has no such parameter\.$"):
         check_names({"zzz": "3"}, committed)
 
@@ -48,15 +48,18 @@ def test_a_mistyped_key_is_named():
 def test_every_key_is_a_parameter_there_is(name, tmp_path):
     committed = load_params(ROOT / "params.yaml")
     for key in list_preset(name, tmp_path):
-        section, parameter = key.split(".")
-        assert parameter in committed[section]
+        value = committed
+        for part in key.split("."):
+            value = value[part]
+        assert not isinstance(value, dict)
 
 
 def test_the_predecessors_presets_differ_in_the_split_alone():
     base, second = list_overrides("predecessor_base", None, []), list_overrides("predecessor_second", None, [])
     assert {key for key in base | second if base.get(key) != second.get(key)} == {"split.by"}
     assert (base["split.by"], second["split.by"]) == ("recording", "chunk")
-    assert base["split.seed"] == "42" and base["train.validation"] == "scored" and base["train.sequence"] == "reshape"
+    assert base["split.seed"] == "42" and base["train.cnn_lstm.validation"] == "test_fold"
+    assert base["train.cnn_lstm.sequence"] == "reshape"
 
 
 def test_a_preset_starts_from_the_one_it_extends():
@@ -87,12 +90,12 @@ def test_further_settings_go_before_the_presets_own():
 def test_the_description_says_from_what_to_what(tmp_path):
     text = format_overrides(
         "predecessor_second",
-        {"split.by": "chunk", "train.bin": "peak", "split.score": "[0]"},
-        {"split": {"by": "auto", "score": "all"}, "train": {"bin": "peak"}},
+        {"split.by": "chunk", "train.cnn_lstm.bin": "peak", "split.score": "[0]"},
+        {"split": {"by": "auto", "score": "all"}, "train": {"cnn_lstm": {"bin": "peak"}}},
     )
     assert "split.by: auto -> chunk" in text and "split.score: all -> [0]" in text
-    assert "train.bin: peak (as committed)" in text
-    assert "train.input=full" in text  # how to have the exact network
+    assert "train.cnn_lstm.bin: peak (as committed)" in text
+    assert "train.cnn_lstm.input=full" in text  # how to have the exact network
 
 
 @pytest.mark.parametrize("name", ["plain", "with blank", "it's", "a=b,c"])

@@ -22,6 +22,7 @@ from mea.runtime.errors import MeaError
 from mea.runtime.tables import flatten
 
 SUFFIX = ".yaml"
+FREE = ("h5.labels.",)  # mappings whose names are the lab's own
 PLAIN = re.compile(r"[\w.+/-]+")  # what the grammar of -S reads as it is
 
 
@@ -146,9 +147,9 @@ def check_names(overrides: dict[str, str], committed: dict[str, dict]) -> None:
     MeaError
         If one is not, with the name that was probably meant.
     """
-    known = [f"{section}.{name}" for section, values in committed.items() for name in values]
+    known = list(flatten(committed))
     for key in overrides:
-        if ".".join(key.split(".")[:2]) not in known:
+        if not key.startswith(FREE) and not any(f"{name}.".startswith(f"{key}.") for name in known):
             near = difflib.get_close_matches(key, known, n=1)
             meant = f" Do you mean {near[0]}?" if near else ""
             raise MeaError(f"{key}: params.yaml has no such parameter.{meant}")
