@@ -1,4 +1,4 @@
-"""Cut the recordings into chunks and decide which are held out together; audit that nothing stands on two sides.
+"""Cut the recordings into chunks, assign groups of recordings to folds, and check that nothing is in two folds.
 
 Reads data/array. Writes data/split/chunks.csv and split.json, and metrics/split.json.
 """
@@ -28,41 +28,43 @@ from mea.statistics.permutation import permute_labels
 
 
 class Params(StageParams):
-    """What is held out together, and how long a chunk is."""
+    """Which recordings are held out together, and how long a chunk is."""
 
     by: Literal["auto", "batch", "culture", "recording", "chunk"] = Field(
-        description="what is held out as a whole; auto: the coarsest that is known"
+        description="level of the groups that are held out as a whole; auto: the coarsest that is known"
     )
-    folds: int = Field(ge=2, description="number of parts, each held out in turn")
+    folds: int = Field(ge=2, description="number of folds, each held out in turn")
     score: Literal["all"] | list[int] = Field(description="numbers of the folds to score, or all")
     chunk_s: float = Field(gt=0, description="length of a chunk in seconds")
     first_s: float | None = Field(gt=0, description="use only this many seconds of each recording; null: all")
     seed: int = Field(ge=0, description="decides which groups share a fold")
-    on_bad_recording: Literal["error", "skip"] = Field(description="skip sets aside what is shorter than a chunk")
+    on_bad_recording: Literal["error", "skip"] = Field(
+        description="skip: recordings shorter than a chunk are set aside; error: they stop the stage"
+    )
 
     permute_labels: int | None = Field(
-        ge=0, description="a control: labels permuted between groups with this seed; null: the real ones"
+        ge=0, description="a control: permute the labels between groups with this seed; null: use the real ones"
     )
 
     @field_validator("score")
     @classmethod
     def _check_score(cls, score: str | list[int], given: ValidationInfo) -> str | list[int]:
-        folds = given.data.get("folds", 0)  # 0: refused already
+        folds = given.data.get("folds", 0)  # 0: already rejected
         if score != "all" and folds and (not score or not set(score) <= set(range(folds))):
             raise ValueError(f"split.score must be all, or numbers from 0 to {folds - 1} (split.folds - 1)")
         return score
 
 
 def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
-    """Write the chunks with their folds, and what the audit says."""
+    """Write the chunks with their folds, and the result of the audit."""
     recordings = list_used(array / "catalogue.csv")
     seed = params.permute_labels
     if seed is not None:
         recordings["label"] = permute_labels(recordings, np.random.default_rng(seed))
     split_level = choose_split_level(recordings, params.by)
-    chunks, refused = cut_chunks(recordings, params.chunk_s, params.first_s)
-    if refused and params.on_bad_recording == "error":
-        raise MeaError(explain_too_short(refused))
+    chunks, too_short = cut_chunks(recordings, params.chunk_s, params.first_s)
+    if too_short and params.on_bad_recording == "error":
+        raise MeaError(explain_too_short(too_short))
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
     chunks["fold"] = assign_folds(chunks, split_level, params.folds, params.seed)
@@ -80,7 +82,7 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         write_table(folder / "chunks.csv", chunks)
         sections = read_json(array / "params.json") | {"split": params.model_dump()}
         write_json(folder / "split.json", {**verdict, "params": sections})
-    write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in refused.items()}})
+    write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in too_short.items()}})
     print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {split_level}: {out}")
 
 

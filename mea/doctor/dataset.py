@@ -188,7 +188,7 @@ def _check_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: S
     if not sentences:
         what = "length, noise, date, file size and number of electrodes do not tell the classes apart"
         return [Finding(FINE, WHERE, what)]
-    return [Finding(DOUBTFUL, WHERE, text, remedy if "can be told by" in text else "") for text in sentences]
+    return [Finding(DOUBTFUL, WHERE, text, remedy if "can be predicted from" in text else "") for text in sentences]
 
 
 def _check_power(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What can be told from a recording's metadata alone: if that predicts its class, no network's accuracy is evidence."""
+"""Confounds: if the metadata of a recording predicts its class, the accuracy of a model is no evidence."""
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,8 @@ WORDS = {
 }
 ALL = "all together"
 ALARM = 0.05  # chance of any false alarm, over all metadata
-MOST_BINS = 8  # of one metadatum: enough for a bound, a slope or two ends, few enough to be filled by ten groups
-NEARNESS = 0.2  # what a recording counts for in the next bin, relative to its own
+MAX_BINS = 8  # of one metadatum: enough for a threshold, a slope or two ends, few enough for ten groups
+NEARNESS = 0.2  # weight of a recording in the next bin, relative to its own
 CELLS = 200_000  # recordings times permutations scored at once; bounds the memory
 
 
@@ -35,7 +35,7 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
     Returns
     -------
     pd.DataFrame
-        One row a recording, in their order; a column for each metadatum that is not the same for all: duration_s,
+        One row a recording, in their order; a column for each metadatum that differs between recordings: duration_s,
         sampling_rate_hz, noise_uv (median over electrodes), file_bytes, start (days), electrodes. -1 where one is
         unknown. The size of a file that holds spike times is the number of its spikes, which is signal: where no
         recording has a noise floor it is left out.
@@ -53,11 +53,11 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
 def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutations: int, seed: int) -> pd.DataFrame:
     """How well each metadatum, and all together, predict the label of held-out recordings.
 
-    A naive Bayes classifier on the ranks of each metadatum in at most eight bins, neighbours counting for each other:
-    it finds slopes, bounds and both ends against the middle. It is fitted again for every permutation of the labels
-    between groups, so that metadata which tell batches apart, as dates do, are not taken for ones that tell classes
-    apart. The p-values allow for several metadata being looked at: Westfall and Young, "Resampling-based multiple
-    testing", Wiley 1993 (single step, least p).
+    A naive Bayes classifier on the ranks of each metadatum in at most eight bins, smoothed over neighbouring bins: it
+    finds slopes, thresholds, and both ends against the middle. It is fitted again for every permutation of the labels
+    between groups, so that metadata which differ between batches, like dates, do not count as confounds. The p-values
+    are adjusted for the number of metadata: Westfall and Young, "Resampling-based multiple testing", Wiley 1993
+    (single step, least p).
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutatio
     -------
     pd.DataFrame
         metadata, accuracy, balanced_accuracy (held out, fold by fold), p_value (adjusted), alarm (it is below 5 %),
-        predicted ((n,) labels). ``all together`` comes first; no row where nothing differs between recordings.
+        predicted ((n,) labels). ``all together`` comes first; no row if nothing differs between recordings.
     """
     columns = ["metadata", "accuracy", "balanced_accuracy", "p_value", "alarm", "predicted"]
     names = [*([ALL] if len(metadata.columns) > 1 else []), *metadata.columns]
@@ -100,11 +100,11 @@ def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutatio
 
 
 def _sort_into_bins(values: np.ndarray) -> np.ndarray:
-    """(n,) int: the number of each value where they are few, else of its bin, all bins equally full."""
+    """(n,) int: the number of each value if there are few, else of its bin; all bins are equally full."""
     distinct, number = np.unique(values, return_inverse=True)
-    if len(distinct) <= MOST_BINS:
+    if len(distinct) <= MAX_BINS:
         return number
-    edges = np.quantile(values, np.arange(1, MOST_BINS) / MOST_BINS)
+    edges = np.quantile(values, np.arange(1, MAX_BINS) / MAX_BINS)
     return np.unique(np.searchsorted(edges, values, side="right"), return_inverse=True)[1]
 
 
@@ -112,24 +112,25 @@ def _score_labels(
     bins: list[np.ndarray], fold: np.ndarray, targets: np.ndarray, n_labels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Balanced accuracy (n_names, n_draws) and predictions (n_names, n_draws, n) of held-out recordings."""
-    hits = np.eye(n_labels)[targets.T]  # (n, n_draws, n_labels)
-    logs = np.zeros((len(bins), *hits.shape))
+    one_hot = np.eye(n_labels)[targets.T]  # (n, n_draws, n_labels)
+    logs = np.zeros((len(bins), *one_hot.shape))
     for number in pd.unique(fold):
-        held = fold == number
-        training = ~held if (~held).any() else held  # chunks of every recording on both sides: leaky as the split is
+        held_out = fold == number
+        training = ~held_out if (~held_out).any() else held_out  # a split by chunk: leaky, like the split
         for row, bin_number in zip(logs, bins):
-            row[held] = _learn_logs(bin_number[training], hits[training], bin_number.max() + 1)[bin_number[held]]
+            learned = _learn_logs(bin_number[training], one_hot[training], bin_number.max() + 1)
+            row[held_out] = learned[bin_number[held_out]]
     logs = np.concatenate([logs.sum(0, keepdims=True), logs]) if len(bins) > 1 else logs
-    predicted = logs.round(9).argmax(-1)  # ties are ties whatever rounding says
-    right = hits * (predicted[..., None] == np.arange(n_labels))  # (n_names, n, n_draws, n_labels)
-    return (right.sum(1) / hits.sum(0)).mean(-1), predicted.transpose(0, 2, 1)
+    predicted = logs.round(9).argmax(-1)  # rounding does not break ties
+    right = one_hot * (predicted[..., None] == np.arange(n_labels))  # (n_names, n, n_draws, n_labels)
+    return (right.sum(1) / one_hot.sum(0)).mean(-1), predicted.transpose(0, 2, 1)
 
 
-def _learn_logs(bin_number: np.ndarray, hits: np.ndarray, n_bins: int) -> np.ndarray:
-    """(n_bins, n_draws, n_labels): log of each class's share in each bin, smoothed; classes count alike."""
-    counts = np.zeros((n_bins, *hits.shape[1:]))
+def _learn_logs(bin_number: np.ndarray, one_hot: np.ndarray, n_bins: int) -> np.ndarray:
+    """(n_bins, n_draws, n_labels): log of each class's fraction in each bin, smoothed; classes have equal weight."""
+    counts = np.zeros((n_bins, *one_hot.shape[1:]))
     for number in range(n_bins):
-        counts[number] = hits[bin_number == number].sum(0)
+        counts[number] = one_hot[bin_number == number].sum(0)
     place = np.arange(n_bins)
     near = NEARNESS ** np.abs(place[:, None] - place)
     smooth = np.einsum("bk,kpc->bpc", near, counts) + 0.5
@@ -143,19 +144,19 @@ def _adjust_p(statistics: np.ndarray) -> np.ndarray:
 
 
 def summarise_audit(audit: pd.DataFrame) -> dict[str, float]:
-    """The figures of all metadata together, or of the only one; NaN where nothing differs between recordings."""
+    """The metrics of all metadata together, or of the only one; NaN if nothing differs between recordings."""
     names = ["accuracy", "balanced_accuracy", "p_value"]
     return {name: float(audit[name].iloc[0]) if len(audit) else float("nan") for name in names}
 
 
 def hold_one_class(recordings: pd.DataFrame) -> bool:
-    """Whether batches are known and none of them holds two classes."""
+    """Whether batches are known and each of them holds one class only."""
     known = recordings[recordings["batch"] != ""]
     return len(known) > 0 and known.groupby("batch")["label"].nunique().max() == 1
 
 
 def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str]:
-    """What the audit means, in sentences; an empty list where it found nothing."""
+    """What the audit found, in sentences; an empty list if it found nothing."""
     alarms = audit[audit["alarm"].astype(bool)]
     single = alarms[alarms["metadata"] != ALL]
     found = [
@@ -165,12 +166,12 @@ def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str
     sentences = []
     if found:
         sentences.append(
-            f"confounded: without any signal, the class can be told by {' or '.join(found)}, where guessing gets "
-            f"{100 / recordings['label'].nunique():.0f} %: the classes were not recorded alike"
+            f"confounded: without any signal, the class can be predicted from {' or '.join(found)}; chance is "
+            f"{100 / recordings['label'].nunique():.0f} %. The classes were recorded under different conditions"
         )
     if hold_one_class(recordings):
         sentences.append(
-            "confounded: no batch holds two classes, so what looks like a difference between the classes may be one "
-            "between the batches: record every class in every batch"
+            "confounded: no batch holds two classes, so a difference between the classes may be a difference between "
+            "the batches: record every class in every batch"
         )
     return sentences

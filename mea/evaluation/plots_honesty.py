@@ -1,4 +1,4 @@
-"""Plots that show what an accuracy is worth: permuted labels, confounds, the optimism gap."""
+"""Plots of the checks of an accuracy: permutation test, confounds, linear probes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def plot_permutation(null: np.ndarray, observed: float, p_value: float, title: s
     observed
         With the actual labels.
     p_value
-        Share of the permutations that are as good, the observed one counted.
+        Fraction of the permutations that are as good, counting the observed one.
     title
         Above the panel.
     """
@@ -49,7 +49,7 @@ def plot_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float,
     words
         Names to show for the metadata.
     chance
-        Balanced accuracy of guessing: 1 / number of classes.
+        Balanced accuracy of chance: 1 / number of classes.
     title
         Above the panel.
     """
@@ -62,7 +62,7 @@ def plot_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float,
         text = f"p = {row['p_value']:.2g}" + (": predicts the class" if row["alarm"] else "")
         ax.text(2, place, text, va="center", color="black", fontsize=9)
     ax.axvline(100 * chance, color="black", linewidth=1, linestyle=":")
-    ax.text(100 * chance, len(shown) - 0.65, " guessing", va="bottom", fontsize=8)
+    ax.text(100 * chance, len(shown) - 0.65, " chance", va="bottom", fontsize=8)
     ax.set_ylim(-0.5, len(shown) - 0.2)
     ax.set_yticks(shown.index, [words.get(name, name) for name in shown["metadata"]])
     ax.set_xlim(0, 100)
@@ -73,7 +73,7 @@ def plot_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float,
 
 @styled
 def plot_optimism(probes: Mapping[str, Any], title: str = "") -> Plot:
-    """How well linear probes on the classifier's features name class and recording.
+    """How well linear probes on the classifier's features predict class and recording.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def plot_optimism(probes: Mapping[str, Any], title: str = "") -> Plot:
         "class, recordings never seen": probes["label"],
         "class, other chunks of them seen": probes["chunk_split"],
         "which recording it is": probes["recording"],
-        "which recording, by guessing": probes["chance"],
+        "which recording, by chance": probes["chance"],
     }
     plot, axes = new_plot(size=(6.5, 2.8))
     ax = axes[0, 0]
@@ -98,9 +98,9 @@ def plot_optimism(probes: Mapping[str, Any], title: str = "") -> Plot:
         color=[NEUTRAL, COLOURS[1]] + [COLOURS[0]] * 2,
     )
     for place, name in enumerate(names):
-        ax.text(2, place, f"{bars[name]:.0%}" if np.isfinite(bars[name]) else "not known", va="center", fontsize=9)
+        ax.text(2, place, f"{bars[name]:.0%}" if np.isfinite(bars[name]) else "unknown", va="center", fontsize=9)
     ax.set_yticks(range(len(names)), names)
     ax.set_xlim(0, 100)
-    label_axes(ax, "held-out chunks named rightly (%)", "", title)
-    plot.table = pd.DataFrame({"probe": list(bars), "share": list(bars.values())})
+    label_axes(ax, "held-out chunks predicted correctly (%)", "", title)
+    plot.table = pd.DataFrame({"probe": list(bars), "fraction": list(bars.values())})
     return plot

@@ -1,4 +1,4 @@
-"""Plots of how good a classifier is: confusion matrix, report, ROC, reliability, the recordings' probabilities."""
+"""Plots of how good a classifier is: confusion matrix, report, ROC curve, calibration, probabilities of recordings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from matplotlib.transforms import Bbox
 
 from mea.runtime.style import COLOUR_MAP, COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
-INTERVAL = "interval of each bin, as if\nall in it were independent"  # too narrow where groups are alike
+INTERVAL = "interval of each bin, as if\nall in it were independent"  # too narrow if groups are similar
 NAMED_RECORDINGS = 48  # more names than this cannot be read beside their bars
 GOLDEN_RATIO = 0.6180339887498949
 
 
 @styled
 def draw_confusion(ax: Axes, matrix: np.ndarray, labels: Sequence[str], title: str = "") -> None:
-    """Draw a confusion matrix: in each cell the count and its share of the row; the colour shows the share.
+    """Draw a confusion matrix: in each cell the count and its fraction of the row; the colour shows the fraction.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def draw_confusion(ax: Axes, matrix: np.ndarray, labels: Sequence[str], title: s
     matrix = np.asarray(matrix)
     percent = _row_percent(matrix)
     image = ax.imshow(percent, cmap=matplotlib.colormaps[COLOUR_MAP], vmin=0, vmax=100)
-    ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("share of the actual label (%)")
+    ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("fraction of the actual label (%)")
     size = max(7.0, 12.0 - len(labels))
     for (row, col), count in np.ndenumerate(matrix):
         colour = "black" if percent[row, col] > 50 else "white"
@@ -73,7 +73,7 @@ def plot_confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "") -
 
 @styled
 def draw_classification_report(ax: Axes, report: pd.DataFrame, title: str = "") -> None:
-    """Draw a table: the first column names each row; shares with three decimals, counts with none, NaN as a dash.
+    """Draw a table: the first column names each row; fractions with three decimals, counts with none, NaN as a dash.
 
     Parameters
     ----------
@@ -159,14 +159,14 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], title: 
 
 @styled
 def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
-    """Draw the share that was right against the confidence stated, one point per bin, with its interval and count.
+    """Draw accuracy against confidence, one point per bin, with its interval and count.
 
     Parameters
     ----------
     ax
         Panel.
     bins
-        Columns ``confidence`` (mean in the bin, 0 to 1), ``accuracy`` (share right, 0 to 1) with its interval
+        Columns ``confidence`` (mean in the bin, 0 to 1), ``accuracy`` (0 to 1) with its interval
         ``accuracy_low`` and ``accuracy_high``, ``count``; empty bins are left out.
     title
         Above the panel.
@@ -188,7 +188,7 @@ def draw_reliability(ax: Axes, bins: pd.DataFrame, title: str = "") -> None:
     ax.set(xlim=(lowest, 100), ylim=(0, 100))
     ax.grid(visible=True)
     ax.legend(loc="lower right")
-    label_axes(ax, "confidence (%)", "right (%)", title)
+    label_axes(ax, "confidence (%)", "accuracy (%)", title)
 
 
 @styled
@@ -208,7 +208,7 @@ def plot_reliability(bins: pd.DataFrame, title: str = "") -> Plot:
 
 @styled
 def draw_recordings(ax: Axes, predictions: pd.DataFrame, title: str = "") -> None:
-    """Draw each recording's probability of its own label: coloured and marked by label, crossed out where wrong.
+    """Draw each recording's probability of its own label: coloured and marked by label, crossed out if wrong.
 
     Few recordings are bars with their names; many are points, one strip per label.
 
@@ -244,7 +244,7 @@ def _draw_named(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
         rows, style = table[table["label"] == label], series_style(series)
         ax.barh(rows.index, rows["percent"], color=style["color"], hatch=style["hatch"], label=label)
     wrong = table[table["wrong"]]
-    ax.plot(wrong["percent"] + 2, wrong.index, linestyle="none", marker="x", color="black", label="called wrongly")
+    ax.plot(wrong["percent"] + 2, wrong.index, linestyle="none", marker="x", color="black", label="misclassified")
     ax.set(xlim=(0, 104), ylim=(len(table) - 0.4, -0.6))
     ax.set_yticks(table.index, table["recording"], fontsize=7.5)
     label_axes(ax, "probability of its own label (%)", "recording")
@@ -253,7 +253,9 @@ def _draw_named(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
 def _draw_strips(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
     for series, label in enumerate(labels):
         rows, style = table[table["label"] == label], series_style(series)
-        places = series + 0.7 * (np.arange(len(rows)) * GOLDEN_RATIO % 1 - 0.5)  # spread evenly, no randomness
+        places = series + 0.7 * (
+            np.arange(len(rows)) * GOLDEN_RATIO % 1 - 0.5
+        )  # evenly distributed, without randomness
         points: dict[str, Any] = {
             "color": style["color"],
             "marker": style["marker"],
@@ -263,7 +265,7 @@ def _draw_strips(ax: Axes, table: pd.DataFrame, labels: list[str]) -> None:
         ax.plot(places, rows["percent"], linestyle="none", label=f"{label} ({len(rows)})", **points)
         wrong = rows["wrong"].to_numpy()
         last = series == len(labels) - 1
-        name = f"called wrongly ({int(table['wrong'].sum())})" if last else None
+        name = f"misclassified ({int(table['wrong'].sum())})" if last else None
         cross: dict[str, Any] = {"marker": "x", "color": "black", "markersize": 5.0, "markeredgewidth": 0.9}
         ax.plot(places[wrong], rows["percent"][wrong], linestyle="none", label=name, **cross)
     ax.set(xlim=(-0.6, len(labels) - 0.4), ylim=(-3, 103))

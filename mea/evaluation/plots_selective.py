@@ -1,4 +1,4 @@
-"""Plots of what refusing is worth: risk against coverage, and what the prediction sets hold."""
+"""Plots of selective prediction: risk-coverage curve, and coverage and size of prediction sets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
-INTERVAL = "interval, as if all were independent"  # too narrow where those of a group are alike
+INTERVAL = "interval, as if all were independent"  # too narrow if groups are similar
 SIZES = {"empty_fraction": "no label", "single_fraction": "one label", "several_fraction": "several labels"}
 
 
@@ -23,7 +23,7 @@ def draw_risk_coverage(
     scored: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """Draw the share wrong among the surest recordings against how many of them are called.
+    """Draw the risk-coverage curve: the error among the most confident recordings against how many are predicted.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ def draw_risk_coverage(
     """
     line: dict[str, Any] = {"color": COLOURS[0], "marker": ".", "markersize": 3.5, "zorder": 3}
     faultless = not curve["risk"].any()
-    told = "surest first: no errors at all" if faultless else f"surest first (area {aurc:.3f})"
-    ax.plot(100 * curve["coverage"], 100 * curve["risk"], label=told, **line)
+    words = "most confident first: no errors" if faultless else f"most confident first (area {aurc:.3f})"
+    ax.plot(100 * curve["coverage"], 100 * curve["risk"], label=words, **line)
     target: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1.0}
     ax.axhline(100 * target_error, label=f"{100 * target_error:.4g} % wrong", **target)
     kept = curve[curve["threshold"] >= threshold]  # none where the threshold is NaN
     if len(kept):
         chosen: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 9, "linestyle": "none", "zorder": 4}
-        chosen["markerfacecolor"] = "none"  # what it is worth elsewhere is often at the same place
-        name = f"chosen: confidence from {100 * threshold:.1f} %" if threshold > 0 else "chosen: all are called"
+        chosen["markerfacecolor"] = "none"  # the score on other recordings is often at the same place
+        name = f"chosen: confidence from {100 * threshold:.1f} %" if threshold > 0 else "chosen: all are predicted"
         ax.plot(100 * kept["coverage"].iloc[-1], 100 * kept["risk"].iloc[-1], label=name, **chosen)
     else:
         ax.plot([], [], linestyle="none", label="no confidence is high enough")
@@ -64,7 +64,7 @@ def draw_risk_coverage(
     ax.set(xlim=(0, 102), ylim=(-0.03 * top, top))  # a line at 0 stands clear of the axis
     ax.grid(visible=True)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    label_axes(ax, "called, surest first (%)", "wrong among those called (%)", title)
+    label_axes(ax, "coverage: predicted, most confident first (%)", "risk: wrong among those (%)", title)
 
 
 def _draw_scored(ax: Axes, scored: Mapping[str, float]) -> None:
@@ -100,28 +100,30 @@ def plot_conformal(coverage: pd.DataFrame, confidence_level: float, title: str =
         Columns ``label``, ``count``, ``coverage``, ``coverage_low``, ``coverage_high``, ``empty_fraction``,
         ``single_fraction`` (0 to 1), as :func:`mea.statistics.conformal.list_coverage` gives.
     confidence_level
-        The share asked for, 0 to 1.
+        The coverage asked for, 0 to 1.
     title
         Above both panels.
     """
     plot, axes = new_plot(1, 2, (8.4, 2.1 + 0.4 * len(coverage)), title, sharey=True)
-    held, sizes = axes[0]
+    covered, sizes = axes[0]
     rows = np.arange(len(coverage))
     ends = 100 * coverage["coverage_low"], 100 * coverage["coverage_high"]
-    held.hlines(rows, *ends, color=COLOURS[0], linewidth=1.0, label=INTERVAL)
-    held.plot(100 * coverage["coverage"], rows, color=COLOURS[0], marker="o", linestyle="none", clip_on=False, zorder=3)
-    held.axvline(
+    covered.hlines(rows, *ends, color=COLOURS[0], linewidth=1.0, label=INTERVAL)
+    covered.plot(
+        100 * coverage["coverage"], rows, color=COLOURS[0], marker="o", linestyle="none", clip_on=False, zorder=3
+    )
+    covered.axvline(
         100 * confidence_level,
         color=NEUTRAL,
         linestyle=":",
         linewidth=1.0,
         label=f"asked for: {100 * confidence_level:.4g} %",
     )
-    held.set(xlim=(0, 101), ylim=(len(coverage) - 0.5, -0.5))
-    held.set_yticks(rows, [f"{label} ({count})" for label, count in zip(coverage["label"], coverage["count"])])
-    held.grid(visible=True, axis="x")
-    held.legend(loc="lower left", bbox_to_anchor=(0, 1))
-    label_axes(held, "sets that hold the actual label (%)", "actual label (recordings)")
+    covered.set(xlim=(0, 101), ylim=(len(coverage) - 0.5, -0.5))
+    covered.set_yticks(rows, [f"{label} ({count})" for label, count in zip(coverage["label"], coverage["count"])])
+    covered.grid(visible=True, axis="x")
+    covered.legend(loc="lower left", bbox_to_anchor=(0, 1))
+    label_axes(covered, "sets that hold the actual label (%)", "actual label (recordings)")
     _draw_sizes(sizes, coverage)
     plot.table = coverage
     return plot
@@ -137,4 +139,4 @@ def _draw_sizes(ax: Axes, coverage: pd.DataFrame) -> None:
         left += width
     ax.set(xlim=(0, 100))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    label_axes(ax, "sets that name so many (%)", "")
+    label_axes(ax, "sets by number of labels (%)", "")

@@ -17,7 +17,7 @@ from mea.arrays.events import SpikeEvents
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.training.classifier import Classifier
 
-MOST_CHUNKS = 2000  # of either side of a fold; what a probe finds does not hang on more
+MAX_CHUNKS = 2000  # of either side of a fold; more chunks do not change what a probe finds
 FOLDS = 5
 COLUMNS = ("recording", "chunk_split", "label", "chance")
 
@@ -25,7 +25,7 @@ COLUMNS = ("recording", "chunk_split", "label", "chance")
 def probe_classifier(
     classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], seed: int
 ) -> dict[str, float]:
-    """What linear models read out of each fold's frozen features of the recordings that it held out.
+    """Accuracy of linear probes on each fold's features of the recordings that it held out.
 
     Parameters
     ----------
@@ -41,29 +41,29 @@ def probe_classifier(
     Returns
     -------
     dict
-        Shares of held-out chunks; NaN, but for the last, where every recording has but one chunk:
-        ``recording``: named the recording they came from, by a probe that saw other chunks of the same recordings;
-        ``chance``: the same by guessing;
-        ``chunk_split``: named the class, by a probe that saw other chunks of the same recordings, which is what a
-        split by chunk measures;
-        ``label``: named the class, by a probe that saw the fold's training side only, which is the honest figure.
+        Fractions of held-out chunks that are predicted correctly; all but the last are NaN if every recording has
+        one chunk only:
+        ``recording``: which recording it is, by a probe that saw other chunks of the same recordings;
+        ``chance``: the same by chance;
+        ``chunk_split``: the class, by a probe that saw other chunks of the same recordings, as in a split by chunk;
+        ``label``: the class, by a probe that saw the fold's training set only, which is the honest accuracy.
     """
     random = np.random.default_rng(seed)
     parts = []
     for fold in show_progress(classifier.folds, desc="probes", delay=PATIENCE_S):
-        held = _draw(chunks[chunks["fold"] == fold], random)
+        held_out = _draw(chunks[chunks["fold"] == fold], random)
         training = _draw(chunks[chunks["fold"] != fold], random)
         model = classifier.open_model(fold)
-        values = model.compute_features(held, events)
+        values = model.compute_features(held_out, events)
         honest = _build_probe().fit(model.compute_features(training, events), training["label"])
-        table = _probe_held_out(values, held, seed)
-        table["label"] = honest.predict(values) == held["label"].to_numpy()
+        table = _probe_held_out(values, held_out, seed)
+        table["label"] = honest.predict(values) == held_out["label"].to_numpy()
         parts.append(table)
     return {name: float(value) for name, value in pd.concat(parts).astype(float).mean().items()}
 
 
 def summarise_optimism(probes: dict[str, float]) -> dict[str, float]:
-    """What a split by chunk would have reported for these features, next to the honest figure, and the difference."""
+    """Optimism of a split by chunk: its accuracy on these features, the honest accuracy, and the difference."""
     return {
         "chunk_split_accuracy": probes["chunk_split"],
         "honest_accuracy": probes["label"],
@@ -72,7 +72,7 @@ def summarise_optimism(probes: dict[str, float]) -> dict[str, float]:
 
 
 def summarise_identity(probes: dict[str, float]) -> dict[str, float]:
-    """How well the features name the recording, and by guessing; and how well they name the class."""
+    """How well the features identify the recording, compared with chance, and how well they predict the class."""
     return {
         "recording_accuracy": probes["recording"],
         "chance": probes["chance"],
@@ -86,17 +86,17 @@ def _build_probe() -> Pipeline:
 
 
 def _draw(chunks: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
-    """At most so many chunks, about as many of each recording."""
+    """At most ``MAX_CHUNKS`` chunks, about the same number of each recording."""
     shuffled = chunks.iloc[random.permutation(len(chunks))]
     turn = shuffled.groupby("recording").cumcount().to_numpy()
-    return chunks.loc[shuffled.index[np.argsort(turn, kind="stable")[:MOST_CHUNKS]].sort_values()]
+    return chunks.loc[shuffled.index[np.argsort(turn, kind="stable")[:MAX_CHUNKS]].sort_values()]
 
 
-def _probe_held_out(values: np.ndarray, held: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Chunk by chunk: were recording and label named by probes that saw other chunks of the same recordings?"""
-    recordings, labels = held["recording"].to_numpy(), held["label"].to_numpy()
-    table = pd.DataFrame(np.nan, index=range(len(held)), columns=list(COLUMNS))
-    counts = held.groupby("recording")["recording"].transform("size").to_numpy()
+def _probe_held_out(values: np.ndarray, held_out: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Chunk by chunk: did probes that saw other chunks of the same recordings predict recording and label?"""
+    recordings, labels = held_out["recording"].to_numpy(), held_out["label"].to_numpy()
+    table = pd.DataFrame(np.nan, index=range(len(held_out)), columns=list(COLUMNS))
+    counts = held_out.groupby("recording")["recording"].transform("size").to_numpy()
     several = np.flatnonzero(counts > 1)  # of a single chunk there is no other to have seen
     if len(several) == 0:
         return table
@@ -109,8 +109,8 @@ def _probe_held_out(values: np.ndarray, held: pd.DataFrame, seed: int) -> pd.Dat
         training, test = several[training], several[test]
         for column, targets in (("recording", recordings), ("chunk_split", labels)):
             if len(set(targets[training])) == 1:
-                hits = targets[test] == targets[training][0]
+                correct = targets[test] == targets[training][0]
             else:
-                hits = _build_probe().fit(values[training], targets[training]).predict(values[test]) == targets[test]
-            table.loc[test, column] = hits.astype(float)
+                correct = _build_probe().fit(values[training], targets[training]).predict(values[test]) == targets[test]
+            table.loc[test, column] = correct.astype(float)
     return table

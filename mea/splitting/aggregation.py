@@ -22,7 +22,7 @@ def get_probabilities(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
 
 
 def average_chunks(chunks: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-    """Mean of each recording over its chunks; of probabilities, the recording's vote. Indexed by recording."""
+    """Mean of each recording over its chunks, indexed by recording."""
     table = pd.DataFrame(values, index=chunks["recording"].to_numpy())
     return table.groupby(level=0, sort=True).mean()
 
@@ -35,7 +35,26 @@ def average_recordings(chunks: pd.DataFrame, values: np.ndarray) -> np.ndarray:
 def aggregate_recordings(chunks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     """One row a recording: the mean probability of its scored chunks.
 
-    ``fold`` is ``mixed`` for a recording whose chunks stand in several folds, which only a split by chunk does.
+    Parameters
+    ----------
+    chunks
+        Columns recording, label, culture, batch, fold and ``p_<label>``.
+    labels
+        The classes, sorted.
+
+    Returns
+    -------
+    pd.DataFrame
+        recording, label, culture, batch, fold, predicted, confidence and ``p_<label>``. ``fold`` is ``mixed`` for a
+        recording whose chunks are in several folds, which happens in a split by chunk only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> chunks = pd.DataFrame({"recording": ["r1", "r1"], "label": "ko", "culture": "", "batch": "b1", "fold": 0,
+    ...                        "p_ko": [0.9, 0.6], "p_wt": [0.1, 0.4]})
+    >>> aggregate_recordings(chunks, ["ko", "wt"])[["recording", "predicted", "p_ko"]].to_numpy().tolist()
+    [['r1', 'ko', 0.75]]
     """
     probabilities = average_chunks(chunks, get_probabilities(chunks, labels))
     table = chunks.drop_duplicates("recording").set_index("recording").loc[probabilities.index, IDENTITY[1:]]

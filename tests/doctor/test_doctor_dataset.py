@@ -85,7 +85,7 @@ def test_batches_of_one_class_each_and_lengths_that_tell_it(tmp_path):
     for path in raw.glob("b_*.h5"):
         write_small_spike_times(path, duration_s=90.0, seed=len(path.name) + ord(path.name[2]))
     findings = judge(raw, "split.folds=4")
-    assert find(findings, "the class can be told by recording length", DOUBTFUL).remedy
+    assert find(findings, "the class can be predicted from recording length", DOUBTFUL).remedy
 
 
 def test_few_groups_have_little_power(tmp_path):

@@ -126,8 +126,8 @@ def test_what_follows_the_class_is_found_and_named(name):
     assert row["alarm"] and row["balanced_accuracy"] == 1.0
     assert set(audit.loc[audit["alarm"], "metadata"]) <= {ALL, name}
     assert explain_confounds(audit, lab) == [
-        f"confounded: without any signal, the class can be told by {WORDS[name]} (100 %), where guessing gets 50 %: "
-        "the classes were not recorded alike"
+        f"confounded: without any signal, the class can be predicted from {WORDS[name]} (100 %); chance is 50 %. "
+        "The classes were recorded under different conditions"
     ]
 
 
@@ -169,7 +169,7 @@ def test_two_metadata_together_say_more_than_each():
     both = audit[audit["metadata"] == ALL].iloc[0]
     assert both["alarm"] and both["balanced_accuracy"] >= audit["balanced_accuracy"].max()
     (sentence,) = explain_confounds(audit[audit["metadata"] == ALL], lab)
-    assert f"by all metadata together ({100 * both['balanced_accuracy']:.0f} %), where guessing gets 50 %" in sentence
+    assert f"from all metadata together ({100 * both['balanced_accuracy']:.0f} %); chance is 50 %" in sentence
     assert summarise_audit(audit) == {name: both[name] for name in ("accuracy", "balanced_accuracy", "p_value")}
 
 
@@ -178,7 +178,7 @@ def test_three_classes():
     metadata = pd.DataFrame({"duration_s": lab["label"].map({"a": 60.0, "b": 60.0, "c": 90.0})})
     audit = audit_confounds(metadata, lab, 199, 0)
     assert audit["balanced_accuracy"].tolist() == [pytest.approx(2 / 3)] and audit["alarm"].all()
-    assert "recording length (67 %), where guessing gets 33 %" in explain_confounds(audit, lab)[0]
+    assert "recording length (67 %); chance is 33 %" in explain_confounds(audit, lab)[0]
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
@@ -319,5 +319,5 @@ def test_the_real_recordings_are_confounded(shared_data):
     audit = audit_confounds(pd.DataFrame({"duration_s": lab["recording"].map(lengths)}), lab, 999, 0)
     assert audit["p_value"].iloc[0] < 0.01
     length, batches = explain_confounds(audit, lab)
-    assert length.startswith("confounded: without any signal, the class can be told by recording length (7")
+    assert length.startswith("confounded: without any signal, the class can be predicted from recording length (7")
     assert batches.startswith(NO_BATCH)

@@ -23,19 +23,19 @@ from mea.evaluation.plots_scores import (
 def test_plots_name_their_axes_with_units():
     """Panels in order; the upper of two that share an axis leaves its name to the lower."""
     expected = {
-        "plot_confusion": [("predicted label", "actual label"), ("", "share of the actual label (%)")],
+        "plot_confusion": [("predicted label", "actual label"), ("", "fraction of the actual label (%)")],
         "plot_report": [("", "")],  # a table has no axes
         "plot_roc": [("false positive rate (%)", "true positive rate (%)")],
-        "plot_reliability": [("", "right (%)"), ("confidence (%)", "count (number)")],
+        "plot_reliability": [("", "accuracy (%)"), ("confidence (%)", "count (number)")],
         "plot_recordings": [("probability of its own label (%)", "recording")],
-        "plot_risk_coverage": [("called, surest first (%)", "wrong among those called (%)")],
+        "plot_risk_coverage": [("coverage: predicted, most confident first (%)", "risk: wrong among those (%)")],
         "plot_conformal": [
             ("sets that hold the actual label (%)", "actual label (recordings)"),
-            ("sets that name so many (%)", ""),
+            ("sets by number of labels (%)", ""),
         ],
         "plot_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
         "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
-        "plot_optimism": [("held-out chunks named rightly (%)", "")],
+        "plot_optimism": [("held-out chunks predicted correctly (%)", "")],
     }
     assert list_axes(plot_evaluation()) == expected
 

@@ -27,13 +27,13 @@ def test_the_curve_the_target_and_the_choice_are_drawn(ax):
     assert curve.get_xdata().tolist() == [25, 50, 100] and curve.get_ydata().tolist() == [0, 10, 25]
     assert list(target.get_ydata()) == [15, 15]
     assert (chosen.get_xdata().item(), chosen.get_ydata().item()) == (50, 10)
-    assert list_legend(ax) == ["surest first (area 0.071)", "15 % wrong", "chosen: confidence from 80.0 %"]
+    assert list_legend(ax) == ["most confident first (area 0.071)", "15 % wrong", "chosen: confidence from 80.0 %"]
     assert ax.get_ylim()[1] > 25 and ax.get_title() == "recordings"
 
 
 def test_a_curve_without_errors_is_said_and_stands_clear_of_the_axis(ax):
     draw_risk_coverage(ax, CURVE.assign(risk=0.0), 0.0, 0.05, 0.0)
-    assert list_legend(ax) == ["surest first: no errors at all", "5 % wrong", "chosen: all are called"]
+    assert list_legend(ax) == ["most confident first: no errors", "5 % wrong", "chosen: all are predicted"]
     assert ax.get_ylim()[0] < 0 and ax.lines[0].get_ydata().tolist() == [0, 0, 0]
 
 

@@ -149,7 +149,7 @@ def test_two_chunks_a_recording_are_enough():
 
 def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
     """Of every recording about as many; recordings of few chunks keep them all."""
-    monkeypatch.setattr(mea.evaluation.probes, "MOST_CHUNKS", 45)
+    monkeypatch.setattr(mea.evaluation.probes, "MAX_CHUNKS", 45)
     chunks = make_chunks(per_recording=20)
     chunks = chunks[~chunks["recording"].isin(["r000"]) | (chunks.groupby("recording").cumcount() < 3)].reset_index(
         drop=True
