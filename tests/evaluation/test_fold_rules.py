@@ -1,31 +1,23 @@
 """Rules of a fold: nothing is learned from what is scored, and each recording is scored by the rules of its fold."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from builders.arrays import describe_events, plan_recordings, spoil_held_out, write_array
+from builders.arrays import plan_recordings, spoil_held_out
+from builders.models import fit_lab, train_params, write_lab
 from builders.predictions import LABELS, PROBES, add_raw_predictions, make_rules, make_table
 
 from mea.evaluation.evaluation import apply_fold_rules, predict_recordings, score_selection, score_sets
 from mea.evaluation.rules import RuleSettings, learn_rules
 from mea.networks.chunks import load_recordings
-from mea.runtime.params import load_params
 from mea.runtime.tables import write_table
 from mea.splitting.aggregation import add_predictions, get_probabilities
-from mea.splitting.chunks import cut_chunks
-from mea.splitting.folds import assign_folds
 from mea.statistics.conformal import ALWAYS
 from mea.statistics.scores import score_predictions
 from mea.training.classifier import OOF, Classifier, load_classifier, name_fold, save_classifier
-from mea.training.fitting import fit_fold
-from mea.training.folds import build_classifier, plan_folds
-from stages.train import Params as TrainParams
 
 pytestmark = pytest.mark.usefixtures("alone")
 
-ROOT = Path(__file__).parents[2]
 TARGET, LEVEL = 0.2, 0.8  # four recordings are enough for either
 SETTINGS = RuleSettings(TARGET, LEVEL, 0)
 
@@ -36,22 +28,13 @@ def build_lab(folder):
     lines = plan_recordings(batches=6, cultures=2)
     for line in lines:
         line["spikes_per_s"] = float(np.exp(random.normal(0.6 * (line["label"] == "b"), 0.4)))
-    recordings = write_array(folder / "array", lines, duration_s=2.0)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
-    return folder / "array", chunks.assign(fold=assign_folds(chunks, "batch", 3, 0))
+    return write_lab(folder, lines, duration_s=2.0)
 
 
 def evaluate(lab, folder):
     """Train and predict as the stages do; the raw predictions, the scored ones, and each fold's rules."""
     array, chunks = lab
-    train = TrainParams(**load_params(ROOT / "params.yaml")["train"] | {"model": "rate", "inner_folds": 3, "seed": 0})
-    params = {"train": train.model_dump(), "split": {"chunk_s": 1.0, "first_s": None}, "array": {"threshold": 5.0}}
-    split = {"split_level": "batch", "score": [0, 1, 2], "leaky": 0, "warning": "", "params": params}
-    folder.mkdir()
-    jobs = plan_folds(chunks, split, train, array, folder, folder / "live")
-    for job in jobs:
-        fit_fold(job)
-    classifier = build_classifier(folder, jobs, split)
+    classifier, _ = fit_lab(lab, folder, train_params("rate", inner_folds=3, seed=0), score=(0, 1, 2))
     events = load_recordings(array, chunks["recording"].unique())
     raw = predict_recordings(classifier, chunks, events)
     scored, rules = apply_fold_rules(classifier, raw, SETTINGS)

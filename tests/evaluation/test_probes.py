@@ -1,30 +1,28 @@
 """Linear probes: the class or the recording? Planted features, and those of real models."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-from builders.arrays import describe_events, plan_recordings, write_array
+from builders.arrays import plan_recordings
+from builders.models import fit_lab, train_params, write_lab
 
 import mea.evaluation.probes
 from mea.evaluation.probes import probe_classifier, summarise_identity, summarise_optimism
 from mea.networks.chunks import load_recordings
-from mea.splitting.chunks import cut_chunks
-from mea.splitting.folds import assign_folds
-from mea.training.fitting import fit_fold
-from mea.training.folds import describe_training, plan_folds
 
 pytestmark = pytest.mark.usefixtures("alone")
 
 
 class Planted:
-    """Stands in for a classifier: its features of a chunk are what we say. Remembers what it was asked to describe."""
+    """Stands in for a classifier and its models: planted features of every chunk. Remembers what it was asked for."""
 
     def __init__(self, features, folds):
         self.features, self.folds, self.asked = features, folds, []
 
-    def describe(self, chunks, events, fold):
+    def open_model(self, fold):
+        return self
+
+    def compute_features(self, chunks, events):
         self.asked.append(chunks)
         return self.features[chunks.index]
 
@@ -180,11 +178,7 @@ def test_what_is_told():
 
 # --- real models -----------------------------------------------------------------------------------------------------
 
-TRAIN = {
-    "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 50, "bin": "count", "scale": 0.05,
-    "validation": "inner", "inner_folds": 2, "epochs": 1, "patience": 9, "min_gain": 0.0, "learning_rate": 0.001,
-    "silence": "computed", "precision": "float32", "batch_size": 4, "seed": 0,
-}  # fmt: skip
+NETWORK = {"bin_ms": 50, "bin": "count", "scale": 0.05, "epochs": 1, "min_gain": 0.0}
 
 
 @pytest.mark.parametrize("model", ["rate", "features", "cnn_lstm"])
@@ -194,18 +188,10 @@ def test_real_models(tmp_path, model):
     lines = plan_recordings(batches=4, cultures=2)
     for number, line in enumerate(lines):
         line["spikes_per_s"] = rates[(number + number // 4) % 4]
-    recordings = write_array(tmp_path / "array", lines, duration_s=4.0)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
-    chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
-    params = {"train": TRAIN | {"model": model}, "split": {"chunk_s": 1.0, "first_s": None}}
-    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
-    (tmp_path / "folds").mkdir()
-    jobs = plan_folds(chunks, split, tmp_path / "array", tmp_path / "folds", tmp_path / "live")
-    jobs = [replace(job, threads=1) for job in jobs]
-    for job in jobs:
-        fit_fold(job)
-    classifier = describe_training(tmp_path / "folds", jobs, split)
-    found = probe_classifier(classifier, chunks, load_recordings(tmp_path / "array", chunks["recording"].unique()), 0)
+    lab = write_lab(tmp_path, lines, folds=2, duration_s=4.0)
+    classifier, _ = fit_lab(lab, tmp_path / "folds", train_params(model, inner_folds=2, cnn_lstm=NETWORK), score=(0, 1))
+    array, chunks = lab
+    found = probe_classifier(classifier, chunks, load_recordings(array, chunks["recording"].unique()), 0)
     assert found["chance"] == 1 / 8 and found["recording"] > 1 / 8
     if model != "rate":  # by one number a line can name the slowest and the fastest only
         assert found["recording"] > 0.3
