@@ -5,7 +5,7 @@ calibrated as the evaluate stage does it; its permutations and probes are left o
 
 - accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each called by a
   model that never saw its group, calibrated by rules learned inside;
-- surest: accuracy of the 80 % of recordings with the highest confidence;
+- most_confident: accuracy of the 80 % of recordings with the highest confidence;
 - train_s: seconds of the train stage; with what the models see in the cache when it is run again.
 
 Every line is a look at held-out recordings: count them.
@@ -66,12 +66,12 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     recordings, _ = apply_fold_rules(trained, raw, RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0))
     scores = score_table(recordings, ScoreSettings(trained.labels, BINS, CONFIDENCE_LEVEL))
     return {column: scores[name] for name, column in SCORES.items()} | {
-        "surest": score_surest(recordings),
+        "most_confident": score_most_confident(recordings),
         "train_s": seconds,
     }, recordings
 
 
-def score_surest(recordings: pd.DataFrame) -> float:
+def score_most_confident(recordings: pd.DataFrame) -> float:
     """Accuracy of the share :data:`SUREST` of the recordings with the highest confidence."""
     order = np.argsort(-recordings["confidence"].to_numpy(), kind="stable")[: int(SUREST * len(recordings))]
     return float((recordings["label"] == recordings["predicted"]).to_numpy()[order].mean())

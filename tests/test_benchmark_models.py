@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from builders.arrays import write_array
 
-from benchmarks.models import run_models, score_surest
+from benchmarks.models import run_models, score_most_confident
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 
@@ -17,15 +17,17 @@ def test_a_model_is_scored_through_the_stages(tmp_path, capsys, monkeypatch):
     settings = ["split.first_s=null", "split.chunk_s=1", "split.folds=3", "train.inner_folds=2"]
     run_models(tmp_path / "array", "features", "batch", [1], settings, tmp_path / "out")
     table = capsys.readouterr().out.split("split by batch")[1]
-    assert "| seed | accuracy | balanced | auc | ece | surest | train_s |" in table and "| mean | 1.000" in table
+    assert (
+        "| seed | accuracy | balanced | auc | ece | most_confident | train_s |" in table and "| mean | 1.000" in table
+    )
     (run,) = read_json(tmp_path / "out" / "features_batch.json")["runs"]
     assert run["seed"] == 1 and run["accuracy"] == 1  # rates differ fourfold
     assert len(read_table(tmp_path / "out" / "features_batch_1.csv")) == 12
 
 
-def test_the_surest_are_the_four_in_five_of_highest_confidence():
+def test_the_most_confident_are_the_four_in_five_of_highest_confidence():
     table = pd.DataFrame({"label": list("aaaaabbbbb"), "predicted": list("aaaaabbbba")})
     table["confidence"] = np.r_[np.linspace(0.9, 0.8, 9), 0.5]
-    assert score_surest(table) == 1
+    assert score_most_confident(table) == 1
     table["confidence"] = table["confidence"].to_numpy()[::-1]
-    assert score_surest(table) == pytest.approx(7 / 8)
+    assert score_most_confident(table) == pytest.approx(7 / 8)

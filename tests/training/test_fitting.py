@@ -2,10 +2,9 @@
 
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
-from builders.arrays import make_events, plan_recordings
+from builders.arrays import make_events, plan_recordings, spoil_held_out
 from builders.models import make_split, plan_lab, train_params, write_lab
 
 from mea.arrays.events_file import save_events
@@ -40,19 +39,6 @@ def fit(lab, folder, **changed):
     """Fit fold 0; its curves, and the bytes of its network."""
     (job,) = plan_lab(lab, folder, params(**changed))
     return fit_fold(job), (folder / NETWORK).read_bytes()
-
-
-def spoil_held_out(lab, folder):
-    """The same lab, but what fold 0 holds are other spikes altogether, and every label is wrong."""
-    array, chunks = lab
-    shutil.copytree(array, folder)
-    held_out = chunks["fold"] == 0
-    for number, (name, label) in enumerate(chunks[held_out].groupby("recording")["label"].first().items()):
-        events = make_events(name, spikes_per_s={"a": 2.0, "b": 8.0}[label], seed=100 + number, duration_s=2.0)
-        save_events(folder / f"{name}.npz", events)
-    spoiled = chunks.copy()
-    spoiled.loc[held_out, "label"] = np.where(chunks["label"][held_out] == "a", "b", "a")
-    return folder, spoiled
 
 
 def test_scored_data_reaches_neither_training_nor_the_choice_of_epoch(lab, tmp_path):
