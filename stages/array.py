@@ -1,7 +1,7 @@
-"""Clean the recordings and store what is left of them: their events.
+"""Detect the spikes of every recording and store them: the cleaned array, in which everything else is zero.
 
 Reads data/h5 and the samples in data/unzip. Writes data/array: <recording>.npz, catalogue.csv and params.json; and
-metrics/array.json, plots/array. A recording is worked on once: results are kept in DVC's cache directory.
+metrics/array.json, plots/array. Results are kept in DVC's cache directory, so that each recording is processed once.
 """
 
 from functools import partial
@@ -37,14 +37,18 @@ MOST_SHOWN = 2
 
 
 class Params(StageParams):
-    sampling_rate_hz: int = Field(ge=100, le=1_000_000, description="samples per second that all recordings share")
-    other_sampling_rate: Literal["set_aside", "resample"] = Field(
-        description="what becomes of a recording at another rate"
+    sampling_rate_hz: int = Field(
+        ge=100, le=1_000_000, description="sampling rate that all recordings have in common, in samples per second"
     )
-    threshold: float = Field(gt=0, description="least height of a spike, in robust standard deviations of the noise")
+    other_sampling_rate: Literal["set_aside", "resample"] = Field(
+        description="what happens to a recording with another sampling rate"
+    )
+    threshold: float = Field(
+        gt=0, description="detection threshold in robust SDs of the noise (median(abs(x)) / 0.6745)"
+    )
 
 
-def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots: Path) -> None:
+def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots: Path) -> None:
     """Store the events of every recording of ``h5`` in ``out``."""
     detection = SpikeDetection(**params.model_dump())
     files = sorted(h5.glob("*.h5"))
@@ -76,7 +80,7 @@ def clean(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plots
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:
-    """Draw a recording: traces before and after cleaning, two together, raster, maps, the electrodes' names."""
+    """Draw a recording: traces before and after cleaning, an overlay of two, raster, maps, the electrodes' names."""
     recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
     noise = place_on_grid(events, measure_noise(events, detection.threshold)) if events.has_waveforms else None
     names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
@@ -97,7 +101,7 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, d
 
 if __name__ == "__main__":
     run_command(
-        clean,
+        detect,
         Params,
         h5="data/h5",
         unzip="data/unzip",

@@ -1,6 +1,6 @@
-"""Write one small uniform HDF5 file per recording, whatever rig wrote it, and a catalogue of them all.
+"""Write one small HDF5 file per recording, in the same form for every rig, and a catalogue of all recordings.
 
-Reads data/unzip. Labels, cultures and batches come from its recordings.csv, else from patterns on the file names.
+Reads data/unzip. Labels, cultures and batches come from its recordings.csv, or else from patterns in the file names.
 Writes data/h5: <recording>.h5, catalogue.csv and params.json; and metrics/h5.json.
 """
 
@@ -30,14 +30,18 @@ from mea.runtime.tables import write_table
 
 class Params(StageParams):
     labels: LabelPatterns = Field(
-        description="for each label, the texts that name it in a file name; recordings.csv goes first"
+        description="for each label, the texts that mark it in a file name; recordings.csv takes precedence"
     )
     culture: GroupPattern = Field(
-        description="regular expression whose one group is the culture in a file name, or empty"
+        description="regular expression with one group that finds the culture in a file name, or empty"
     )
-    batch: GroupPattern = Field(description="regular expression whose one group is the batch in a file name, or empty")
-    stream: Literal["raw", "filtered"] = Field(description="which electrode stream to take where a file has both")
-    on_bad_recording: Literal["error", "skip"] = Field(description="error: stop; skip: set it aside, list it, go on")
+    batch: GroupPattern = Field(
+        description="regular expression with one group that finds the batch in a file name, or empty"
+    )
+    stream: Literal["raw", "filtered"] = Field(description="which electrode stream to read if a file has both")
+    on_bad_recording: Literal["error", "skip"] = Field(
+        description="error: stop; skip: set the recording aside, list it and continue"
+    )
 
 
 def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:

@@ -1,8 +1,8 @@
-"""Write a lab's recordings in miniature: archives to learn from, and a few new recordings, some unlike the rest.
+"""Simulate a small lab's recordings: a training set, and a few new recordings, some of them unusual.
 
-OUT/train/ holds one zip per batch and recordings.csv; OUT/new/ a zip with one recording of each class, and loose files:
-one at 10 kHz, one of a 60-electrode array, one cut short, one of a dead culture (noise only), one at half the gain, one
-with a third of its electrodes dead, and one without any signal.
+OUT/train/ holds one zip per batch and recordings.csv. OUT/new/ holds a zip with one recording of each class, and loose
+files: one at 10 kHz, one of a 60-electrode array, one truncated file, one of a dead culture (noise only), one at half
+the gain, one with a third of its electrodes dead, and one without any signal.
 """
 
 import csv
@@ -25,23 +25,23 @@ from mea.simulation.simulate import write_simulated
 
 
 class Params(StageParams):
-    """How many recordings of what length, and how they differ."""
+    """How many recordings are simulated, how long they are, and how much they differ."""
 
-    seed: int = Field(ge=0, description="the same seed gives the same bytes")
+    seed: int = Field(ge=0, description="random seed; the same seed gives the same bytes")
     batches: int = Field(
-        ge=1, le=100, description="batches of cultures, one archive each; every batch holds both classes"
+        ge=1, le=100, description="number of batches, one archive each; every batch holds both classes"
     )
-    cultures_per_label: int = Field(ge=1, le=100, description="cultures of each class in every batch")
-    recordings_per_culture: int = Field(ge=1, le=20, description="recordings of each culture, two days apart")
-    duration_s: float = Field(ge=0.1, le=3600, description="length of each recording")
-    class_effect: float = Field(ge=0, le=3, description="how far the classes differ: 0 not at all, 1 clearly")
+    cultures_per_label: int = Field(ge=1, le=100, description="number of cultures of each class in every batch")
+    recordings_per_culture: int = Field(ge=1, le=20, description="number of recordings of each culture, two days apart")
+    duration_s: float = Field(ge=0.1, le=3600, description="length of each recording in seconds")
+    class_effect: float = Field(ge=0, le=3, description="how much the classes differ: 0 not at all, 1 clearly")
     recording_variance: float = Field(
-        ge=0, le=3, description="how far single recordings differ: 0 not at all, 1 clearly"
+        ge=0, le=3, description="how much cultures and recordings of one class differ: 0 not at all, 1 clearly"
     )
 
 
 def work(params: Params, out: Path) -> None:
-    """Write both folders, or on an error neither."""
+    """Write both folders, or neither if there is an error."""
     effects = {"class_effect": params.class_effect, "recording_variance": params.recording_variance}
     training = plan_training(
         params.seed, params.batches, params.cultures_per_label, params.recordings_per_culture, **effects
@@ -71,7 +71,7 @@ def _write_one(job: tuple[Path, Plan, float]) -> None:
 
 
 def _archive_batches(folder: Path, plans: Iterable[Plan]) -> None:
-    """Move each batch's recordings into its archive. They are compressed already, so they are only stored."""
+    """Move each batch's recordings into its archive, which stores them: they are compressed already."""
     for batch, members in groupby(plans, lambda plan: plan.batch):
         with zipfile.ZipFile(folder / f"batch_{batch}.zip", "w", zipfile.ZIP_STORED) as archive:
             for plan in members:

@@ -1,7 +1,7 @@
-"""Unpack the archives and loose HDF5 files of a lab, list them with their checksums.
+"""Unpack a lab's archives, copy its loose HDF5 files, and list them all with their checksums.
 
-Reads the source folder (or one file). Writes data/unzip with manifest.csv; an archive that cannot be unpacked is listed
-there with what is wrong, and the h5 stage decides what becomes of it.
+Reads the source folder (or one file). Writes data/unzip with manifest.csv. An archive that cannot be unpacked is listed
+there with the reason; the h5 stage then stops or sets it aside (h5.on_bad_recording).
 """
 
 from pathlib import Path
@@ -14,7 +14,9 @@ from mea.runtime.params import StageParams
 
 
 class Params(StageParams):
-    source: str = Field(min_length=1, description="folder with *.zip, *.h5 or *.hdf5 and, if you like, recordings.csv")
+    source: str = Field(
+        min_length=1, description="folder with *.zip, *.h5 or *.hdf5 files and, optionally, recordings.csv"
+    )
 
 
 def unzip(params: Params, out: Path) -> None:

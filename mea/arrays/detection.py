@@ -1,4 +1,4 @@
-"""One recording from its rig's file to its stored events."""
+"""Spike detection in one recording: from the rig's file to the stored events."""
 
 import math
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class SpikeDetection:
-    """How recordings are cleaned.
+    """How spikes are detected.
 
     Attributes
     ----------
     sampling_rate_hz
-        The rate all recordings share.
+        Sampling rate that all recordings have in common.
     other_sampling_rate
-        What becomes of a recording at another rate: ``set_aside`` or ``resample``.
+        What happens to a recording with another sampling rate: ``set_aside`` or ``resample``.
     threshold
         Height of a peak, in robust standard deviations.
     """
@@ -101,7 +101,7 @@ def split_electrodes(source: RawRecording, detection: SpikeDetection) -> list[sl
 
 
 def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetection) -> dict[str, Any]:
-    """Store the events of one recording, from the cache where they are known, and say what it is in one line.
+    """Store the events of one recording, from the cache where possible; returns its line of the catalogue.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
     out
         Folder for ``<recording>.npz``.
     cleaning
-        How it is cleaned.
+        How its spikes are detected.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def measure_noise(events: SpikeEvents, threshold: float) -> np.ndarray:
 
 
 def place_on_grid(events: SpikeEvents, values: np.ndarray) -> np.ndarray:
-    """(n,) one number per electrode to float64 (rows, cols), NaN where there is no electrode."""
+    """From (n,) one number per electrode to float64 (rows, cols), NaN where there is no electrode."""
     grid = np.full((events.rows, events.cols), np.nan)
     grid[events.row, events.col] = values
     return grid
@@ -219,7 +219,7 @@ def cut_traces(path: Path, recording: Recording, events: SpikeEvents, detection:
     recording, events
         What is known of the recording, and its events.
     cleaning
-        How it was cleaned.
+        How its spikes were detected.
 
     Returns
     -------

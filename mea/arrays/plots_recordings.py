@@ -13,21 +13,28 @@ TRACE_BINS = 2000
 
 
 def pick_samples(signals: np.ndarray, bins: int = TRACE_BINS) -> np.ndarray:
-    """Samples that are enough to draw signals: the smallest and the largest of each in each of ``bins`` equal pieces.
+    """Samples that are enough to draw signals: the smallest and the largest of each in each of ``bins`` equal bins.
 
-    The drawn line is the same as with every sample as long as a piece is narrower than a pixel, so no peak is lost.
+    The drawn line is the same as with every sample as long as a bin is narrower than a pixel, so no peak is lost.
 
     Parameters
     ----------
     signals
         (k, samples).
     bins
-        Number of pieces.
+        Number of bins.
 
     Returns
     -------
     picked
         (m,) int, sorted; every sample when there are few.
+
+    Examples
+    --------
+    >>> signal = np.zeros((1, 12))
+    >>> signal[0, [2, 7]] = [-5.0, 8.0]
+    >>> pick_samples(signal, bins=2).tolist()
+    [0, 2, 6, 7]
     """
     n_samples = signals.shape[1]
     width = -(-n_samples // bins)
@@ -204,7 +211,7 @@ def draw_raster(
     n_electrodes
         Lines of the raster, silent electrodes included.
     start_s, stop_s
-        Stretch of time shown; ``stop_s=None``: to the last spike.
+        Time window shown; ``stop_s=None``: to the last spike.
     """
     height = max(0.8, min(9.0, 190.0 / n_electrodes))
     style: dict[str, Any] = {

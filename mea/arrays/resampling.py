@@ -1,4 +1,4 @@
-"""A recording at another rate than it was made at."""
+"""Change the sampling rate of a recording."""
 
 import math
 from dataclasses import replace

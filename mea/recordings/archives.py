@@ -47,7 +47,7 @@ class ArchiveEntry:
         The path inside the archive, or of the loose file relative to the source folder; empty when ``error`` is about
         the whole archive.
     index
-        Place in the archive's table of contents (a name may stand there twice); -1 where there is none.
+        Place in the archive's table of contents (a name may occur there twice); -1 where there is none.
     error
         What is wrong and what to do; empty when it can be unpacked.
     """
@@ -138,7 +138,7 @@ def mark_clashes(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
     """
     count = Counter(entry.file.casefold() for entry in entries if not entry.error)
     text = (
-        "stands there twice (names that differ only in upper and lower case, or in characters that are not allowed "
+        "occurs twice (names that differ only in upper and lower case, or in characters that are not allowed "
         "everywhere, count as the same). Rename one, or remove it."
     )
     return [

@@ -152,10 +152,10 @@ def reject_or_raise(results: Sequence[Recording | Rejection], on_bad_recording: 
     shown = _show_some([refusal.reason for refusal in refusals])
     text = f"{len(refusals)} of {len(results)} recordings cannot be used"
     if refusals and on_bad_recording == "error":
-        remedy = "Mend or remove them, or set h5.on_bad_recording to skip: then they are set aside and listed."
+        remedy = "Correct or remove them, or set h5.on_bad_recording to skip: then they are set aside and listed."
         raise MeaError(f"{text}:\n{shown}\n{remedy}")
     if not used:
-        raise MeaError(f"no recording can be used:\n{shown}\nMend them, or add others.")
+        raise MeaError(f"no recording can be used:\n{shown}\nCorrect them, or add others.")
     if refusals:
         warnings.warn(f"{text} and are set aside:\n{shown}", stacklevel=2)
     return used
@@ -173,7 +173,7 @@ def check_classes(recordings: Sequence[Recording]) -> None:
     if len(labels) < 2:
         raise MeaError(
             f"all {len(recordings)} usable recordings have the label {next(iter(labels))!r}; a classifier needs two "
-            "classes or more. Add recordings of another class, or mend h5.labels or recordings.csv."
+            "classes or more. Add recordings of another class, or correct h5.labels or recordings.csv."
         )
 
 

@@ -68,7 +68,10 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
 
 
 def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
-    """Find the one label of which a pattern stands in the file name, the last part of a path; case counts.
+    """Find the one label with a pattern that occurs in the file name, the last part of a path; case-sensitive.
+
+    >>> match_label("batch1/ctl_c3_0.h5", {"control": ["ctl", "control"], "exposed": ["exp"]})
+    'control'
 
     Raises
     ------
@@ -89,7 +92,11 @@ def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
 
 
 def match_group(path: str, pattern: str) -> str:
-    """What the one group of a regular expression finds in the file name; empty without pattern or match."""
+    """What the one group of a regular expression finds in the file name; empty without pattern or match.
+
+    >>> match_group("batch1/ctl_c3_0.h5", "_c([0-9]+)_")
+    '3'
+    """
     match = re.search(pattern, PurePosixPath(path).name) if pattern else None
     return (match.group(1) or "").strip() if match else ""
 

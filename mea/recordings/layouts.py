@@ -1,4 +1,4 @@
-"""Electrode labels → rows and columns of the grid, for the layouts we know."""
+"""From electrode labels to rows and columns of the grid, for the known layouts."""
 
 import re
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Grid:
 
 
 def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
-    """Find each channel's row and column.
+    """Find each channel's row and column on the grid.
 
     Parameters
     ----------
@@ -70,6 +70,12 @@ def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
         taken to be the 120-electrode rig's.
     where
         File and stream, for messages.
+
+    Examples
+    --------
+    >>> grid = map_labels_to_grid("60MEA200/30iR-Ti", ["12", "21", "Ref"], "one.h5")
+    >>> grid.row.tolist(), grid.col.tolist(), grid.pitch_um, grid.notes
+    ([1, 0, -1], [0, 1, -1], 200.0, ('reference left out: Ref',))
 
     Raises
     ------
@@ -96,7 +102,10 @@ def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
 
 
 def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
-    """Label → (row, col) of every electrode of a layout, sorted by (row, col).
+    """The (row, col) of every electrode label of a layout, sorted by (row, col).
+
+    >>> electrode_labels("Linear3")
+    {'E1': (0, 0), 'E2': (1, 0), 'E3': (2, 0)}
 
     Raises
     ------

@@ -15,7 +15,10 @@ def make_safe_name(name: str) -> str:
     """Make a name that every operating system takes as a file name; a name that already is one stays.
 
     Windows forbids ``<>:"/\\|?*``, control characters, blanks and dots at the end, and the names of its devices.
-    Letters are composed (NFC), because macOS takes them apart.
+    Letters are composed (NFC), because macOS decomposes them.
+
+    >>> make_safe_name("a:b?.h5"), make_safe_name("con.h5"), make_safe_name("culture 1.h5")
+    ('a_b_.h5', '_con.h5', 'culture 1.h5')
     """
     name = unicodedata.normalize("NFC", name)
     name = re.sub('[<>:"/\\\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]', "_", name).strip(" ").rstrip(". ")
@@ -38,6 +41,11 @@ def assign_ids(members: Sequence[tuple[str, str]]) -> list[str]:
     members
         The archive's path, empty for a loose file, and the path inside it, empty for a broken archive: that one has
         its file name with the suffix as id.
+
+    Examples
+    --------
+    >>> assign_ids([("monday.zip", "ctl_1.h5"), ("tuesday.zip", "ctl_1.h5"), ("", "exp_1.h5")])
+    ['monday__ctl_1', 'tuesday__ctl_1', 'exp_1']
     """
     occurrence: Counter[tuple[str, str]] = Counter()
     candidates = []

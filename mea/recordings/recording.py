@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mea.runtime.errors import MeaError
 
 FORMAT_VERSION = 3
-LONG = 1000  # values from which on a dataset is compressed; only spike times are so many
+LONG = 1000  # values from which on a dataset is compressed; only spike times reach it
 OF_ELECTRODES = ("names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero")
 
 
@@ -153,16 +154,19 @@ def write_recording(path: Path, recording: Recording) -> None:
         h5.attrs["file_bytes"] = recording.file_bytes
         group = h5.create_group("source")
         for item in fields(RawRecording):
-            value = getattr(recording.source, item.name)
-            if item.name == "notes":
-                group.attrs[item.name] = "\n".join(value)
-            elif item.name == "names":
-                group.create_dataset(item.name, data=[str(name).encode() for name in value], dtype=h5py.string_dtype())
-            elif isinstance(value, np.ndarray):
-                packed = {"compression": "gzip", "shuffle": True} if value.size > LONG else {}
-                group.create_dataset(item.name, data=value, **packed)
-            else:
-                group.attrs[item.name] = value
+            _write_value(group, item.name, getattr(recording.source, item.name))
+
+
+def _write_value(group: h5py.Group, name: str, value: Any) -> None:
+    if name == "notes":
+        group.attrs[name] = "\n".join(value)
+    elif name == "names":
+        group.create_dataset(name, data=[str(one).encode() for one in value], dtype=h5py.string_dtype())
+    elif isinstance(value, np.ndarray):
+        packed = {"compression": "gzip", "shuffle": True} if value.size > LONG else {}
+        group.create_dataset(name, data=value, **packed)
+    else:
+        group.attrs[name] = value
 
 
 def read_recording(path: Path) -> Recording:

@@ -73,7 +73,7 @@ def plan_training(
 def plan_new(seed: int, batch: int, class_effect: float, recording_variance: float) -> dict[str, Plan]:
     """Recordings the model has not met, from batch number ``batch``: one of each class, and one of each :data:`ODD`.
 
-    ``truncated`` is to be cut short after it was written. Those unlike the rest say so in their names.
+    The stage truncates the file of ``truncated`` after it was written. The unusual ones have their kind in their names.
     """
     keys = {"plain": (batch, 0, 0, 0), "exposed": (batch, 1, 0, 0)}
     plans = {name: _plan_recording(seed, key, class_effect, recording_variance) for name, key in keys.items()}

@@ -84,7 +84,7 @@ def draw_traits(
     recording_variance: float,
     generators: Generators,
 ) -> Traits:
-    """Draw the traits of one recording: what the lab's all share, its culture's own and its own.
+    """Draw the traits of one recording: a part common to the lab, one of its culture, and one of its own.
 
     Parameters
     ----------

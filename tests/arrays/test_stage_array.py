@@ -22,7 +22,7 @@ from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import Recording, read_recording, write_recording
 from mea.runtime.command import run_command
 from mea.runtime.files import hash_file, write_json
-from stages.array import Params, clean, draw_recording
+from stages.array import Params, detect, draw_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = "array: {sampling_rate_hz: 25000, other_sampling_rate: set_aside, threshold: 5.0}\n"
@@ -91,28 +91,50 @@ def test_events_equal_the_predecessor(lab, done):
     assert expected.any()
 
 
-def test_catalogue_and_metrics(done):
-    catalogue = pd.read_csv(done / "array" / "catalogue.csv", keep_default_na=False, index_col="recording")
+def read_catalogue(done):
+    return pd.read_csv(done / "array" / "catalogue.csv", keep_default_na=False, index_col="recording")
+
+
+def test_the_catalogue_lists_every_recording_and_why_one_is_set_aside(done):
+    catalogue = read_catalogue(done)
     known = ["label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
     assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
-    assert catalogue.file_bytes["a"] in (7, "7") and catalogue.start["a"] != ""
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
     assert list(catalogue.status) == ["used", "used", "set aside", "used"]
     assert catalogue.reason["slow"] == "recorded at 10000 Hz, not at 25000 Hz"
-    sigma_uv = 80 * 59605e-12 * 1e6  # the noise of make_small_counts
-    assert float(catalogue.noise_uv["a"]) == pytest.approx(sigma_uv, rel=0.05) and catalogue.noise_uv["times"] == ""
-    events = load_events(done / "array" / "a.npz")
-    assert (
-        int(catalogue.events["a"]) == len(events)
-        and int(catalogue.bytes["a"]) == (done / "array" / "a.npz").stat().st_size
-    )
+
+
+def test_the_catalogue_keeps_what_the_small_file_says(done):
+    catalogue = read_catalogue(done)
+    assert catalogue.file_bytes["a"] in (7, "7") and catalogue.start["a"] != ""
+
+
+def test_the_catalogue_counts_events_and_bytes(done):
+    catalogue, file = read_catalogue(done), done / "array" / "a.npz"
+    events = load_events(file)
+    assert int(catalogue.events["a"]) == len(events)
+    assert int(catalogue.bytes["a"]) == file.stat().st_size
     assert float(catalogue.spikes_per_s["a"]) == pytest.approx(len(events) / 0.8 / 12)
+
+
+def test_the_catalogue_measures_the_noise_of_voltages_only(done):
+    catalogue = read_catalogue(done)
+    sigma_uv = 80 * 59605e-12 * 1e6  # the noise of make_small_counts
+    assert float(catalogue.noise_uv["a"]) == pytest.approx(sigma_uv, rel=0.05)
+    assert catalogue.noise_uv["times"] == ""
+
+
+def test_metrics_are_totals_of_the_catalogue(done):
+    catalogue = read_catalogue(done)
     metrics = json.loads((done / "metrics.json").read_text())
     assert metrics["recordings"] == 3 and metrics["set_aside"] == {"slow": catalogue.reason["slow"]}
     assert metrics["events"] == sum(int(value) for value in catalogue.events if value)
     assert metrics["hours"] == pytest.approx((0.8 + 0.6 + 30) / 3600)
     dense = 12 * 12 * 35_000 * 8
     assert metrics["dense_ratio"] == pytest.approx(dense / (int(catalogue.bytes["a"]) + int(catalogue.bytes["b"])))
+
+
+def test_parameters_so_far_are_kept_beside_the_events(done):
     params = json.loads((done / "array" / "params.json").read_text())
     assert params == {
         "h5": {"stream": "raw"},
@@ -183,7 +205,7 @@ def refuse_array(folder, *arguments):
     paths |= {"metrics": folder / "metrics.json", "plots": folder / "plots"}
     argv = [*arguments, "--params", str(folder / "params.yaml")]
     with pytest.raises(SystemExit) as error:
-        run_command(clean, Params, argv, **{name: str(path) for name, path in paths.items()})
+        run_command(detect, Params, argv, **{name: str(path) for name, path in paths.items()})
     assert not any(path.exists() for name, path in paths.items() if name not in ("h5", "unzip"))
     return str(error.value)
 

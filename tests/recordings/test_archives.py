@@ -254,7 +254,7 @@ def test_same_member_name_twice(tmp_path):
     manifest = unpack(tmp_path / "b.zip", tmp_path / "out")
     assert list(manifest.error != "") == [True, True, True, True, False]
     assert len({name.casefold() for name in manifest.recording}) == 5
-    assert "x.h5 of b.zip: stands there twice" in manifest.error[0]
+    assert "x.h5 of b.zip: occurs twice" in manifest.error[0]
     assert "Rename one" in manifest.error[0]
     assert set(list_files(tmp_path / "out")) == {"manifest.csv", "b.zip/z.h5"}
 

@@ -41,7 +41,7 @@ FAULTS = {
         "no raw electrode stream. Streams seen: Stream_0 .*Auxiliary, 4 channels",
     ),
     "no samples": ({"n_samples": 0}, "empty recording, 0 samples"),
-    "no segment": ({"segments": np.zeros((0, 3))}, r"ChannelDataTimeStamps has the shape \(0, 3\), not pieces x 3"),
+    "no segment": ({"segments": np.zeros((0, 3))}, r"ChannelDataTimeStamps has the shape \(0, 3\), not segments x 3"),
     "segment short": (
         {"segments": [[0, 0, 4000]]},
         r"ChannelDataTimeStamps \[\[0, 0, 4000\]\] do not cover the samples",

@@ -143,7 +143,7 @@ FAULTS = {
     "two rows": ({"spikes": np.ones((1, 3))}, "spikes are float64 (1, 3); they must be one row of times in s"),
     "name": ({"names": ["ch_33A_unit_0", "el_44"]}, "unknown electrode name 'el_44'; it must look like ch_12A_unit_0"),
     "corner": ({"names": ["ch_33A_unit_0", "ch_11A_unit_0"]}, "unknown electrode name 'ch_11A_unit_0'"),
-    "name twice": ({"names": ["ch_33A_unit_0"] * 2}, "channel name 'ch_33A_unit_0' stands there twice"),
+    "name twice": ({"names": ["ch_33A_unit_0"] * 2}, "channel name 'ch_33A_unit_0' occurs twice"),
     "array": ({"array": np.array(["MCS_9x9"], "S")}, "array: layout 'MCS_9x9' is unknown; known are"),
     "time backwards": (
         {"recordingtime": np.array([30.0, 0])},

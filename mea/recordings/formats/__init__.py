@@ -28,6 +28,21 @@ def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecor
         One entry for each recording, in the file's order: what it holds, or the error that says why that recording
         cannot be used while its neighbours in the file can. At least one entry.
 
+    Examples
+    --------
+    >>> from mea.recordings.formats.mcs_layout import Stream
+    >>> from mea.recordings.formats.mcs_writer import write_mcs
+    >>> counts = np.arange(2000, dtype=np.int32).reshape(2, 1000)
+    >>> write_mcs(Path("one.h5"), Stream(counts, ["G7", "F7"], tick_us=40))
+    >>> (recording,) = read_raw_recordings(Path("one.h5"), "raw")
+    >>> recording.names.tolist(), recording.row.tolist(), recording.col.tolist(), recording.duration_s
+    (['F7', 'G7'], [6, 6], [5, 6], 0.04)
+
+    Its samples, in the order of its electrodes:
+
+    >>> read_counts(Path("one.h5"), recording, first=0, last=3).tolist()
+    [[1000, 1001, 1002], [0, 1, 2]]
+
     Raises
     ------
     BadRecording
@@ -73,6 +88,6 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
 
 def _refuse_format(path: Path) -> BadRecording:
     return BadRecording(
-        f"{path}: HDF5 of no known format; known are Multi Channel Systems raw data and spike times. "
+        f"{path}: HDF5 of no known format; known are {' and '.join(module.NAME for module in FORMATS)}. "
         "docs/formats.md says how to add one."
     )

@@ -15,6 +15,7 @@ from mea.recordings.layouts import Grid, map_labels_to_grid
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
+NAME = "Multi Channel Systems raw data"
 FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
 BLOCK_VALUES = 4_000_000
 
@@ -216,18 +217,18 @@ def _measure_scales(channels: np.ndarray) -> np.ndarray:
 
 
 def _read_segments(group: h5py.Group, n_samples: int, tick_us: int, where: str) -> tuple[np.ndarray, list[str]]:
-    """(k, 3) start in µs, first and last sample of each uninterrupted piece; and the gaps in words."""
+    """(k, 3) start in µs, first and last sample of each uninterrupted segment; and the gaps in words."""
     segments = read_dataset(group, "ChannelDataTimeStamps", where).astype(np.int64)
     if segments.ndim != 2 or segments.shape[1] != 3 or not len(segments):
         raise BadRecording(
-            f"{where}: ChannelDataTimeStamps has the shape {segments.shape}, not pieces x 3. Export it again."
+            f"{where}: ChannelDataTimeStamps has the shape {segments.shape}, not segments x 3. Export it again."
         )
     start, first, last = segments.T
     borders = np.array_equal(first, [0, *(last[:-1] + 1)]) and last[-1] == n_samples - 1
     if not borders or (last < first).any() or (np.diff(start) <= 0).any():
         raise BadRecording(
             f"{where}: ChannelDataTimeStamps {segments.tolist()[:4]} do not cover the samples 0 to {n_samples - 1} "
-            "one piece after the other. It is damaged: export it again."
+            "one segment after the other. It is damaged: export it again."
         )
     gaps_us = start[1:] - start[:-1] - (last[:-1] - first[:-1] + 1) * tick_us
     notes = [f"gap of {gap / 1e6:g} s before sample {sample}" for gap, sample in zip(gaps_us, first[1:]) if gap]

@@ -52,7 +52,7 @@ class Stream:
     row_index
         (n,) row of each channel in ``counts``; the channel's position by default.
     segments
-        (k, 3) start in µs, first and last sample of each uninterrupted piece; one piece from 0 µs by default.
+        (k, 3) start in µs, first and last sample of each uninterrupted segment; one segment from 0 µs by default.
     source
         Number of the stream in the recording that this one was derived from; None for one straight from the rig.
     label, subtype, kind

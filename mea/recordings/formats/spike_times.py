@@ -11,6 +11,8 @@ from mea.recordings.layouts import electrode_labels, map_labels_to_grid
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
+NAME = "spike times"
+
 
 def matches(h5: h5py.File) -> bool:
     """Whether the file has spikes, and counts or names of channels, at its root."""
@@ -39,7 +41,7 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
 def _read_recording(h5: h5py.File, where: str) -> RawRecording:
     layout, places = _read_layout(h5, where)
     names = [decode_text(name) for name in np.ravel(read_dataset(h5, "names", where))]
-    start_s, stop_s = _read_span(h5, where)
+    start_s, stop_s = _read_window(h5, where)
     counts = _read_spike_counts(h5, names, where)
     times = _read_times(h5, names, counts, (start_s, stop_s), where)
     labels = list(places)
@@ -81,11 +83,11 @@ def _read_layout(h5: h5py.File, where: str) -> tuple[str, dict[str, tuple[int, i
         raise BadRecording(f"{where}: array: {error}") from None
 
 
-def _read_span(h5: h5py.File, where: str) -> tuple[float, float]:
-    span = np.ravel(read_dataset(h5, "recordingtime", where))
-    if len(span) != 2 or span.dtype.kind not in "fiu" or not np.isfinite(span).all() or span[1] <= span[0]:
-        raise BadRecording(f"{where}: recordingtime is {span.tolist()}; it must be start and a later end, in s.")
-    return float(span[0]), float(span[1])
+def _read_window(h5: h5py.File, where: str) -> tuple[float, float]:
+    window = np.ravel(read_dataset(h5, "recordingtime", where))
+    if len(window) != 2 or window.dtype.kind not in "fiu" or not np.isfinite(window).all() or window[1] <= window[0]:
+        raise BadRecording(f"{where}: recordingtime is {window.tolist()}; it must be start and a later end, in s.")
+    return float(window[0]), float(window[1])
 
 
 def _read_spike_counts(h5: h5py.File, names: list[str], where: str) -> np.ndarray:
@@ -100,7 +102,7 @@ def _read_spike_counts(h5: h5py.File, names: list[str], where: str) -> np.ndarra
 
 
 def _read_times(
-    h5: h5py.File, names: list[str], counts: np.ndarray, span: tuple[float, float], where: str
+    h5: h5py.File, names: list[str], counts: np.ndarray, window: tuple[float, float], where: str
 ) -> np.ndarray:
     """(spikes,) float64 s, one channel after the other, each of them sorted and within the recording."""
     times = read_dataset(h5, "spikes", where)
@@ -117,7 +119,7 @@ def _read_times(
     rules = (
         (~np.isfinite(times), "is not a number"),
         (times < 0, "is negative"),
-        ((times < span[0]) | (times > span[1]), f"lies outside recordingtime, {span[0]:g} to {span[1]:g} s"),
+        ((times < window[0]) | (times > window[1]), f"lies outside recordingtime, {window[0]:g} to {window[1]:g} s"),
         (unsorted, "is earlier than the one before it; times must be sorted within a channel"),
     )
     for wrong, rule in rules:
@@ -129,7 +131,7 @@ def _read_times(
             )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise BadRecording(f"{where}: channel name {twice!r} stands there twice. Give each unit its own name.")
+        raise BadRecording(f"{where}: channel name {twice!r} occurs twice. Give each unit its own name.")
     return times
 
 
