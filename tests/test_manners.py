@@ -144,7 +144,8 @@ def put_junk(original: Path, place: Path, instead: str) -> None:
 NASTY = [*"-=./ ", "", "--", "nowhere", "params.yaml", "/dev/null", "ä b", "a=b", "-1", "x" * 300, "none"]
 SETTINGS = [
     "", "=", "split", "split.by", "split.by=", "split.by=[", "nothing.by=1", "split.nothing=1", "split.by.more=1",
-    "train.epochs=1e400", "train.epochs=.nan", "train.epochs=three", "h5.labels=", "h5.culture=(",
+    "train.cnn_lstm.epochs=1e400", "train.cnn_lstm.epochs=.nan", "train.cnn_lstm.epochs=three",
+    "h5.labels=", "h5.culture=(",
     "split.score={}", "unzip.source=", "classify.source=[1]", "report.compare=",
     "array.sampling_rate_hz=99999999999999999999",
 ]  # fmt: skip
@@ -243,7 +244,7 @@ def press_ctrl_c(command: list[str], lab: Lab, sign: str, **environment: str) ->
     return process.returncode, said
 
 
-LONG = ("--set", "train.epochs=9", "--set", "train.patience=9")
+LONG = ("--set", "train.cnn_lstm.epochs=9", "--set", "train.cnn_lstm.patience=9")
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])

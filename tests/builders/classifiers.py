@@ -5,40 +5,45 @@ import pandas as pd
 import torch
 
 from builders.arrays import H5_PARAMS
-from mea.models.estimators import save_estimator
-from mea.models.predecessor import build_network
-from mea.models.rate import build_estimator
-from mea.networks.curves import CURVES
+from builders.models import ARRAY_PARAMS, train_params
+from mea.models.base import Model, ModelParams, ModelSpec, save_model
+from mea.models.cnn_lstm import CnnLstmModel
+from mea.models.rate import RateModel, build_classifier
+from mea.networks.curves import tabulate_curves
+from mea.networks.loop import TrainedNetwork
 from mea.splitting.chunks import cut_chunks
-from mea.training.classifier import Classifier, baseline_file, save_classifier
-from mea.training.fold_models import estimator_file
-from mea.training.networks import fold_file, save_fold
+from mea.training.classifier import BASELINE, MODEL, Classifier, name_fold, save_classifier
 
-TRAIN = {
-    "model": "cnn_lstm", "network": "predecessor", "sequence": "transpose", "input": "binned", "bin_ms": 20.0,
-    "silence": "computed", "precision": "float32", "bin": "peak", "scale": 20.0,
-}  # fmt: skip
+PARAMS = train_params("cnn_lstm", cnn_lstm={"bin": "peak", "scale": 20.0, "silence": "computed"})
 
 
-def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), train=TRAIN, **changed):
+def make_network(spec: ModelSpec, seed: int) -> torch.nn.Module:
+    """A network with random weights that tell it from another."""
+    torch.manual_seed(seed)
+    network = CnnLstmModel.build_network(spec)
+    with torch.no_grad():
+        network.head.weight *= 20
+    return network
+
+
+def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), params=PARAMS, **changed):
     """A classifier with random networks, a different one for each fold, and baselines that know rates."""
     folder.mkdir(parents=True)
-    curves = pd.DataFrame([(1, 0.7, 0.5, 0.7, 0.5)], columns=["epoch", *CURVES])
     rates = np.concatenate([np.linspace(1, 2, 9) * 10**k for k in range(len(labels))])
+    spec = ModelSpec(list(labels), 12, 12, params.of_models()["cnn_lstm"])
     for fold in folds:
-        torch.manual_seed(fold)
-        network = build_network(train, 12, 12, len(labels))
-        with torch.no_grad():
-            network.head.weight *= 20  # opinions strong enough to tell one network from another
-        save_fold(folder / fold_file(fold), network.state_dict(), curves)
+        network = TrainedNetwork(make_network(spec, fold).state_dict(), tabulate_curves([(0.7, 0.5, 0.7, 0.5)], [1]))
+        baseline = RateModel(ModelSpec(list(labels), 12, 12, ModelParams()))
         values, targets = np.log1p(rates * (1 + fold))[:, None], np.repeat(np.array(labels), 9)
-        for name in [baseline_file(fold)] + [estimator_file(fold)] * (model == "rate"):
-            save_estimator(folder / name, build_estimator(0).fit(values, targets))
-    array = {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0}
+        baseline.classifier = build_classifier(0).fit(values, targets)
+        fitted: Model = CnnLstmModel.assemble(spec, [network]) if model == "cnn_lstm" else baseline
+        save_model(fitted, folder / name_fold(fold) / MODEL)
+        save_model(baseline, folder / name_fold(fold) / BASELINE)
+    train = params.model_dump() | {"model": model}
     values = {
         "folder": folder, "model": model, "labels": list(labels), "rows": 12, "cols": 12, "sampling_rate_hz": 25_000,
         "format": "mcs", "chunk_s": 0.4, "first_s": None, "folds": list(folds), "leaky": 0, "warning": "",
-        "params": {"h5": H5_PARAMS, "array": array, "train": train}, "facts": {"recordings": 4},
+        "params": {"h5": H5_PARAMS, "array": ARRAY_PARAMS, "train": train}, "facts": {"recordings": 4},
     }  # fmt: skip
     classifier = Classifier(**values | changed)
     save_classifier(classifier)

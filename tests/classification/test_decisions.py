@@ -21,7 +21,7 @@ def test_a_prediction_is_the_mean_of_the_folds_probabilities(tmp_path, model):
     classifier = make_classifier(tmp_path / "model", model)
     events = make_events("new", label="", spikes_per_s=4.0, duration_s=2.0)
     chunks = cut(events, classifier)
-    by_fold = [classifier.predict(chunks, {"new": events}, fold) for fold in (0, 1)]
+    by_fold = [classifier.open_model(fold).predict_proba(chunks, {"new": events}) for fold in (0, 1)]
     expected = np.mean(by_fold, axis=(0, 1))
     row = decide(classifier, events)
     assert set(row) == {"p_a", "p_b", "predicted", "confidence", "decision", "reason", "flags"}

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from builders.arrays import describe_events, make_events, plan_recordings, write_array
+from builders.arrays import describe_events, make_events, plan_recordings
+from builders.models import fit_lab, train_params, write_lab
 from PIL import Image
 from scipy.special import logit
 
@@ -15,33 +16,18 @@ from mea.models.estimators import load_estimator
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.chunks import cut_chunks
-from mea.splitting.folds import assign_folds
-from mea.training.classifier import load_classifier, save_classifier
-from mea.training.fitting import fit_fold
-from mea.training.fold_models import estimator_file
-from mea.training.folds import describe_training, plan_folds
+from mea.training.classifier import load_classifier
 
 pytestmark = pytest.mark.usefixtures("alone")
-TRAIN = {"validation": "inner", "inner_folds": 2, "seed": 0}
 
 
 def train(folder, model):
     """A lab whose class b fires more, its models, and the split: a classifier in ``folder / "folds"``."""
-    recordings = write_array(folder / "array", plan_recordings(batches=4, cultures=1), duration_s=4.0, rows=4, cols=4)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), 1.0, None)
-    chunks["fold"] = assign_folds(chunks, "batch", 2, 0)
+    lab = write_lab(folder, plan_recordings(batches=4, cultures=1), folds=2, duration_s=4.0, rows=4, cols=4)
     (folder / "split").mkdir()
-    write_table(folder / "split" / "chunks.csv", chunks)
+    write_table(folder / "split" / "chunks.csv", lab[1])
     chunks = read_table(folder / "split" / "chunks.csv")  # as the train stage has it
-    params = {"h5": {"stream": "raw"}, "array": {"threshold": 5.0}, "split": {"chunk_s": 1.0, "first_s": None}}
-    params["train"] = TRAIN | {"model": model}
-    split = {"split_level": "batch", "score": [0, 1], "leaky": 0, "warning": "", "params": params}
-    (folder / "folds").mkdir()
-    jobs = plan_folds(chunks, split, folder / "array", folder / "folds", folder / "live")
-    for job in jobs:
-        fit_fold(replace(job, threads=1))
-    save_classifier(describe_training(folder / "folds", jobs, split))
-    return load_classifier(folder / "folds")
+    return fit_lab((lab[0], chunks), folder / "folds", train_params(model, inner_folds=2), score=(0, 1))[0]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +46,7 @@ def test_answers_of_a_model_that_sees_the_rate_alone(by_rate):
     (occlusion,) = load_held_out(classifier, ["r01"], by_rate / "array", by_rate / "split")
     assert len(occlusion.folds) == 1 and set(occlusion.chunks["fold"]) == set(occlusion.folds)
     label, attributions = compute_attributions(occlusion)
-    estimator = load_estimator(by_rate / "folds" / estimator_file(occlusion.folds[0]))
+    estimator = load_estimator(by_rate / "folds" / f"fold_{occlusion.folds[0]}" / "model" / "rate.skops")
     events = occlusion.events
 
     def say(counts):

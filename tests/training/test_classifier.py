@@ -10,15 +10,16 @@ import pandas as pd
 import pytest
 import torch
 from builders.arrays import make_events
-from builders.classifiers import TRAIN, cut, make_classifier
+from builders.classifiers import PARAMS, cut, make_classifier, make_network
 from safetensors.torch import save_file
 
-from mea.models.predecessor import build_network, make_view
+from mea.models.base import ModelSpec
+from mea.models.cnn_lstm import CnnLstmModel
+from mea.networks.trained import load_network
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.splitting.aggregation import average_chunks
 from mea.training.classifier import DESCRIPTION, load_classifier
-from mea.training.networks import fold_file, load_fold
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -32,7 +33,7 @@ def test_round_trip(tmp_path, model):
     events = make_events("r1", duration_s=1.6)
     chunks = cut(events, read)
     assert len(chunks) == 3
-    probabilities = read.predict(chunks, {"r1": events}, 1)
+    probabilities = read.open_model(1).predict_proba(chunks, {"r1": events})
     assert probabilities.shape == (3, 2) and probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert str(tmp_path) not in (tmp_path / "two" / DESCRIPTION).read_text()
@@ -44,15 +45,16 @@ def test_probabilities_are_those_of_the_network(tmp_path):
     events = make_events("r1", duration_s=4.0)
     chunks = cut(events, classifier)
     assert len(chunks) == 10  # more than one batch
+    own = PARAMS.of_models()["cnn_lstm"]
     for fold in (0, 1):
-        torch.manual_seed(fold)
-        network = build_network(TRAIN, 12, 12, 2)
+        network = make_network(ModelSpec(["a", "b"], 12, 12, own), fold)
         with torch.no_grad():
-            network.head.weight *= 20
-            shown = [make_view(TRAIN).show(events, *times) for times in chunks[["start_s", "stop_s"]].to_numpy()]
+            view = CnnLstmModel.make_view(own)
+            shown = [view.show(events, *times) for times in chunks[["start_s", "stop_s"]].to_numpy()]
             expected = torch.cat([network(torch.from_numpy(values[None])) for values in shown]).double().softmax(1)
-        np.testing.assert_allclose(classifier.predict(chunks, {"r1": events}, fold), expected, atol=1e-5)
-    one, other = (classifier.predict(chunks, {"r1": events}, fold) for fold in (0, 1))
+        found = classifier.open_model(fold).predict_proba(chunks, {"r1": events})
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    one, other = (classifier.open_model(fold).predict_proba(chunks, {"r1": events}) for fold in (0, 1))
     assert np.abs(one - other).max() > 0.05
 
 
@@ -60,12 +62,13 @@ def test_weights_hold_no_metadata(tmp_path):
     """Several metadata keys change their order from run to run; there are none. The same numbers, the same bytes."""
     for name in ("one", "two"):
         make_classifier(tmp_path / name)
-    path = tmp_path / "one" / fold_file(0)
+    path = tmp_path / "one" / "fold_0" / "model" / "network_0.safetensors"
     (length,) = struct.unpack("<Q", path.read_bytes()[:8])
     header = json.loads(path.read_bytes()[8 : 8 + length])
     assert "__metadata__" not in header and "curves" in header
-    files = sorted(item.name for item in (tmp_path / "one").iterdir())
-    assert files == [DESCRIPTION, "fold_0.safetensors", "fold_0_rate.skops", "fold_1.safetensors", "fold_1_rate.skops"]
+    files = {path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    of_fold = ("model/model.json", "model/network_0.safetensors", "baseline/model.json", "baseline/rate.skops")
+    assert files == {DESCRIPTION, *(f"fold_{fold}/{name}" for fold in (0, 1) for name in of_fold)}
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
@@ -80,13 +83,13 @@ def test_no_classifier(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values | {"format_version": 99}, r"format version 99, but 1 is read\. Train it again\."),
-        (lambda values: {"hello": 1}, "format version None, but 1 is read"),
+        (lambda values: values | {"format_version": 99}, r"format version 99, but 2 is read\. Train it again\."),
+        (lambda values: {"hello": 1}, "format version None, but 2 is read"),
         (
             lambda values: values | {"colour": 1},
             r"not a classifier written by the train stage \(.*colour.*Train it again",
         ),
-        (lambda values: {"format_version": 1}, r"not a classifier written by the train stage \(.*missing"),
+        (lambda values: {"format_version": 2}, r"not a classifier written by the train stage \(.*missing"),
     ],
 )
 def test_a_description_of_another_kind(tmp_path, change, message):
@@ -105,16 +108,16 @@ def test_a_description_that_is_no_json(tmp_path):
 
 
 def test_a_fold_that_cannot_be_read(tmp_path):
-    path = tmp_path / fold_file(0)
-    text = r"fold_0\.safetensors: not readable as a fold's network \(.*\)\. Train it again: dvc repro train\."
+    path = tmp_path / "network_0.safetensors"
+    text = r"network_0\.safetensors: not readable as a fold's network \(.*\)\. Train it again: dvc repro train\."
     with pytest.raises(MeaError, match=text):
-        load_fold(path)
+        load_network(path)
     path.write_bytes(b"no tensors")
     with pytest.raises(MeaError, match=text):
-        load_fold(path)
+        load_network(path)
     save_file({"other": torch.zeros(3)}, path)
     with pytest.raises(MeaError, match=text):
-        load_fold(path)
+        load_network(path)
 
 
 def test_a_recordings_vote_is_the_mean_of_its_chunks():

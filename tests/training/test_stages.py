@@ -42,16 +42,15 @@ QUICK = (
     "split.first_s=null",
     "split.on_bad_recording=error",
     "train.model=cnn_lstm",
-    "train.network=predecessor",
-    "train.input=binned",
-    "train.bin=peak",
-    "train.bin_ms=25",
-    "train.validation=inner",
     "train.inner_folds=2",
-    "train.epochs=2",
-    "train.patience=5",
-    "train.batch_size=4",
-    "train.learning_rate=0.001",
+    "train.cnn_lstm.input=binned",
+    "train.cnn_lstm.bin=peak",
+    "train.cnn_lstm.bin_ms=25",
+    "train.cnn_lstm.validation=nested",
+    "train.cnn_lstm.epochs=2",
+    "train.cnn_lstm.patience=5",
+    "train.cnn_lstm.batch_size=4",
+    "train.cnn_lstm.learning_rate=0.001",
 )
 SCORES = ["balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "f1", "roc_auc", "roc_auc_low"]
 SCORES += ["roc_auc_high", "log_loss", "brier", "ece"]
@@ -82,7 +81,7 @@ def run_stage(stage, folder, array, *settings, argv=()):
 
 
 def run_lab(folder, array, *settings):
-    """Split, train and evaluate in a folder; the figures."""
+    """Split, train and evaluate in a folder; the metrics."""
     for stage in ("split", "train", "evaluate"):
         run_stage(stage, folder, array, *settings)
     return read_json(folder / "metrics/evaluate.json")
@@ -192,8 +191,8 @@ def test_every_prediction_is_written(done):
     assert folds["fold"].tolist() == [0, 1, 2] and folds["recordings"].tolist() == [4, 4, 4]
 
 
-def test_figures_are_those_of_the_predictions(done):
-    figures = read_json(done / "metrics/evaluate.json")
+def test_metrics_are_those_of_the_predictions(done):
+    metrics = read_json(done / "metrics/evaluate.json")
     wanted = {
         "baseline": ["majority", "rate", "metadata"],
         "permutation": ["p_value", "min_attainable_p"],
@@ -203,21 +202,21 @@ def test_figures_are_those_of_the_predictions(done):
         "conformal": ["coverage", "mean_size", "calibration_recordings"],
         "novelty": ["rejected_fraction", "flagged_fraction"],
     }
-    assert list(figures) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
-    assert {name: list(figures[name]) for name in wanted} == wanted
-    for unit in (figures["recording"], figures["chunk"], figures["uncalibrated"], figures["baseline"]["rate"]):
+    assert list(metrics) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
+    assert {name: list(metrics[name]) for name in wanted} == wanted
+    for unit in (metrics["recording"], metrics["chunk"], metrics["uncalibrated"], metrics["baseline"]["rate"]):
         assert list(unit) == [*INTERVALS, *SCORES, "count"]
         assert unit["accuracy_low"] <= unit["accuracy"] <= unit["accuracy_high"]
     for unit, name in (("recording", "predictions"), ("chunk", "chunks")):
         table = read_table(done / f"metrics/evaluate/{name}.csv")
-        found = figures[unit]
+        found = metrics[unit]
         assert found["accuracy"] == pytest.approx(accuracy_score(table["label"], table["predicted"]))
         assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(table["label"], table["predicted"]))
         assert found["log_loss"] == pytest.approx(log_loss(table["label"], table[["p_a", "p_b"]]), abs=1e-6)
         assert found["count"] == len(table)
-    assert figures["leaky"] == 0 and figures["warning"] == ""
-    assert figures["baseline"]["rate"]["accuracy"] == 1.0, "four times as many spikes in one class"
-    assert figures["baseline"]["majority"]["accuracy"] == 0.5
+    assert metrics["leaky"] == 0 and metrics["warning"] == ""
+    assert metrics["baseline"]["rate"]["accuracy"] == 1.0, "four times as many spikes in one class"
+    assert metrics["baseline"]["majority"]["accuracy"] == 0.5
 
 
 def test_plots_hold_what_dvc_draws(done):
@@ -264,9 +263,9 @@ def test_the_same_bytes_again(done, tmp_path, array, new):
 
 
 def test_firing_rate_alone_end_to_end(array, tmp_path):
-    figures = run_lab(tmp_path, array, "train.model=rate", "train.validation=scored")
-    assert figures["uncalibrated"] == figures["baseline"]["rate"] and figures["recording"]["accuracy"] == 1.0
-    assert figures["leaky"] == 0, "no epoch was chosen"
+    metrics = run_lab(tmp_path, array, "train.model=rate", "train.cnn_lstm.validation=test_fold")
+    assert metrics["uncalibrated"] == metrics["baseline"]["rate"] and metrics["recording"]["accuracy"] == 1.0
+    assert metrics["leaky"] == 0, "no epoch was chosen"
     assert read_json(tmp_path / "metrics/train.json") == {"model": "rate"}
     assert not list((tmp_path / "models").rglob("*.safetensors"))
     load_estimator(tmp_path / "models/classifier/fold_0_rate.skops")
@@ -275,37 +274,39 @@ def test_firing_rate_alone_end_to_end(array, tmp_path):
 
 def test_three_classes_end_to_end(tmp_path, new):
     write_array(tmp_path / "array", plan_recordings("abc", cultures=1), duration_s=2.0)
-    figures = run_lab(tmp_path, tmp_path / "array", "train.epochs=1")
-    assert figures["recording"]["count"] == 9 and 0 <= figures["recording"]["roc_auc"] <= 1
-    assert figures["baseline"]["rate"]["accuracy"] > 0.8
+    metrics = run_lab(tmp_path, tmp_path / "array", "train.cnn_lstm.epochs=1")
+    assert metrics["recording"]["count"] == 9 and 0 <= metrics["recording"]["roc_auc"] <= 1
+    assert metrics["baseline"]["rate"]["accuracy"] > 0.8
     table = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert [name for name in table.columns if name.startswith("p_")] == ["p_a", "p_b", "p_c"]
     np.testing.assert_allclose(table[["p_a", "p_b", "p_c"]].sum(axis=1), 1, atol=1e-8)
     chunks = read_table(tmp_path / "metrics/evaluate/chunks.csv")
     expected = log_loss(chunks["label"], chunks[["p_a", "p_b", "p_c"]])
-    assert figures["chunk"]["log_loss"] == pytest.approx(expected, abs=1e-6)
+    assert metrics["chunk"]["log_loss"] == pytest.approx(expected, abs=1e-6)
     run_stage("classify", tmp_path, None, argv=["--source", new / "x.h5"])
     assert list(read_table(tmp_path / "metrics/classify.csv").columns)[3:6] == ["p_a", "p_b", "p_c"]
 
 
-def test_a_split_by_chunk_marks_every_figure(array, tmp_path, capsys):
-    figures = run_lab(tmp_path, array, "split.by=chunk", "train.epochs=1", "split.folds=2")
+def test_a_split_by_chunk_marks_every_metric(array, tmp_path, capsys):
+    metrics = run_lab(tmp_path, array, "split.by=chunk", "train.cnn_lstm.epochs=1", "split.folds=2")
     warning = "warning: leaky: split by chunk, so chunks of the same recording are in the training and the test set\n"
     assert capsys.readouterr().err.count(warning) == 2, "said by split and by evaluate"
-    assert figures["leaky"] == 1 and figures["warning"].startswith("leaky: split by chunk")
+    assert metrics["leaky"] == 1 and metrics["warning"].startswith("leaky: split by chunk")
     assert read_json(tmp_path / "metrics/split.json")["leaky"] == 1
     assert read_json(tmp_path / "models/classifier/classifier.json")["leaky"] == 1
     assert "mixed" in set(read_table(tmp_path / "metrics/evaluate/predictions.csv")["fold"].astype(str))
-    assert figures["chunk"]["count"] == 24 and figures["recording"]["count"] == 12
+    assert metrics["chunk"]["count"] == 24 and metrics["recording"]["count"] == 12
 
 
-def test_scored_validation_marks_every_figure(array, tmp_path, capsys):
-    figures = run_lab(tmp_path, array, "train.validation=scored", "train.epochs=1", "split.score=[1]")
+def test_scored_validation_marks_every_metric(array, tmp_path, capsys):
+    metrics = run_lab(
+        tmp_path, array, "train.cnn_lstm.validation=test_fold", "train.cnn_lstm.epochs=1", "split.score=[1]"
+    )
     assert "warning: leaky: the epoch was chosen on the fold it is scored on\n" in capsys.readouterr().err
-    assert figures["leaky"] == 1 and figures["warning"] == "leaky: the epoch was chosen on the fold it is scored on"
+    assert metrics["leaky"] == 1 and metrics["warning"] == "leaky: the epoch was chosen on the fold it is scored on"
     predictions = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
-    assert figures["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
+    assert metrics["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
     run_stage("classify", tmp_path, array, argv=["--source", "none"])
     lines = format_headline(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
     assert "NOT AN HONEST ESTIMATE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
@@ -323,12 +324,14 @@ def test_spike_times_are_counted(tmp_path):
     write_array(tmp_path / "array", duration_s=2.0, waveforms=False, rows=8, cols=8)
     run_stage("split", tmp_path, tmp_path / "array")
     with pytest.raises(
-        SystemExit, match=r"train: r\d\d: holds spike times without waveforms, .* Set train.input: binned"
+        SystemExit, match=r"train: r\d\d: holds spike times without waveforms, .* Set train.cnn_lstm.input: binned"
     ):
         run_stage("train", tmp_path, tmp_path / "array")
     assert not (tmp_path / "models/classifier").exists() and not (tmp_path / "metrics/train.json").exists()
-    figures = run_lab(tmp_path, tmp_path / "array", "train.bin=count", "train.scale=1", "train.epochs=1")
-    assert figures["recording"]["count"] == 12
+    metrics = run_lab(
+        tmp_path, tmp_path / "array", "train.cnn_lstm.bin=count", "train.cnn_lstm.scale=1", "train.cnn_lstm.epochs=1"
+    )
+    assert metrics["recording"]["count"] == 12
     assert read_json(tmp_path / "models/classifier/classifier.json")["format"] == "spike_times"
 
 
@@ -407,11 +410,15 @@ def test_what_is_missing_is_named(array, tmp_path):
         (
             "train",
             "train.model=oracle",
-            "train.model = 'oracle': Input should be 'cnn_lstm', 'ensemble', 'features'",
+            "train.model = 'oracle': must be one of rate, features, rocket, tcn, cnn_lstm, grid_lstm, ensemble",
         ),
-        ("train", "train.learning_rate=0", "train.learning_rate = 0: Input should be greater than 0"),
-        ("train", "train.bin_ms=5000", "bins of 5000.0 ms in a window of 1 s"),
-        ("train", "train.learning_rate=1e30", "no epoch gave a finite validation loss. Lower train.learning_rate"),
+        ("train", "train.cnn_lstm.learning_rate=0", "train.cnn_lstm.learning_rate = 0: Input should be greater than 0"),
+        ("train", "train.cnn_lstm.bin_ms=5000", "bins of 5000.0 ms in a window of 1 s"),
+        (
+            "train",
+            "train.cnn_lstm.learning_rate=1e30",
+            "no epoch gave a finite validation loss. Lower the",
+        ),
         ("evaluate", "evaluate.bins=1", "evaluate.bins = 1: Input should be greater than or equal to 2"),
         ("evaluate", "evaluate.confidence_level=95", "evaluate.confidence_level = 95: Input should be less than 1"),
     ],
@@ -449,7 +456,7 @@ def start_training(folder, array, workers, *settings):
 
 def test_a_killed_training_ends_with_the_same_bytes(array, tmp_path):
     """SIGKILL once a checkpoint is there, the same command again on two workers; beside it one that nobody killed."""
-    settings = ("train.epochs=10", "train.patience=10", "split.score=[0, 2]")
+    settings = ("train.cnn_lstm.epochs=10", "train.cnn_lstm.patience=10", "split.score=[0, 2]")
     for name in ("killed", "whole"):
         run_stage("split", tmp_path / name, array, *settings)
     process = start_training(tmp_path / "killed", array, 1, *settings)
