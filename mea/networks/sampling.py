@@ -52,8 +52,8 @@ class BagShuffle(Sampler):
         numbers = dataset.recordings
         self.chunks = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
         targets = np.array(dataset.targets)[[chunks[0] for chunks in self.chunks]]
-        shares = 1 / np.bincount(targets)[targets]
-        self.shares = shares / shares.sum()
+        weights = 1 / np.bincount(targets)[targets]
+        self.weights = weights / weights.sum()
         self.bag, self.seed, self.epoch = bag, seed, 0
         self.bags = max(1, round(bags * len(self.chunks)))
 
@@ -66,7 +66,7 @@ class BagShuffle(Sampler):
 
     def __iter__(self):
         generator = np.random.default_rng([self.seed, self.epoch])
-        for recording in generator.choice(len(self.chunks), self.bags, p=self.shares):
+        for recording in generator.choice(len(self.chunks), self.bags, p=self.weights):
             own = self.chunks[recording]
             yield from generator.choice(own, self.bag, replace=len(own) < self.bag).tolist()
 

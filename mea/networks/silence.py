@@ -60,8 +60,8 @@ def convolve_loud_times(layers: Callable[[Tensor], Tensor], maps: Tensor, silent
     """
     steps = maps.shape[-1] // POOLED
     loud_step = loud[:, : steps * POOLED].unflatten(1, (steps, POOLED)).any(2)
-    needed = _spread(loud_step)  # a step sees less than one step to both sides
-    fed = _spread(needed)
+    needed = _widen(loud_step)  # a step sees less than one step to both sides
+    fed = _widen(needed)
     if steps <= SILENT_STEPS or fed.float().mean() > MOST_FED:
         return layers(maps)
     most = max(1, int(fed.sum(1).max()))
@@ -104,7 +104,7 @@ def _place_kernel(kernel: Tensor) -> Tensor:
     return torch.stack([pad(kernel, (time, 1 - time, col, 1 - col, row, 1 - row)) for row, col, time in corners])
 
 
-def _spread(steps: Tensor) -> Tensor:
+def _widen(steps: Tensor) -> Tensor:
     """(B, steps) bool, and true next to what was."""
     wide = pad(steps, (1, 1))
     return wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]

@@ -179,7 +179,7 @@ def check_classes(recordings: Sequence[Recording]) -> None:
 
 def build_catalogue(results: Sequence[Recording | Rejection]) -> pd.DataFrame:
     """One line for every recording, used or set aside, sorted by id."""
-    rows = [_describe(result) for result in sorted(results, key=lambda result: result.recording)]
+    rows = [_make_row(result) for result in sorted(results, key=lambda result: result.recording)]
     return pd.DataFrame(rows, columns=COLUMNS, dtype=object).fillna("")
 
 
@@ -251,7 +251,7 @@ def _show_some(lines: Sequence[str]) -> str:
     return "\n".join([*(f"  {line}" for line in lines[:MOST_SHOWN]), *more])
 
 
-def _describe(result: Recording | Rejection) -> dict[str, Any]:
+def _make_row(result: Recording | Rejection) -> dict[str, Any]:
     if isinstance(result, Rejection):
         reason = _one_line(result.reason)
         return {"recording": result.recording, "file": result.file, "status": "set aside", "reason": reason}

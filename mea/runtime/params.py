@@ -129,12 +129,12 @@ def _explain(model: type[BaseModel], section: str, detail: dict[str, Any], given
     if detail["type"] == "extra_forbidden":
         return f"{where}: {name}: no such parameter; {section} knows {', '.join(model.model_fields)}."
     if detail["type"] == "missing":
-        return f"{where}: {name}: missing; {describe_field(model, path[0])}."
+        return f"{where}: {name}: missing; {format_field(model, path[0])}."
     rule = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {name} = {detail['input']!r}: {rule}."
 
 
-def describe_field(model: type[BaseModel], name: str) -> str:
+def format_field(model: type[BaseModel], name: str) -> str:
     """One parameter in one line: what it means, as its model says."""
     field = model.model_fields.get(name)
     return (field.description if field else None) or name
@@ -147,5 +147,5 @@ def list_fields(model: type[BaseModel]) -> list[tuple[str, str]]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             lines += [(f"{name}.{inner}", text) for inner, text in list_fields(field.annotation)]
         else:
-            lines.append((name, describe_field(model, name)))
+            lines.append((name, format_field(model, name)))
     return lines

@@ -116,7 +116,7 @@ def compare_predictions(
         if not np.array_equal(a, b):
             bounds = _bound(scores[1][name] - scores[0][name], sides, is_fraction)
         same = np.array_equal(*(getattr(version, METRICS[name].decided_by) for version in (first, second)))
-        differences.append(Difference(name, scores[0][name], scores[1][name], *bounds, judge_interval(*bounds, same)))
+        differences.append(Difference(name, scores[0][name], scores[1][name], *bounds, name_verdict(*bounds, same)))
     return differences
 
 
@@ -131,7 +131,7 @@ def find_changes(labels: list[str], actual: np.ndarray, a: np.ndarray, b: np.nda
     return correct_b.astype(int) - correct_a.astype(int)
 
 
-def judge_interval(low: float, high: float, same: bool) -> str:
+def name_verdict(low: float, high: float, same: bool) -> str:
     """The verdict of an interval of a difference, in words.
 
     Parameters

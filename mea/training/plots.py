@@ -23,7 +23,7 @@ def draw_chunk_bars(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
     title
         Above the panel.
     """
-    table = _spread_counts(counts)
+    table = _tabulate_counts(counts)
     names = [str(fold) for fold in table.index]
     bottom = np.zeros(len(table))
     for series, label in enumerate(table.columns):
@@ -40,20 +40,22 @@ def draw_chunk_bars(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
     label_axes(ax, "fold", "chunks (number)", title)
 
 
-def _spread_counts(counts: pd.DataFrame) -> pd.DataFrame:
+def _tabulate_counts(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.pivot_table(index="fold", columns="label", values="chunks", aggfunc="sum", fill_value=0, sort=False)
 
 
 @styled
 def draw_pie(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
-    """Draw the share of each label (colour) in each fold (hatch) as a pie; see :func:`draw_chunk_bars`."""
+    """Draw the fraction of each label (colour) in each fold (hatch) as a pie; see :func:`draw_chunk_bars`."""
     counts = counts[counts["chunks"] > 0].sort_values("label", kind="stable")
     labels, folds = list(dict.fromkeys(counts["label"])), list(dict.fromkeys(counts["fold"]))
     total = counts["chunks"].sum()
-    shares = 100 * counts["chunks"] / total
+    percents = 100 * counts["chunks"] / total
     texts = [
-        f"{label}, {fold if isinstance(fold, str) else f'fold {fold}'}\n{number} ({share:.0f} %)"
-        for label, fold, number, share in zip(counts["label"], counts["fold"], counts["chunks"], shares, strict=True)
+        f"{label}, {fold if isinstance(fold, str) else f'fold {fold}'}\n{number} ({percent:.0f} %)"
+        for label, fold, number, percent in zip(
+            counts["label"], counts["fold"], counts["chunks"], percents, strict=True
+        )
     ]
     ax.pie(
         counts["chunks"],
@@ -66,7 +68,7 @@ def draw_pie(ax: Axes, counts: pd.DataFrame, title: str = "") -> None:
         counterclock=False,
         labeldistance=1.12,
     )
-    ax.set_title(title or f"{total} chunks: label, fold, number (share)")
+    ax.set_title(title or f"{total} chunks: label, fold, number (percent)")
 
 
 @styled

@@ -83,12 +83,12 @@ def _check_version(side: str, version: Version) -> list[str]:
         cautions.append(f"{side} IS LEAKY, its metrics are too optimistic: {version.title}.")
     if version.metrics.get("warning"):
         cautions.append(f"{side} carries a warning: {version.metrics['warning']}")
-    stated = version.metrics.get("recording.accuracy")
+    reported = version.metrics.get("recording.accuracy")
     likeliest = np.array(version.labels)[_get_probabilities(version, version.predictions, version.labels).argmax(1)]
     found = float((version.predictions["label"] == likeliest).mean())
-    if not isinstance(stated, (int, float)) or abs(stated - found) > SAME_SCORE:
+    if not isinstance(reported, (int, float)) or abs(reported - found) > SAME_SCORE:
         cautions.append(
-            f"{side}: its metrics say accuracy {stated}, the likeliest classes of its predictions {found:.9g}: they "
+            f"{side}: its metrics say accuracy {reported}, the likeliest classes of its predictions {found:.9g}: they "
             "are not of one run. Run dvc repro there."
         )
     return cautions

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test, ttest_1samp
 
-from mea.statistics.paired import MIN_GROUPS, bound_difference, compare_predictions, flip_signs, judge_interval
+from mea.statistics.paired import MIN_GROUPS, bound_difference, compare_predictions, flip_signs, name_verdict
 
 LABELS = ["control", "treated"]
 
@@ -235,7 +235,7 @@ def test_three_classes():
 
 
 def test_words():
-    assert judge_interval(-0.1, 0.1, True) == "identical"
-    assert judge_interval(0.0, 0.0, False) == "within noise"
-    assert judge_interval(0.01, 0.1, False) == judge_interval(-0.1, -0.01, False) == "a real difference"
-    assert judge_interval(float("nan"), 0.1, False) == "undefined"
+    assert name_verdict(-0.1, 0.1, True) == "identical"
+    assert name_verdict(0.0, 0.0, False) == "within noise"
+    assert name_verdict(0.01, 0.1, False) == name_verdict(-0.1, -0.01, False) == "a real difference"
+    assert name_verdict(float("nan"), 0.1, False) == "undefined"

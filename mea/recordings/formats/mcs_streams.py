@@ -45,10 +45,10 @@ def list_streams(recording: h5py.Group, where: str) -> list[AnalogStream]:
         raise BadRecording(
             f"{where}: no group AnalogStream, so no electrode stream. Export it with the electrodes' data."
         )
-    return [_describe_stream(analog[name], name) for name in list_numbered(analog, "Stream")]
+    return [_format_stream(analog[name], name) for name in list_numbered(analog, "Stream")]
 
 
-def _describe_stream(group: h5py.Group, name: str) -> AnalogStream:
+def _format_stream(group: h5py.Group, name: str) -> AnalogStream:
     label, kind, subtype, source = (
         decode_text(group.attrs.get(key)) for key in ("Label", "StreamType", "DataSubType", "SourceStreamGUID")
     )
