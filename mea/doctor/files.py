@@ -184,13 +184,13 @@ def _examine_file(task: Task, settings: Settings, plots: Path) -> tuple[dict[str
             path /= row["file"]
         else:
             path = member.path
-            row |= _describe_loose(member)
+            row |= _make_loose_row(member)
         if row["error"]:
             return row, [_give_up(row, task.name, row["error"])]
         return row, _examine_recordings(path, row, task, settings, plots)
 
 
-def _describe_loose(member: ArchiveEntry) -> dict[str, str]:
+def _make_loose_row(member: ArchiveEntry) -> dict[str, str]:
     """What :func:`mea.recordings.archives.unpack_entry` gives, of a file that need not be unpacked."""
     try:
         size, sha256 = str(member.path.stat().st_size), hash_file(member.path)
