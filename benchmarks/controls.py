@@ -49,7 +49,7 @@ WORK: dict[ModuleType, Callable[..., None]] = {
     stages.simulate: stages.simulate.work,
     stages.unzip: stages.unzip.unzip,
     stages.h5: stages.h5.build,
-    stages.array: stages.array.clean,
+    stages.array: stages.array.detect,
     stages.split: stages.split.split,
     stages.train: stages.train.train,
     stages.evaluate: stages.evaluate.evaluate,

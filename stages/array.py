@@ -15,7 +15,6 @@ from mea.arrays.detection import (
     COLUMNS,
     SpikeDetection,
     choose_shown,
-    cut_traces,
     detect_recording,
     measure_noise,
     place_on_grid,
@@ -24,6 +23,7 @@ from mea.arrays.detection import (
 from mea.arrays.events_file import load_events
 from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
 from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
+from mea.arrays.traces import cut_traces
 from mea.recordings.recording import read_recording
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
@@ -92,9 +92,15 @@ def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, d
     }
     if events.has_waveforms:
         traces = cut_traces(unzip / recording.file, recording, events, detection)
-        drawn["traces"] = plot_traces(**traces, title=name)
-        both = {key: traces[key] for key in ("sampling_rate_hz", "titles", "peaks", "start_s")}
-        drawn["overlay"] = plot_overlay(traces["cleaned_uv"], **both, title=f"{name}, after cleaning")
+        drawn["traces"] = plot_traces(traces, title=name)
+        drawn["overlay"] = plot_overlay(
+            traces.cleaned_uv,
+            traces.sampling_rate_hz,
+            traces.titles,
+            traces.peaks,
+            traces.start_s,
+            title=f"{name}, after cleaning",
+        )
     for kind, plot in drawn.items():
         save_plot(plot, plots / f"{name}_{kind}.png")
 

@@ -21,7 +21,6 @@ from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.files import hash_file
 from mea.runtime.memory import keep_freed_memory
 
-SHOWN_S = 0.25
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
     "recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes",
@@ -80,7 +79,7 @@ def _find_events(path: Path, source: RawRecording, detection: SpikeDetection) ->
             return join_spikes(source, source.n_samples, streamed)
     spikes = []
     for electrodes in parts:
-        counts, part = _read_at_rate(path, source.take(electrodes), detection)
+        counts, part = read_at_rate(path, source.take(electrodes), detection)
         spikes += find_spikes(counts, part, detection.threshold)
         del counts  # before the next ones are read
     return join_spikes(replace(source, sampling_rate_hz=part.sampling_rate_hz), part.n_samples, spikes)
@@ -111,7 +110,7 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
         Folder of the rigs' files.
     out
         Folder for ``<recording>.npz``.
-    cleaning
+    detection
         How its spikes are detected.
 
     Returns
@@ -190,61 +189,10 @@ def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
     return [recording for _, _, recording in sorted(ranked)[:most]]
 
 
-def find_busiest(events: SpikeEvents) -> tuple[np.ndarray, int, int]:
-    """The two electrodes with most events, and their busiest quarter of a second: first sample, and the one after it.
-
-    Looked for in quarters of a second that follow each other; of equals the first.
-    """
-    chosen = np.argsort(-events.firing_rates_hz, kind="stable")[:2]
-    width = min(round(SHOWN_S * events.sampling_rate_hz), events.n_samples)
-    peaks = events.peak_sample[np.isin(events.electrode, chosen)]
-    first = int(np.bincount(peaks // width, minlength=1).argmax()) * width
-    return chosen, first, min(first + width, events.n_samples)
-
-
-def cut_cleaned(events: SpikeEvents, chosen: np.ndarray, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Some electrodes' cleaned samples first to last, last excluded, in µV, and where their peaks are in these."""
-    peaks = [events.peak_sample[events.electrode == electrode] for electrode in chosen]
-    signals_uv = events.dense(first, last)[events.row[chosen], events.col[chosen]]
-    return signals_uv, [found[(found >= first) & (found < last)] - first for found in peaks]
-
-
-def cut_traces(path: Path, recording: Recording, events: SpikeEvents, detection: SpikeDetection) -> dict[str, Any]:
-    """The two busiest electrodes in their busiest quarter of a second, before and after cleaning.
-
-    Parameters
-    ----------
-    path
-        The rig's file.
-    recording, events
-        What is known of the recording, and its events.
-    cleaning
-        How its spikes were detected.
-
-    Returns
-    -------
-    dict
-        raw_uv and cleaned_uv (2, samples), peaks, sampling_rate_hz, threshold_uv, titles and start_s, as
-        :func:`mea.arrays.plots_recordings.plot_traces` takes them.
-    """
-    chosen, first, last = find_busiest(events)
-    counts, source = _read_at_rate(path, recording.source.take(chosen), detection, first, last)
-    cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
-    adc_zero, volts = source.adc_zero[:, None], source.gain_v[:, None]
-    return {
-        "raw_uv": (counts.astype(np.int64) - adc_zero) * volts * 1e6,
-        "cleaned_uv": cleaned_uv,
-        "peaks": peaks,
-        "sampling_rate_hz": events.sampling_rate_hz,
-        "threshold_uv": events.threshold_uv[chosen],
-        "titles": [f"electrode {name}" for name in source.names],
-        "start_s": first / events.sampling_rate_hz,
-    }
-
-
-def _read_at_rate(
+def read_at_rate(
     path: Path, source: RawRecording, detection: SpikeDetection, first: int = 0, last: int | None = None
 ) -> tuple[np.ndarray, RawRecording]:
+    """The samples from first to last, last excluded, at the sampling rate of the detection, and what they mean."""
     if source.sampling_rate_hz == detection.sampling_rate_hz:
         return read_counts(path, source, first, last), source
     counts, source = resample_counts(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mea.arrays.traces import Traces
 from mea.runtime.style import COLOURS, NEUTRAL, Plot, label_axes, new_plot, series_style, styled
 
 TRACE_BINS = 2000
@@ -104,62 +105,45 @@ def draw_trace(
 
 
 @styled
-def plot_traces(
-    raw_uv: np.ndarray,
-    cleaned_uv: np.ndarray,
-    peaks: Sequence[np.ndarray],
-    sampling_rate_hz: float,
-    threshold_uv: np.ndarray,
-    titles: Sequence[str],
-    start_s: float = 0.0,
-    axis: str = "time",
-    title: str = "",
-) -> Plot:
+def plot_traces(traces: Traces, axis: str = "time", title: str = "") -> Plot:
     """Traces before (top) and after cleaning (bottom), one column per electrode, with the detected peaks marked.
 
     Parameters
     ----------
-    raw_uv, cleaned_uv
-        (k, samples) in µV; one to three electrodes are readable.
-    peaks
-        For each electrode (m,) int samples of ``raw_uv``.
-    sampling_rate_hz
-        Samples per second.
-    threshold_uv
-        (k,) in µV.
-    titles
-        Name of each electrode.
-    start_s
-        Time of the first sample.
+    traces
+        What is shown.
     axis
         ``time`` or ``sample``.
     title
         Above all, for instance the recording.
     """
-    size = (min(4.0 + 2.5 * len(titles), 12.0), 4.6)
-    plot, axes = new_plot(2, len(titles), size, title, sharex=True, sharey="col")
-    for column, name in enumerate(titles):
-        before, after = axes[:, column]
-        draw_trace(before, raw_uv[column], sampling_rate_hz, start_s, peaks[column], threshold_uv[column], axis=axis)
-        draw_trace(after, cleaned_uv[column], sampling_rate_hz, start_s, peaks[column], axis=axis)
+    size = (min(4.0 + 2.5 * len(traces.titles), 12.0), 4.6)
+    plot, axes = new_plot(2, len(traces.titles), size, title, sharex=True, sharey="col")
+    sampling_rate_hz, start_s = traces.sampling_rate_hz, traces.start_s
+    for column, name in enumerate(traces.titles):
+        (before, after), peaks = axes[:, column], traces.peaks[column]
+        draw_trace(
+            before, traces.raw_uv[column], sampling_rate_hz, start_s, peaks, traces.threshold_uv[column], axis=axis
+        )
+        draw_trace(after, traces.cleaned_uv[column], sampling_rate_hz, start_s, peaks, axis=axis)
         before.set(title=f"{name}, before cleaning", xlabel="")
         after.set(title=f"{name}, after cleaning")
     handles, names = axes[0, 0].get_legend_handles_labels()
     plot.legend(handles, names, loc="outside lower center", ncols=2)
-    plot.table = _tabulate_traces(raw_uv, cleaned_uv, peaks, sampling_rate_hz, titles, start_s)
+    plot.table = _tabulate_traces(traces)
     return plot
 
 
-def _tabulate_traces(raw_uv, cleaned_uv, peaks, sampling_rate_hz, titles, start_s) -> pd.DataFrame:
+def _tabulate_traces(traces: Traces) -> pd.DataFrame:
     tables = []
-    for row, name in enumerate(titles):
-        picked = np.union1d(pick_samples(np.stack([raw_uv[row], cleaned_uv[row]])), peaks[row]).astype(int)
+    for name, raw_uv, cleaned_uv, peaks in zip(traces.titles, traces.raw_uv, traces.cleaned_uv, traces.peaks):
+        picked = np.union1d(pick_samples(np.stack([raw_uv, cleaned_uv])), peaks).astype(int)
         columns = {
             "electrode": name,
-            "time_s": start_s + picked / sampling_rate_hz,
-            "raw_uv": raw_uv[row][picked],
-            "cleaned_uv": cleaned_uv[row][picked],
-            "peak": np.isin(picked, peaks[row]).astype(int),
+            "time_s": traces.start_s + picked / traces.sampling_rate_hz,
+            "raw_uv": raw_uv[picked],
+            "cleaned_uv": cleaned_uv[picked],
+            "peak": np.isin(picked, peaks).astype(int),
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.arrays.detection import SpikeDetection, cut_traces, measure_noise, place_on_grid
+from mea.arrays.detection import SpikeDetection, measure_noise, place_on_grid
 from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import load_events
 from mea.arrays.plots_recordings import pick_samples
+from mea.arrays.traces import cut_traces
 from mea.recordings.recording import Recording, read_recording
 from mea.report.charts import to_list
 from mea.report.results import Results, find_file
@@ -132,19 +133,19 @@ def draw_traces(recording: Recording, events: SpikeEvents, places: Places) -> li
     if not events.has_waveforms:
         return []
     cut = cut_traces(find_file(places.unzip / recording.file, "unzip"), recording, events, places.detection)
-    bins = max(1, places.most_samples // (2 * len(cut["titles"])))  # two samples of each are kept
+    bins = max(1, places.most_samples // (2 * len(cut.titles)))  # two samples of each are kept
     return [
         {
             "name": title,
             "before": pack_line(raw, np.union1d(pick_samples(raw[None], bins), peaks)),
             "after": pack_line(cleaned, np.union1d(find_turns(cleaned), peaks)),
             "peaks": pack(peaks),
-            "start_s": cut["start_s"],
-            "sampling_rate_hz": cut["sampling_rate_hz"],
+            "start_s": cut.start_s,
+            "sampling_rate_hz": cut.sampling_rate_hz,
             "threshold_uv": float(threshold),
         }
         for title, raw, cleaned, peaks, threshold in zip(
-            *(cut[name] for name in ("titles", "raw_uv", "cleaned_uv", "peaks", "threshold_uv")), strict=True
+            cut.titles, cut.raw_uv, cut.cleaned_uv, cut.peaks, cut.threshold_uv, strict=True
         )
     ]
 

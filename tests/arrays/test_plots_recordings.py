@@ -12,6 +12,7 @@ from mea.arrays.plots_recordings import (
     plot_raster,
     plot_traces,
 )
+from mea.arrays.traces import Traces
 from mea.runtime.style import new_plot, save_plot
 
 
@@ -80,7 +81,9 @@ def test_thinned_trace_is_the_same_plot_as_the_whole(tmp_path):
 
 def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
     raw, cleaned, peaks = make_traces()
-    plot = plot_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0, title="x")
+    plot = plot_traces(
+        Traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0), title="x"
+    )
     before_0, before_1, after_0, after_1 = plot.axes
     assert before_0.get_shared_x_axes().joined(before_0, after_1)
     assert [ax.get_title() for ax in plot.axes] == [

@@ -13,6 +13,7 @@ from mea.arrays.plots_recordings import (
     plot_raster,
     plot_traces,
 )
+from mea.arrays.traces import Traces
 from mea.classification.plots import plot_attributions
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_scores import (
@@ -108,7 +109,7 @@ def plot_arrays():
     raw, cleaned, peaks = make_traces()
     grid = make_grid()
     return {
-        "plot_traces": plot_traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"]),
+        "plot_traces": plot_traces(Traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"])),
         "plot_overlay": plot_overlay(raw, RATE_HZ, ["F7", "G7"], peaks),
         "plot_raster": plot_raster(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]), 3, 1.0),
         "plot_electrode_maps": plot_electrode_maps(grid, grid),

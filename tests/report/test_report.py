@@ -50,7 +50,7 @@ WORK = {
     "unzip": (stages.unzip.unzip, {"out": "data/unzip"}),
     "h5": (stages.h5.build, {"unzip": "data/unzip", "out": "data/h5", "metrics": "metrics/h5.json"}),
     "array": (
-        stages.array.clean,
+        stages.array.detect,
         {"h5": "data/h5", "unzip": "data/unzip", "out": "data/array", "metrics": "metrics/array.json"}
         | {"plots": "plots/array"},
     ),
