@@ -126,7 +126,8 @@ def test_a_single_file_needs_no_parameters(tmp_path, rig, monkeypatch):
 
 def test_nothing_to_classify_is_a_table_without_rows(tmp_path, monkeypatch):
     make_classifier(tmp_path / "model")
-    out = run_classify(monkeypatch, tmp_path, tmp_path / "model", "--source", "none")
+    (tmp_path / "new").mkdir()
+    out = run_classify(monkeypatch, tmp_path, tmp_path / "model", "--source", tmp_path / "new")
     assert out.read_text() == ",".join(COLUMNS) + "\n"
 
 
@@ -137,7 +138,7 @@ def test_a_source_that_does_not_exist_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(
         SystemExit, match=r"classify: .*classifier\.json: no such file; no classifier was trained there"
     ):
-        run_classify(monkeypatch, tmp_path, tmp_path / "nomodel", "--source", "none")
+        run_classify(monkeypatch, tmp_path, tmp_path / "nomodel", "--source", tmp_path)
     assert not (tmp_path / "out.csv").exists()
 
 

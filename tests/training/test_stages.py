@@ -307,7 +307,8 @@ def test_scored_validation_marks_every_metric(array, tmp_path, capsys):
     predictions = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
     assert metrics["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
-    run_stage("classify", tmp_path, array, argv=["--source", "none"])
+    (tmp_path / "new").mkdir()
+    run_stage("classify", tmp_path, array, argv=["--source", tmp_path / "new"])
     lines = format_headline(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
     assert "NOT AN HONEST ESTIMATE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
     assert {path.name for path in (tmp_path / "models/classifier").glob("*.safetensors")} == {"fold_1.safetensors"}
