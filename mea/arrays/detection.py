@@ -133,7 +133,7 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
         return line | {"status": "set aside", "reason": reason}
     target = out / f"{recording.recording}.npz"
     # The small file holds the checksum of the rig's file and everything else that is known of the recording.
-    values = {"recording": hash_file(path), "cleaning": vars(detection), "version": FORMAT_VERSION}
+    values = {"recording": hash_file(path), "detection": vars(detection), "version": FORMAT_VERSION}
     fetch_file(
         make_key(values, __name__),
         target,

@@ -34,8 +34,8 @@ class Places:
     ----------
     unzip, h5, array
         What these stages wrote.
-    cleaning
-        How the array stage cleaned them.
+    detection
+        How the array stage detected their spikes.
     most_spikes, most_samples
         At most so many of each recording are drawn.
     """

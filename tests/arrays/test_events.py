@@ -16,7 +16,7 @@ from mea.arrays.events_file import load_events, save_events
 from mea.arrays.spikes import detect_events
 from mea.runtime.errors import MeaError
 
-RATE_HZ = 25_000
+SAMPLING_RATE_HZ = 25_000
 N_SAMPLES = 20_000
 
 
@@ -24,7 +24,7 @@ def make_own_source(n=20, **changes):
     """``n`` electrodes on a 4 × 6 grid from the second place on; every electrode with its own gain and zero."""
     place = np.arange(n) + 1
     source = replace(
-        make_source(np.zeros((n, N_SAMPLES)), RATE_HZ, 59605e-12 * (1 + np.arange(n) / 7), np.arange(n)),
+        make_source(np.zeros((n, N_SAMPLES)), SAMPLING_RATE_HZ, 59605e-12 * (1 + np.arange(n) / 7), np.arange(n)),
         start="2024-03-05T10:20:30",
         layout="",
         rows=4,
@@ -34,7 +34,7 @@ def make_own_source(n=20, **changes):
         col=place % 6,
         source_row=place,
     )
-    return replace(source, **{"duration_s": changes.get("n_samples", N_SAMPLES) / RATE_HZ} | changes)
+    return replace(source, **{"duration_s": changes.get("n_samples", N_SAMPLES) / SAMPLING_RATE_HZ} | changes)
 
 
 def make_spike_times(times_s, electrode, duration_s=10.0, n=3):
@@ -58,7 +58,7 @@ def cleaned():
     counts[4, 100:104] = [0, -5, 0, -5]  # a silent electrode
     counts[5, [1, N_SAMPLES - 2]] = 9000  # windows cut at both ends
     places = (source.adc_zero, source.gain_v, source.row, source.col, source.rows, source.cols)
-    array, _, _ = predecessor.clean_recording(counts, *places, RATE_HZ)
+    array, _, _ = predecessor.clean_recording(counts, *places, SAMPLING_RATE_HZ)
     return replace(detect_events(counts, source, 5.0), recording="a", label="x"), array.astype(np.float32)
 
 
@@ -113,8 +113,8 @@ def test_the_whole_equals_its_pieces(cleaned):
 )
 def test_binned_equals_brute_force(cleaned, first, length, bin_ms):
     events, array = cleaned
-    start_s, stop_s = first / RATE_HZ, min(first + length, N_SAMPLES) / RATE_HZ
-    samples = Fraction(bin_ms).limit_denominator(10**6) * RATE_HZ / 1000
+    start_s, stop_s = first / SAMPLING_RATE_HZ, min(first + length, N_SAMPLES) / SAMPLING_RATE_HZ
+    samples = Fraction(bin_ms).limit_denominator(10**6) * SAMPLING_RATE_HZ / 1000
     bins = round((stop_s - start_s) * 1000 / bin_ms)
     if bins == 0:
         return
@@ -144,7 +144,7 @@ def test_binned_peak_takes_the_earliest_of_equals():
     events = detect_events(counts, make_own_source(1, n_samples=1000), 5.0)
     value = np.float32(50 * events.gain_v[0] * 1e6)
     assert events.binned(0, 0.04, 20.04, "peak")[0, 1, 0] == -value
-    assert events.binned(501 / RATE_HZ, 0.04, 19, "peak")[0, 1, 0] == value
+    assert events.binned(501 / SAMPLING_RATE_HZ, 0.04, 19, "peak")[0, 1, 0] == value
 
 
 def test_round_trip_and_equal_bytes(cleaned, tmp_path):
@@ -193,7 +193,7 @@ def test_silent_recording_round_trip(tmp_path):
 def test_spike_times(tmp_path):
     """Samples are rounded; rates count silent electrodes; a spike at the very end belongs to the last sample."""
     source = make_spike_times([1.00003, 5.0, 10.0, 5.0, 0.5], [0, 0, 0, 2, 2])
-    events = events_from_spike_times(source, RATE_HZ)
+    events = events_from_spike_times(source, SAMPLING_RATE_HZ)
     save_events(tmp_path / "a.npz", events)
     loaded = load_events(tmp_path / "a.npz")
     for one in (events, loaded):
@@ -250,7 +250,7 @@ def test_unknown_how(cleaned):
 
 
 def test_waveforms_asked_of_spike_times():
-    events = replace(events_from_spike_times(make_spike_times([], []), RATE_HZ), recording="s")
+    events = replace(events_from_spike_times(make_spike_times([], []), SAMPLING_RATE_HZ), recording="s")
     for ask, what in (
         (lambda: events.dense(0, 10), "the dense array"),
         (lambda: events.binned(0, 1, 1, "peak"), "how="),

@@ -1,7 +1,7 @@
 """Plots of recordings: traces, spikes drawn together, rasters."""
 
 import numpy as np
-from builders.plots import RATE_HZ, list_axes, make_traces, plot_arrays
+from builders.plots import SAMPLING_RATE_HZ, list_axes, make_traces, plot_arrays
 from PIL import Image
 
 from mea.arrays.plots_recordings import (
@@ -82,7 +82,7 @@ def test_thinned_trace_is_the_same_plot_as_the_whole(tmp_path):
 def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
     raw, cleaned, peaks = make_traces()
     plot = plot_traces(
-        Traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0), title="x"
+        Traces(raw, cleaned, peaks, SAMPLING_RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"], start_s=1.0), title="x"
     )
     before_0, before_1, after_0, after_1 = plot.axes
     assert before_0.get_shared_x_axes().joined(before_0, after_1)
@@ -93,7 +93,7 @@ def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
         "G7, after cleaning",
     ]
     for ax, peak, height in ((before_0, 10000, -90.0), (after_0, 10000, -90.0), (before_1, 15000, -91.0)):
-        assert ax.lines[-1].get_xdata().tolist() == [(RATE_HZ + peak) / RATE_HZ]
+        assert ax.lines[-1].get_xdata().tolist() == [(SAMPLING_RATE_HZ + peak) / SAMPLING_RATE_HZ]
         assert ax.lines[-1].get_ydata().tolist() == [height]
     assert not after_1.lines[0].get_ydata()[0]
     rows = plot.table[plot.table["peak"] == 1]
@@ -104,8 +104,8 @@ def test_before_and_after_cleaning_share_time_and_mark_the_same_peaks():
 
 def test_two_electrodes_together_with_and_without_peaks():
     raw, _, peaks = make_traces(1000)
-    plain = plot_overlay(raw, RATE_HZ, ["F7", "G7"]).axes[0]
-    marked = plot_overlay(raw, RATE_HZ, ["F7", "G7"], peaks).axes[0]
+    plain = plot_overlay(raw, SAMPLING_RATE_HZ, ["F7", "G7"]).axes[0]
+    marked = plot_overlay(raw, SAMPLING_RATE_HZ, ["F7", "G7"], peaks).axes[0]
     assert [len(plain.lines), len(marked.lines)] == [2, 4]
     np.testing.assert_array_equal([line.get_ydata() for line in plain.lines], raw)
     assert plain.lines[0].get_color() != plain.lines[1].get_color()

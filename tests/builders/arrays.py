@@ -14,7 +14,7 @@ from mea.arrays.events_file import save_events
 from mea.runtime.files import write_json
 from mea.runtime.tables import write_table
 
-RATE_HZ = 25_000
+SAMPLING_RATE_HZ = 25_000
 WAVEFORM = (-400 * np.sin(np.linspace(0, 2 * np.pi, 41))).astype(np.int16)  # counts of 0.1 µV
 H5_PARAMS = {"labels": {}, "culture": "", "batch": "", "stream": "raw", "on_bad_recording": "error"}
 
@@ -29,7 +29,7 @@ def make_events(
     duration_s: float = 4.0,
     rows: int = 12,
     cols: int = 12,
-    sampling_rate_hz: int = RATE_HZ,
+    sampling_rate_hz: int = SAMPLING_RATE_HZ,
     seed: int = 0,
     waveforms: bool = True,
     start: str = "",
@@ -94,7 +94,7 @@ def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **co
         written.append(events)
     lines = [describe_events(events) for events in written]
     write_table(folder / "catalogue.csv", pd.DataFrame(lines, columns=COLUMNS))
-    array = {"sampling_rate_hz": RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
+    array = {"sampling_rate_hz": SAMPLING_RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
     write_json(folder / "params.json", {"h5": H5_PARAMS, "array": array})
     return written
 

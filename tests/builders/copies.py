@@ -12,7 +12,7 @@ from mea.recordings.layouts import electrode_labels
 from mea.simulation.plans import plan_training
 from mea.simulation.simulate import list_channels, simulate_counts, simulate_spikes
 
-RATE_HZ = 25_000
+SAMPLING_RATE_HZ = 25_000
 DURATION_S = 8.0
 LAYOUT = "60MEA200/30iR-Ti"
 
@@ -28,7 +28,7 @@ def simulate_voltages(number=0):
     counts, adc_zero, factor = simulate_counts(plan_cultures()[number], DURATION_S)
     places = electrode_labels(LAYOUT)
     row, col = np.array([places[label] for label in list_channels(LAYOUT)]).T
-    source = make_source(counts, RATE_HZ, factor * 1e-12, adc_zero)
+    source = make_source(counts, SAMPLING_RATE_HZ, factor * 1e-12, adc_zero)
     names = np.array(list_channels(LAYOUT))
     return counts, replace(source, layout=LAYOUT, rows=8, cols=8, names=names, row=row, col=col)
 
@@ -52,7 +52,7 @@ def keep_electrodes(source, kept, but_places=()):
 
 
 def to_samples(value_s):
-    return round(value_s * RATE_HZ)
+    return round(value_s * SAMPLING_RATE_HZ)
 
 
 def make_copy(how):
@@ -124,8 +124,8 @@ def fire(plan, duration_s=60.0):
 
 
 def make_train(name, time_s, electrode, duration_s, **changes):
-    sample = np.rint(np.asarray(time_s) * RATE_HZ).astype(np.int64)
-    inside = (sample >= 0) & (sample < duration_s * RATE_HZ)
+    sample = np.rint(np.asarray(time_s) * SAMPLING_RATE_HZ).astype(np.int64)
+    inside = (sample >= 0) & (sample < duration_s * SAMPLING_RATE_HZ)
     sample, electrode = sample[inside], np.asarray(electrode)[inside]
     order = np.lexsort((electrode, sample))
     return replace(
@@ -143,8 +143,8 @@ def beat(name, duration_s, period_s, jitter_s, own_samples, seed):
     random = np.random.default_rng(seed)
     beats = np.cumsum(period_s + jitter_s * random.standard_normal(int(duration_s / period_s)))
     electrode = np.tile(np.arange(64), len(beats))
-    time_s = np.repeat(beats, 64) + random.integers(0, 200, 64)[electrode] / RATE_HZ
-    error = random.integers(-own_samples, own_samples + 1, len(electrode)) / RATE_HZ
+    time_s = np.repeat(beats, 64) + random.integers(0, 200, 64)[electrode] / SAMPLING_RATE_HZ
+    error = random.integers(-own_samples, own_samples + 1, len(electrode)) / SAMPLING_RATE_HZ
     return make_train(name, time_s + error, electrode, duration_s)
 
 

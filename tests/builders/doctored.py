@@ -7,10 +7,10 @@ from mea.doctor.findings import FINE
 from mea.doctor.settings import read_settings
 from mea.recordings.layouts import electrode_labels
 
-RATE_HZ = 10_000
+SAMPLING_RATE_HZ = 10_000
 LABELS = tuple(electrode_labels("60MEA"))
-SMALL = {"labels": LABELS, "layout": "60MEA200/30iR-Ti", "sampling_rate_hz": RATE_HZ}
-PARAMS = ("h5.labels={a: [ctl], b: [trt]}", f"array.sampling_rate_hz={RATE_HZ}", "evaluate.permutations=100")
+SMALL = {"labels": LABELS, "layout": "60MEA200/30iR-Ti", "sampling_rate_hz": SAMPLING_RATE_HZ}
+PARAMS = ("h5.labels={a: [ctl], b: [trt]}", f"array.sampling_rate_hz={SAMPLING_RATE_HZ}", "evaluate.permutations=100")
 RAW, FILTERED = "'Data Acquisition (1) Electrode Raw Data'", "'Filter (1) Filter Data'"
 VENDOR_FILE = "mcs_vendor/2014-07-09T10-17-35W8 Standard all 500 Hz.h5"
 
@@ -19,11 +19,11 @@ def set_params(*overrides):
     return read_settings(ROOT / "params.yaml", [*PARAMS, *overrides])
 
 
-def write(path, change=None, n_samples=RATE_HZ, seed=0, **given):
+def write(path, change=None, n_samples=SAMPLING_RATE_HZ, seed=0, **given):
     """A small 60-electrode file, its (60, n_samples) counts changed in place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     given = SMALL | given
-    counts = make_small_counts(len(given["labels"]), n_samples, sampling_rate_hz=RATE_HZ, seed=seed)
+    counts = make_small_counts(len(given["labels"]), n_samples, sampling_rate_hz=SAMPLING_RATE_HZ, seed=seed)
     if change:
         change(counts)
     write_small_mcs(path, counts=counts, n_samples=n_samples, **given)

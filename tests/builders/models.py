@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from builders.arrays import H5_PARAMS, RATE_HZ, describe_events, write_array
+from builders.arrays import H5_PARAMS, SAMPLING_RATE_HZ, describe_events, write_array
 from builders.lab import ROOT
 from mea.runtime.files import fresh_folder
 from mea.splitting.chunks import cut_chunks
@@ -18,7 +18,7 @@ from mea.training.fitting import fit_fold, precompute_features
 from mea.training.folds import FoldJob, build_classifier, plan_folds
 from mea.training.params import TrainParams, add_model_sections
 
-ARRAY_PARAMS = {"sampling_rate_hz": RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
+ARRAY_PARAMS = {"sampling_rate_hz": SAMPLING_RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
 Params = add_model_sections(__name__)
 
 

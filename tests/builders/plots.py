@@ -26,7 +26,7 @@ from mea.evaluation.plots_scores import (
 from mea.evaluation.plots_selective import plot_conformal, plot_risk_coverage
 from mea.training.plots import plot_chunks, plot_curves
 
-RATE_HZ = 25000
+SAMPLING_RATE_HZ = 25000
 
 
 def make_traces(n_samples=30000):
@@ -109,8 +109,8 @@ def plot_arrays():
     raw, cleaned, peaks = make_traces()
     grid = make_grid()
     return {
-        "plot_traces": plot_traces(Traces(raw, cleaned, peaks, RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"])),
-        "plot_overlay": plot_overlay(raw, RATE_HZ, ["F7", "G7"], peaks),
+        "plot_traces": plot_traces(Traces(raw, cleaned, peaks, SAMPLING_RATE_HZ, np.array([20.0, 21.0]), ["F7", "G7"])),
+        "plot_overlay": plot_overlay(raw, SAMPLING_RATE_HZ, ["F7", "G7"], peaks),
         "plot_raster": plot_raster(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]), 3, 1.0),
         "plot_electrode_maps": plot_electrode_maps(grid, grid),
         "plot_electrode_names": plot_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2),

@@ -10,10 +10,10 @@ from mea.features.compute import compute_features, compute_long_window_features
 from mea.features.families import list_features, list_long_window_features
 from mea.features.trains import Trains, cut_trains
 
-RATE_HZ = 10_000
+SAMPLING_RATE_HZ = 10_000
 
 
-def make_trains(times_s, duration_s, rows=3, cols=3, sampling_rate_hz=RATE_HZ):
+def make_trains(times_s, duration_s, rows=3, cols=3, sampling_rate_hz=SAMPLING_RATE_HZ):
     """A spike-time recording: one array of times (s) per electrode, row after row; further electrodes are silent."""
     samples = [np.floor(np.asarray(times) * sampling_rate_hz + 1e-6).astype(np.int64) for times in times_s]
     sample = np.concatenate([*samples, np.zeros(0, np.int64)])

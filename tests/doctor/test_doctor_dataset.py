@@ -1,7 +1,7 @@
 """The doctor on the data set: can it be held out honestly, and how small an effect could it show?"""
 
 import pytest
-from builders.doctored import RATE_HZ, find, list_bad, set_params, write, write_lab
+from builders.doctored import SAMPLING_RATE_HZ, find, list_bad, set_params, write, write_lab
 from builders.recordings import write_small_spike_times
 
 from mea.doctor.dataset import check_dataset, list_recordings, tabulate_design
@@ -106,7 +106,7 @@ def test_unknown_groups_are_told(tmp_path):
 def test_different_grids_are_not_learned_from_together(tmp_path):
     raw = write_lab(tmp_path / "raw", batches=6)
     raw.joinpath("b_0_0.h5").unlink()
-    write(raw / "b_0_0.h5", labels=["A4", "D1", "M9"], layout="120MEA200/30iR-Ti", n_samples=3 * RATE_HZ)
+    write(raw / "b_0_0.h5", labels=["A4", "D1", "M9"], layout="120MEA200/30iR-Ti", n_samples=3 * SAMPLING_RATE_HZ)
     findings = judge(raw, "split.folds=3")
     assert "8 x 8 (23 recordings), 12 x 12 (1 recordings)" in find(findings, "different grids", WRONG).what
 

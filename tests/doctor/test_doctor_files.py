@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from builders.doctored import LABELS, RATE_HZ, SMALL, examine, find, list_bad, write
+from builders.doctored import LABELS, SAMPLING_RATE_HZ, SMALL, examine, find, list_bad, write
 from builders.lab import ROOT
 from builders.recordings import make_small_counts, write_small_mcs, write_small_spike_times
 
@@ -136,7 +136,7 @@ def test_a_gap_is_told(tmp_path):
 
 
 def test_of_two_raw_streams_the_choice_is_told(tmp_path):
-    counts = make_small_counts(60, RATE_HZ, sampling_rate_hz=RATE_HZ)
+    counts = make_small_counts(60, SAMPLING_RATE_HZ, sampling_rate_hz=SAMPLING_RATE_HZ)
     streams = [
         Stream(counts[:4], LABELS[:4], 100, label="Electrode Raw Data"),
         Stream(counts, LABELS, 100, label="All"),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 LABELS = ["a", "b"]
 FULL = ArrayView("full", 1, "peak", 20)
-RATE_HZ = 5_000
+SAMPLING_RATE_HZ = 5_000
 CONFIG = TrainingConfig(epochs=2, patience=9, min_gain=0.0, learning_rate=0.002, batch_size=3, seed=0)
 
 
@@ -39,8 +39,8 @@ def recordings(tmp_path_factory) -> dict[str, SpikeEvents]:
         path = tmp_path_factory.mktemp("sparse") / "a.h5"
         write_small_mcs(
             path,
-            counts=make_small_counts(120, RATE_HZ, sampling_rate_hz=RATE_HZ, seed=number),
-            sampling_rate_hz=RATE_HZ,
+            counts=make_small_counts(120, SAMPLING_RATE_HZ, sampling_rate_hz=SAMPLING_RATE_HZ, seed=number),
+            sampling_rate_hz=SAMPLING_RATE_HZ,
         )
         source = read_raw_recordings(path, "raw")[0]
         events = detect_events(read_counts(path, source), source, 5.0)
@@ -66,10 +66,10 @@ def sides(recordings):
 def test_what_is_listed_is_what_the_dense_array_holds(recordings):
     events = recordings["r0"]
     assert len(events) > 20
-    edges = [*events.first_sample[:5].tolist(), *(events.peak_sample[:5] + 1).tolist(), 0, RATE_HZ - 1]
+    edges = [*events.first_sample[:5].tolist(), *(events.peak_sample[:5] + 1).tolist(), 0, SAMPLING_RATE_HZ - 1]
     for first in edges:
-        for last in (first + 1, first + 7, RATE_HZ):
-            if last > RATE_HZ:
+        for last in (first + 1, first + 7, SAMPLING_RATE_HZ):
+            if last > SAMPLING_RATE_HZ:
                 continue
             places, values = list_samples(events, first, last)
             built = np.zeros(events.rows * events.cols * (last - first), np.float32)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders.arrays import make_events
-from builders.copies import RATE_HZ, find_shared_digests
+from builders.copies import SAMPLING_RATE_HZ, find_shared_digests
 from builders.recordings import write_small_spike_times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from mea.splitting.fingerprints import compute_fingerprint, compute_fingerprints
 
 
 @given(
-    first=st.integers(0, 20 * RATE_HZ),
+    first=st.integers(0, 20 * SAMPLING_RATE_HZ),
     length_s=st.floats(8, 40),
     seed=st.integers(0, 1000),
     spikes_per_s=st.floats(1.0, 30.0),
@@ -27,14 +27,14 @@ from mea.splitting.fingerprints import compute_fingerprint, compute_fingerprints
 def test_any_crop_is_found(first, length_s, seed, spikes_per_s):
     """Spikes at random times, more than are kept of a recording where there are many."""
     whole = make_events("whole", seed=seed, spikes_per_s=spikes_per_s, duration_s=60.0, rows=4, cols=4, waveforms=False)
-    last = first + round(length_s * RATE_HZ)
+    last = first + round(length_s * SAMPLING_RATE_HZ)
     inside = (whole.peak_sample >= first) & (whole.peak_sample < last)
     piece = replace(
         whole,
         recording="piece",
         samples_sha256="other",
         n_samples=last - first,
-        duration_s=(last - first) / RATE_HZ,
+        duration_s=(last - first) / SAMPLING_RATE_HZ,
         electrode=whole.electrode[inside],
         first_sample=whole.first_sample[inside] - first,
         peak_sample=whole.peak_sample[inside] - first,
@@ -43,7 +43,7 @@ def test_any_crop_is_found(first, length_s, seed, spikes_per_s):
     other = make_events("other", seed=seed + 1, spikes_per_s=spikes_per_s, duration_s=60.0, rows=4, cols=4)
     (found,) = find_duplicates(list(compute_fingerprints([whole, other, piece])))
     assert (found.first, found.second) == ("whole", "piece")
-    assert found.shift_s == pytest.approx(first / RATE_HZ, abs=1e-6) and found.fraction > 0.9
+    assert found.shift_s == pytest.approx(first / SAMPLING_RATE_HZ, abs=1e-6) and found.fraction > 0.9
 
 
 @pytest.mark.parametrize("cut_s", [10.0, 10.00001, 10.123456])
@@ -59,11 +59,12 @@ def test_spike_times_cropped_between_two_samples(tmp_path, cut_s):
         spike_electrode=source.spike_electrode[kept],
     )
     pair = [
-        replace(events_from_spike_times(item, RATE_HZ), recording=name) for item, name in ((source, "a"), (piece, "b"))
+        replace(events_from_spike_times(item, SAMPLING_RATE_HZ), recording=name)
+        for item, name in ((source, "a"), (piece, "b"))
     ]
     assert not find_shared_digests(*pair)
     (found,) = find_duplicates(list(compute_fingerprints(pair)))
-    assert found.shift_s == pytest.approx(cut_s, abs=1 / RATE_HZ) and found.overlap_s == pytest.approx(
+    assert found.shift_s == pytest.approx(cut_s, abs=1 / SAMPLING_RATE_HZ) and found.overlap_s == pytest.approx(
         120 - cut_s, abs=1e-3
     )
 
@@ -76,14 +77,14 @@ def test_real_recordings_are_not_one_another(shared_data, tmp_path):
         unpack(archive, tmp_path / archive.stem)
         for path in sorted((tmp_path / archive.stem).rglob("*.h5")):
             (source,) = read_raw_recordings(path, "raw")
-            events = events_from_spike_times(source, RATE_HZ)
+            events = events_from_spike_times(source, SAMPLING_RATE_HZ)
             fingerprints.append(compute_fingerprint(replace(events, recording=path.stem)))
     assert len(fingerprints) > 10
     assert find_duplicates(fingerprints) == []
     times = read_raw_recordings(path, "raw")[0]
     kept = times.spike_times_s > 300
     piece = replace(times, spike_times_s=times.spike_times_s[kept] - 300, spike_electrode=times.spike_electrode[kept])
-    piece = replace(events_from_spike_times(piece, RATE_HZ), recording="piece")
+    piece = replace(events_from_spike_times(piece, SAMPLING_RATE_HZ), recording="piece")
     (found,) = find_duplicates([*fingerprints, compute_fingerprint(piece)])
     assert (found.first, found.second) == (path.stem, "piece") and found.shift_s == pytest.approx(300, abs=1e-3)
     whole = replace(events, recording="turned", samples_sha256="", electrode=59 - events.electrode[::-1])

@@ -7,7 +7,7 @@ import h5py
 import pandas as pd
 import pytest
 from builders.copies import (
-    RATE_HZ,
+    SAMPLING_RATE_HZ,
     beat,
     detect,
     find_shared_digests,
@@ -31,7 +31,7 @@ from mea.splitting.fingerprints import compute_fingerprint, compute_fingerprints
 @pytest.mark.parametrize(
     ("how", "shift_s", "overlap_s"),
     [
-        ("cropped at the start", 1.0 + 7 / RATE_HZ, 7.0),
+        ("cropped at the start", 1.0 + 7 / SAMPLING_RATE_HZ, 7.0),
         ("cropped at the end", 0.0, 5.5),
         ("cropped at both ends", 2.0, 4.5),
         ("counts times 2", 0.0, 8.0),
@@ -50,7 +50,7 @@ def test_the_same_samples_under_two_names(how, shift_s, overlap_s):
         assert not find_shared_digests(*copy), "digests alone do not see it"
         (found,) = find_duplicates(list(compute_fingerprints([*copy, original(1)])))
         assert (found.first, found.second, found.identical) == ("r0", "x", False)
-        assert found.shift_s == pytest.approx(shift_s, abs=2 / RATE_HZ)
+        assert found.shift_s == pytest.approx(shift_s, abs=2 / SAMPLING_RATE_HZ)
         assert found.overlap_s == pytest.approx(overlap_s, abs=0.001)
         assert 0.5 < found.fraction <= 1
     unhashed = [replace(compute_fingerprint(events), digests=()) for events in copy]
@@ -86,7 +86,7 @@ def test_a_recording_played_backwards(how, shift_s, overlap_s):
     assert not find_shared_digests(original(), copy)
     (found,) = find_duplicates(list(compute_fingerprints([original(), copy, original(1)])))
     assert (found.first, found.second, found.is_reversed) == ("r0", "x", True)
-    assert found.shift_s == pytest.approx(shift_s, abs=2 / RATE_HZ)
+    assert found.shift_s == pytest.approx(shift_s, abs=2 / SAMPLING_RATE_HZ)
     assert found.overlap_s == pytest.approx(overlap_s, abs=0.001)
     assert 0.5 < found.fraction <= 1
     (turned,) = find_duplicates(list(compute_fingerprints([copy, original()])))
@@ -104,7 +104,7 @@ def test_a_cropped_copy_of_heartbeats_is_found_by_the_patterns_that_tell_electro
     begin = to_samples(20.0)
     inside = whole.peak_sample >= begin
     sample = whole.peak_sample[inside] - begin
-    piece = make_train("piece", sample / RATE_HZ, whole.electrode[inside], 40.0)
+    piece = make_train("piece", sample / SAMPLING_RATE_HZ, whole.electrode[inside], 40.0)
     (found,) = find_duplicates(list(compute_fingerprints([whole, piece, beat("other", 60.0, 0.8001, 0.002, 2, 8)])))
     assert (found.second, found.shift_s) == ("piece", pytest.approx(20.0, abs=1e-4))
 
@@ -141,7 +141,7 @@ def test_a_copy_at_another_rate():
     """A bonus: resampled to 10 kHz and back, spikes move by up to half a sample of the coarser clock."""
     counts, source = simulate_voltages()
     coarse, coarse_source = resample_counts(counts, source, 12_500)
-    back, back_source = resample_counts(coarse, coarse_source, RATE_HZ)
+    back, back_source = resample_counts(coarse, coarse_source, SAMPLING_RATE_HZ)
     (found,) = find_duplicates(list(compute_fingerprints([original(), detect("x", back, back_source)])))
     assert abs(found.shift_s) < 0.001
 
