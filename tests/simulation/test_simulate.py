@@ -1,4 +1,4 @@
-"""Simulated recordings: the truth behind them, their voltages, and the files."""
+"""The files of simulated recordings, and the stage that writes them."""
 
 import csv
 import hashlib
@@ -14,20 +14,13 @@ import h5py
 import McsPy.McsData as vendor
 import numpy as np
 import pytest
-from scipy.signal import welch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.layouts import electrode_labels
 from mea.runtime.errors import MeaError
 from mea.runtime.params import read_section
-from mea.simulation.noise import make_noise, noise_density
 from mea.simulation.plans import LABELS, ODD, plan_new, plan_training
-from mea.simulation.simulate import list_channels, make_waveform, simulate_counts, simulate_spikes, write_simulated
-from mea.simulation.simulated_network import LARGEST_UV, MARGIN_S, REFRACTORY_S, SMALLEST_UV
+from mea.simulation.simulate import list_channels, simulate_counts, simulate_spikes, write_simulated
 from stages.simulate import Params, work
 
 VALUES: dict[str, Any] = {
@@ -52,212 +45,9 @@ def output(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def measured():
-    """A plan, its spikes and its voltages in µV (float64, n electrodes x 2 s)."""
-    plan = plan_one()
-    counts, adc_zero, factor = simulate_counts(plan, 2.0)
-    assert counts.dtype == np.int32
-    return plan, *simulate_spikes(plan, 2.0), (counts - adc_zero[:, None]) * factor[:, None] * 1e-6
-
-
 def hash_folder(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-# --- the truth: traits and spikes ---
-
-
-def test_refractory_period_margins_and_amplitudes_hold():
-    for plan in plan_training(1, 2, 1, 1, class_effect=1.0, recording_variance=1.0):
-        _, spikes = simulate_spikes(plan, 10.0)
-        same = np.diff(spikes.electrode) == 0
-        assert np.all(np.diff(spikes.electrode) >= 0)
-        assert np.all(np.diff(spikes.time_s)[same] >= REFRACTORY_S)
-        assert spikes.time_s.min() >= MARGIN_S
-        assert spikes.time_s.max() <= 10.0 - MARGIN_S
-        assert spikes.amplitude_uv.min() >= SMALLEST_UV
-        assert spikes.amplitude_uv.max() <= LARGEST_UV
-
-
-def test_class_effect_zero_leaves_classes_the_same():
-    without, exposed = plan_training(7, 1, 1, 1, class_effect=0.0, recording_variance=1.0)
-    assert (without.label, exposed.label) == LABELS
-    exposed = replace(exposed, key=without.key)
-    for mine, other in zip(simulate_spikes(without, 5.0), simulate_spikes(exposed, 5.0)):
-        for name, value in vars(mine).items():
-            np.testing.assert_array_equal(value, getattr(other, name))
-
-
-def test_class_effect_acts_on_firing_and_not_on_the_rig():
-    one, other = (simulate_spikes(plan_one(class_shift=shift), 1.0)[0] for shift in (-0.5, 0.5))
-    for name in ("amplitude_uv", "width", "noise_uv", "delay_s"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    assert other.burst_hz > one.burst_hz
-    assert other.burst_s < one.burst_s
-    assert other.participation > one.participation
-
-
-def test_spikes_come_at_the_rates_of_the_traits():
-    # With electrodes that never burst, the background alone must give rate x time, up to Poisson noise of 5 sigma.
-    plan = plan_one()
-    traits, spikes = simulate_spikes(plan, 400.0)
-    inside = np.zeros(len(spikes.time_s), bool)
-    for start, length in zip(spikes.burst_start_s, spikes.burst_s):
-        inside |= (spikes.time_s >= start) & (spikes.time_s <= start + length + traits.delay_s.max())
-    quiet_s = 400.0 - np.sum(spikes.burst_s + traits.delay_s.max())
-    expected = traits.background_hz.sum() * quiet_s
-    assert abs((~inside).sum() - expected) < 0.05 * expected
-    assert len(spikes.burst_s) == pytest.approx(400.0 * traits.burst_hz, rel=0.15)
-
-
-def test_without_fingerprint_recordings_share_their_traits_and_not_their_spikes():
-    one, _, other, _ = plan_training(2, 2, 1, 1, class_effect=1.0, recording_variance=0.0)
-    (traits, spikes), (other_traits, other_spikes) = simulate_spikes(one, 4.0), simulate_spikes(other, 4.0)
-    for name, value in vars(traits).items():
-        np.testing.assert_array_equal(value, getattr(other_traits, name))
-    assert not np.array_equal(spikes.time_s[:50], other_spikes.time_s[:50])
-
-
-def test_recordings_of_one_culture_are_more_alike_than_others():
-    plans = plan_training(2, 8, 1, 2, class_effect=0.0, recording_variance=1.0)
-    rates = np.log1p([simulate_spikes(plan, 1.0)[0].background_hz for plan in plans])
-    alike = np.corrcoef(rates)
-    cultures = np.array([plan.culture for plan in plans])
-    same = (cultures[:, None] == cultures) & ~np.eye(len(plans), dtype=bool)
-    different = cultures[:, None] != cultures
-    assert alike[same].mean() > alike[different].mean() + 0.2
-
-
-def test_a_recording_does_not_depend_on_the_others():
-    few = plan_training(9, 1, 1, 1, class_effect=1.0, recording_variance=1.0)
-    many = plan_training(9, 3, 2, 2, class_effect=1.0, recording_variance=1.0)
-    assert set(few) <= set(many)
-    assert len({plan.recording for plan in many}) == len(many) == 24
-
-
-def test_every_chunk_of_a_living_culture_holds_spikes():
-    for plan in plan_training(4, 4, 1, 1, class_effect=1.0, recording_variance=1.0):
-        _, spikes = simulate_spikes(plan, 9.6)
-        assert np.bincount((spikes.time_s / 1.2).astype(int), minlength=8).min() > 5
-
-
-def summarise(spikes, first_s: float, last_s: float) -> list[float]:
-    time = spikes.time_s[(spikes.time_s >= first_s) & (spikes.time_s < last_s)]
-    population = np.histogram(time, np.arange(first_s, last_s, 0.02))[0]
-    busy = population > 8
-    starts = np.sum(np.diff(busy.astype(int)) == 1)
-    heights = [values.mean() if len(values) else 0 for values in (population[busy], population[~busy])]
-    return [starts, np.log1p(busy.sum()), *np.log1p(heights), np.log1p(len(time))]
-
-
-def describe_electrodes(spikes, first_s: float, last_s: float) -> np.ndarray:
-    inside = (spikes.time_s >= first_s) & (spikes.time_s < last_s)
-    count = np.bincount(spikes.electrode[inside], minlength=120)
-    total = np.bincount(spikes.electrode[inside], spikes.amplitude_uv[inside], minlength=120)
-    return np.concatenate([np.log1p(count), total / np.maximum(count, 1) / 30])
-
-
-def score_lab(seed: int, class_effect: float) -> tuple[float, float, float]:
-    """Accuracy of recordings by held-out batch; of chunks by held-out batch; of chunks mixed."""
-    plans = plan_training(seed, 6, 2, 1, class_effect=class_effect, recording_variance=1.0)
-    spikes = [simulate_spikes(plan, 9.6)[1] for plan in plans]
-    labels, batches = (np.array([getattr(plan, name) for plan in plans]) for name in ("label", "batch"))
-    whole = np.array([summarise(one, 0, 9.6) for one in spikes])
-    chunks = np.array([describe_electrodes(one, 1.2 * k, 1.2 * k + 1.2) for one in spikes for k in range(8)])
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
-    mixed = StratifiedKFold(4, shuffle=True, random_state=0)
-    honest = cross_val_score(model, whole, labels, groups=batches, cv=LeaveOneGroupOut())
-    by_batch = cross_val_score(model, chunks, labels.repeat(8), groups=batches.repeat(8), cv=LeaveOneGroupOut())
-    return honest.mean(), by_batch.mean(), cross_val_score(model, chunks, labels.repeat(8), cv=mixed).mean()
-
-
-def test_without_class_effect_only_the_chunk_split_finds_something():
-    honest, by_batch, mixed = np.mean([score_lab(seed, 0.0) for seed in range(6)], axis=0)
-    assert 0.3 < honest < 0.65
-    assert 0.4 < by_batch < 0.6
-    assert mixed > 0.9
-
-
-def test_with_class_effect_the_honest_split_finds_it():
-    honest, _, _ = np.mean([score_lab(seed, 1.0) for seed in range(4)], axis=0)
-    assert 0.8 < honest < 0.99
-
-
-# --- the voltages ---
-
-
-def test_waveform_is_biphasic_and_about_a_millisecond_long():
-    first, shape = make_waveform(25_000, 1.0, 0.3)
-    time_ms = (first + np.arange(len(shape))) / 25
-    assert shape.min() == shape[-first] == -1
-    assert 0.2 < shape.max() < 0.4
-    assert 0.3 < time_ms[shape.argmax()] < 0.8
-    assert np.abs(shape[(time_ms < -0.4) | (time_ms > 1.1)]).max() < 0.02
-
-
-def test_planted_spikes_are_found_at_their_times(measured):
-    _, traits, spikes, voltage_uv = measured
-    assert len(spikes.time_s) > 300
-    near = np.rint(spikes.time_s * 25_000).astype(int)[:, None] + np.arange(-4, 5)
-    seen = voltage_uv[spikes.electrode[:, None], near] * traits.polarity[spikes.electrode, None]
-    noise_uv = traits.noise_uv[spikes.electrode]
-    assert np.all(seen.min(axis=1) < -4 * noise_uv)
-    # The trough is as deep as planted, up to noise and the small foot of a spike just before it.
-    assert np.all(np.abs(seen.min(axis=1) + spikes.amplitude_uv) < 5 * noise_uv + 0.05 * LARGEST_UV)
-    found_late = np.abs(seen.argmin(axis=1) - 4)
-    assert np.median(found_late) == 0
-    assert np.mean(found_late <= 1) > 0.97
-
-
-def test_nothing_but_planted_spikes_stands_out_of_the_noise(measured):
-    _, traits, spikes, voltage_uv = measured
-    planted = np.zeros(voltage_uv.shape, bool)
-    for electrode, trough in zip(spikes.electrode, np.rint(spikes.time_s * 25_000).astype(int)):
-        planted[electrode, max(0, trough - 25) : trough + 60] = True
-    rest = np.where(planted, 0, voltage_uv) / traits.noise_uv[:, None]
-    assert np.abs(rest).max() < 6.5
-    spread = np.sqrt(np.sum(rest**2) / np.sum(~planted))
-    assert spread == pytest.approx(1, abs=0.02)
-    assert traits.noise_uv.min() >= 4
-    assert traits.noise_uv.max() <= 6
-
-
-@pytest.mark.parametrize("sampling_rate_hz", [25_000, 10_000])
-def test_noise_has_the_spectrum_that_noise_density_states(sampling_rate_hz):
-    noise = make_noise(40 * sampling_rate_hz, sampling_rate_hz, 5.0, np.random.default_rng(1))
-    assert noise.std() == pytest.approx(5.0, rel=0.01)
-    frequency_hz, density = welch(noise, sampling_rate_hz, nperseg=2048)
-    middle = slice(4, -4)  # the window blurs both ends
-    np.testing.assert_allclose(density[middle], noise_density(frequency_hz[middle], sampling_rate_hz, 5.0), rtol=0.25)
-    assert np.mean(density[middle] / noise_density(frequency_hz[middle], sampling_rate_hz, 5.0)) == pytest.approx(
-        1, abs=0.01
-    )
-
-
-def test_noise_falls_towards_both_ends():
-    below, low, high, highest = noise_density(np.array([10.0, 250.0, 2000.0, 10_000.0]), 25_000, 5.0)
-    assert below < 0.1 * low
-    assert low > 2 * high > 3 * highest
-    frequency_hz = np.linspace(0, 12_500, 100_001)
-    assert np.trapezoid(noise_density(frequency_hz, 25_000, 5.0), frequency_hz) == pytest.approx(25, rel=1e-3)
-
-
-def test_mains_hum_is_there_and_faint():
-    counts, adc_zero, _ = simulate_counts(plan_one(lifeless=True), 4.0)
-    frequency_hz, density = welch((counts - adc_zero[:, None]) * 0.76294, 25_000, nperseg=25_000)
-    power = density.mean(axis=0)
-    assert power[frequency_hz == 50] > 3 * power[frequency_hz == 40]
-    assert power[frequency_hz == 50] < 1  # µV²/Hz in a 1 Hz bin: below 1 µV
-
-
-def test_channels_are_the_layouts_electrodes():
-    for layout in ("120MEA200/30iR-Ti", "60MEA200/30iR-Ti"):
-        assert sorted(list_channels(layout)) == sorted(electrode_labels(layout))
-
-
-# --- the files ---
 
 
 def test_vendors_reader_reads_the_same_values(tmp_path):
