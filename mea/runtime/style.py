@@ -1,7 +1,8 @@
 """One style for every plot: readable, safe for colour-blind eyes, and in black-and-white print."""
 
+import warnings
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
 from mea.runtime.files import fresh_file
@@ -26,7 +28,26 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "oo")
 
+# Fonts with Chinese, Japanese and Korean characters, on Linux, macOS and Windows; used where DejaVu Sans lacks one.
+WIDE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
+BOXES = (
+    "some characters in plots are drawn as boxes, because no installed font has them. Install one that does, for "
+    "instance Noto Sans CJK (Debian and Ubuntu: apt-get install fonts-noto-cjk)."
+)
+
+
+def list_fonts() -> list[str]:
+    """Font families in the order in which a character is looked for; only those that are installed."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
+
+
 STYLE = {
+    "font.family": list_fonts(),
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "figure.titlesize": 10.5,
@@ -51,7 +72,7 @@ Drawing = TypeVar("Drawing", bound=Callable[..., Any])
 
 
 class Plot(Figure):
-    """A figure that carries the numbers it shows: ``table``, saved beside it."""
+    """A matplotlib figure that carries the numbers it shows: ``table``, saved beside it."""
 
     table: pd.DataFrame | None = None
 
@@ -130,7 +151,7 @@ def save_plot(figure: Figure, path: Path, table: pd.DataFrame | None = None) -> 
         Numbers to write instead of the plot's own.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    _draw(canvas)
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     with fresh_file(path) as work:
         # A palette makes the file a third as large; nothing that could differ from run to run is written.
@@ -138,3 +159,22 @@ def save_plot(figure: Figure, path: Path, table: pd.DataFrame | None = None) -> 
     table = getattr(figure, "table", None) if table is None else table
     if table is not None:
         write_table(path.with_suffix(".csv"), table)
+
+
+def _draw(canvas: FigureCanvasAgg) -> None:
+    """Draw; one warning stands for all characters that are in no font."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        canvas.draw()
+    missing = [one for one in caught if "missing from font" in str(one.message)]
+    for one in caught:
+        if one not in missing:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if missing:
+        _warn_of_boxes()
+
+
+@cache
+def _warn_of_boxes() -> None:
+    """Once a process: a recording's name is in many plots."""
+    warnings.warn(BOXES, stacklevel=2)
