@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mea.report.attributions import attribute_recordings, choose_doubtful
-from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, share
+from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, limit_each
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_detection, read_results
 from mea.runtime.command import print_line, run_command
@@ -50,8 +50,8 @@ def write_report(
     if params.compare:
         comparison = format_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
     names = sorted(results.recordings["recording"])
-    most = min(params.spikes, share(MOST_SPIKES, len(names)))
-    places = Places(unzip, h5, array, read_detection(array), most, share(MOST_SAMPLES, len(names)))
+    most = min(params.spikes, limit_each(MOST_SPIKES, len(names)))
+    places = Places(unzip, h5, array, read_detection(array), most, limit_each(MOST_SAMPLES, len(names)))
     details = [build_detail(results, name, places) for name in show_progress(names, desc="report")]
     doubtful = choose_doubtful(results.recordings, params.explain)
     attributions = attribute_recordings(load_classifier(model), doubtful, array, split)

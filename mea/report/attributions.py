@@ -1,6 +1,5 @@
 """Attributions of a few recordings for the report: the most important parts in words, and the plot."""
 
-import base64
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 from mea.classification.explain import load_held_out
 from mea.classification.occlusion import compute_attributions
 from mea.classification.plots import plot_attributions
+from mea.report.plots import embed_image
 from mea.runtime.style import save_plot
 from mea.training.classifier import Classifier
 
@@ -39,8 +39,8 @@ class Attribution:
 
 def choose_doubtful(recordings: pd.DataFrame, most: int) -> list[str]:
     """Recordings to explain: those predicted wrongly, then those with the lowest confidence."""
-    right = recordings["predicted"] == recordings["label"]
-    ranked = recordings.assign(right=right).sort_values(["right", "confidence", "recording"])
+    correct = recordings["predicted"] == recordings["label"]
+    ranked = recordings.assign(correct=correct).sort_values(["correct", "confidence", "recording"])
     return ranked["recording"].head(most).tolist()
 
 
@@ -53,7 +53,7 @@ def attribute_recordings(classifier: Classifier, names: list[str], array: Path, 
         with tempfile.TemporaryDirectory(prefix="mea-report-") as folder:
             path = Path(folder) / "attributions.png"
             save_plot(plot_attributions(attributions, label, (events.rows, events.cols), events.recording), path)
-            plot = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+            plot = embed_image(path)
         found.append(Attribution(events.recording, label, format_attributions(attributions), plot))
     return found
 

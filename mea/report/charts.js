@@ -1,5 +1,5 @@
 "use strict";
-// Curves are drawn when the page opens; what a row holds, when it is opened.
+// What a row of the table contains, drawn when the row is opened.
 const INK = "#1c2126", BLUE = "#0072B2", ORANGE = "#D55E00", GREY = "#767676";
 const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 12, color: INK };
 const LEGEND = { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 11 } };
@@ -103,22 +103,22 @@ function addTraces(parent, traces, side, title, words) {
   addChart(parent, "wide", title, words, { data, layout });
 }
 
-function addVotes(parent, votes) {
-  const own = (right) => votes.percent.map((value, index) => (votes.right[index] === right ? value : null));
-  const mark = (right, name, symbol, colour) => ({
-    x: votes.middle_s, y: own(right), mode: "markers", name, text: votes.predicted.map(escapeTags),
-    marker: { symbol, size: 8, color: colour }, hovertemplate: "%{x:.1f} s: %{y:.1f} %, called %{text}<extra></extra>",
+function addChunks(parent, chunks) {
+  const own = (correct) => chunks.percent.map((value, index) => (chunks.correct[index] === correct ? value : null));
+  const mark = (correct, name, symbol, colour) => ({
+    x: chunks.middle_s, y: own(correct), mode: "markers", name, text: chunks.predicted.map(escapeTags),
+    marker: { symbol, size: 8, color: colour }, hovertemplate: "%{x:.1f} s: %{y:.1f} %, predicted %{text}<extra></extra>",
   });
   const data = [
-    { x: votes.middle_s, y: votes.percent, mode: "lines", line: { color: GREY, width: 1 }, showlegend: false, hoverinfo: "skip" },
-    mark(true, `called ${escapeTags(votes.label)}`, "circle", BLUE), mark(false, "called otherwise", "x", ORANGE),
+    { x: chunks.middle_s, y: chunks.percent, mode: "lines", line: { color: GREY, width: 1 }, showlegend: false, hoverinfo: "skip" },
+    mark(true, `predicted ${escapeTags(chunks.label)}`, "circle", BLUE), mark(false, "predicted otherwise", "x", ORANGE),
   ];
   const layout = {
     xaxis: { title: { text: "time (s)" } },
     yaxis: { title: { text: "probability of its label (%)" }, range: [-4, 104] },
   };
-  const words = `How probable its label, ${votes.label}, was chunk by chunk, by the model that had not seen it.`;
-  addChart(parent, "wide", "Votes of its chunks", words, { data, layout });
+  const words = `Probability of its label, ${chunks.label}, in each chunk, from the model that held it out.`;
+  addChart(parent, "wide", "Predictions of its chunks", words, { data, layout });
 }
 
 function addImage(parent, words, source) {
@@ -131,24 +131,22 @@ function addImage(parent, words, source) {
 }
 
 window.fillDetail = (row, cell) => {
-  const { facts, raster, electrodes, maps, traces, votes } = readJson(`data-${row.dataset.number}`);
+  const { properties, raster, electrodes, maps, traces, chunks } = readJson(`data-${row.dataset.number}`);
   const attribution = document.getElementById(`attribution-${row.dataset.number}`);
-  cell.append(makeFacts([...JSON.parse(row.dataset.facts), ...facts]));
+  cell.append(makeProperties([...JSON.parse(row.dataset.properties), ...properties]));
   const charts = make("div", undefined, "charts");
   cell.append(charts);
   addRaster(charts, raster);
   addMap(charts, maps[0], electrodes);
-  addVotes(charts, votes);
+  addChunks(charts, chunks);
   if (maps[1]) addMap(charts, maps[1], electrodes);
   if (traces.length) {
-    addTraces(charts, traces, "before", "Traces before cleaning, with peaks", "The two busiest electrodes in their busiest quarter of a second, as the rig recorded them; dashed: the threshold.");
-    addTraces(charts, traces, "after", "Traces after cleaning, with peaks", "The same: all that is no spike was set to 0.");
+    addTraces(charts, traces, "before", "Traces before spike detection, with peaks", "The two busiest electrodes in their busiest quarter of a second, as recorded; dashed: the detection threshold.");
+    addTraces(charts, traces, "after", "Traces after spike detection, with peaks", "The same, with everything but the spikes set to 0.");
   }
   if (attribution) addImage(charts, "Attributions", attribution.querySelector("img").src);
   const missing = [];
-  if (!traces.length) missing.push("There are no traces: the file holds spike times.");
-  if (!attribution) missing.push("Attributions: not computed for this recording; mea explain NAME does it.");
+  if (!traces.length) missing.push("No traces: the file contains spike times.");
+  if (!attribution) missing.push("No attributions: mea explain NAME computes them.");
   cell.append(make("p", missing.join(" "), "note"));
 };
-
-document.querySelectorAll(".chart[data-figure]").forEach((place) => drawChart(place, readJson(place.dataset.figure)));

@@ -1,9 +1,13 @@
-"""What a row of the report opens: raster, electrode maps, traces and votes of one recording, small enough for the page.
+"""What a row of the report opens: raster, electrode maps, traces and chunk predictions of one recording.
+
+It stays small enough for a page of hundreds of recordings.
 
 Numbers that are many travel as base64 of little-endian integers, which the page's script reads.
 """
 
 import base64
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,9 @@ from mea.arrays.events_file import load_events
 from mea.arrays.plots_recordings import pick_samples
 from mea.arrays.traces import cut_traces
 from mea.recordings.recording import Recording, read_recording
-from mea.report.charts import to_list
 from mea.report.results import Results, find_file
 
-# What keeps a page of hundreds of recordings under 10 MB: spikes, and samples of traces before cleaning.
+# What keeps a page of hundreds of recordings under 10 MB: spikes, and samples of traces before spike detection.
 MOST_SPIKES, MOST_SAMPLES = 400_000, 300_000
 TICKS = 65_535  # a spike's time is one of so many, from the recording's start to its end
 KINDS = ("uint16", "int16", "int32")  # the first that holds all values is taken
@@ -59,16 +62,16 @@ def build_detail(results: Results, name: str, places: Places) -> dict[str, Any]:
     events = load_events(find_file(places.array / f"{name}.npz", "array"))
     recording = read_recording(find_file(places.h5 / f"{name}.h5", "h5"))
     return {
-        "facts": list_facts(results, events),
+        "properties": list_properties(results, events),
         "raster": pick_spikes(events, places.most_spikes),
         "electrodes": name_electrodes(recording, events),
         "maps": draw_maps(events, places.detection.threshold),
         "traces": draw_traces(recording, events, places),
-        "votes": list_votes(results, name),
+        "chunks": list_chunks(results, name),
     }
 
 
-def list_facts(results: Results, events: SpikeEvents) -> list[tuple[str, str]]:
+def list_properties(results: Results, events: SpikeEvents) -> list[tuple[str, str]]:
     """Where a recording comes from and what it is, (name, value)."""
     (line,) = results.catalogue[results.catalogue["recording"] == events.recording].to_dict("records")
     (file,) = results.manifest[results.manifest["file"] == line["file"]].to_dict("records")
@@ -84,8 +87,12 @@ def list_facts(results: Results, events: SpikeEvents) -> list[tuple[str, str]]:
     ]
 
 
-def share(most_on_page: int, recordings: int) -> int:
-    """How much of each recording is drawn, where a page holds so much of all."""
+def limit_each(most_on_page: int, recordings: int) -> int:
+    """How many spikes or samples of each recording are drawn, so that the page stays small.
+
+    >>> limit_each(400_000, 200)
+    2000
+    """
     return max(1, most_on_page // max(1, recordings))
 
 
@@ -126,7 +133,7 @@ def draw_maps(events: SpikeEvents, threshold: float) -> list[dict[str, Any]]:
 
 
 def draw_traces(recording: Recording, events: SpikeEvents, places: Places) -> list[dict[str, Any]]:
-    """The two busiest electrodes in their busiest quarter of a second, before and after cleaning, with the peaks.
+    """The two busiest electrodes in their busiest quarter of a second, before and after spike detection.
 
     Empty for a recording of spike times.
     """
@@ -163,8 +170,8 @@ def pack_line(signal_uv: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
     return {"samples": pack(kept), "tenths_uv": pack(np.rint(10 * signal_uv[kept]))}
 
 
-def list_votes(results: Results, recording: str) -> dict[str, Any]:
-    """How probable each chunk's own label was, over time, and whether it was called."""
+def list_chunks(results: Results, recording: str) -> dict[str, Any]:
+    """The probability of the label in each chunk, over time, and whether the chunk was predicted correctly."""
     own = results.chunks[results.chunks["recording"] == recording].sort_values("start_s")
     label = own["label"].iloc[0]
     return {
@@ -173,8 +180,14 @@ def list_votes(results: Results, recording: str) -> dict[str, Any]:
         "middle_s": to_list((own["start_s"] + own["stop_s"]) / 2),
         "percent": to_list(100 * own[f"p_{label}"], 4),
         "predicted": own["predicted"].tolist(),
-        "right": (own["predicted"] == label).tolist(),
+        "correct": (own["predicted"] == label).tolist(),
     }
+
+
+def to_list(values: Iterable[float], digits: int = 6) -> list[float | None]:
+    """Numbers as JSON knows them: NaN becomes null."""
+    numbers = (float(value) for value in values)
+    return [float(f"{number:.{digits}g}") if math.isfinite(number) else None for number in numbers]
 
 
 def pack(values: np.ndarray | pd.Series) -> dict[str, str]:

@@ -70,8 +70,8 @@ def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy", ", ".join([show_scores(recording), *more])),
         ("by chunk", show_scores(chunk)),
         ("firing rate alone", show_scores(baseline["rate"])),
-        ("metadata alone", show_share(baseline["metadata"]["accuracy"])),
-        ("majority class", show_share(baseline["majority"]["accuracy"])),
+        ("metadata alone", show_percent(baseline["metadata"]["accuracy"])),
+        ("majority class", show_percent(baseline["majority"]["accuracy"])),
         (
             "chance",
             f"p = {show_number(permutation['p_value'])}, labels permuted between groups "
@@ -79,8 +79,8 @@ def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "split by chunk",
-            f"would have shown {show_share(optimism['chunk_split_accuracy'])} of chunks, not "
-            f"{show_share(optimism['honest_accuracy'])} (linear probe on the same features)",
+            f"would have shown {show_percent(optimism['chunk_split_accuracy'])} of chunks, not "
+            f"{show_percent(optimism['honest_accuracy'])} (linear probe on the same features)",
         ),
     ]
 
@@ -98,18 +98,16 @@ def format_accuracy(metrics: dict[str, Any], split_level: str, confidence_level:
         Of the interval, 0 to 1.
     """
     scores = metrics["recording"]
-    of = f"Of {scores['count']} recordings, {show_share(scores['accuracy'])} were classified correctly"
+    of = f"Of {scores['count']} recordings, {show_percent(scores['accuracy'])} were classified correctly"
     if metrics["leaky"]:
-        return f"{of}, but this is not an honest estimate: {metrics['warning']}."
+        return f"{of}, but this is not an honest estimate: see the warning."
     seen = "it" if split_level == "recording" else f"its {split_level}"
     told = f"{of}, each by a model that had never seen {seen}"
     if scores["accuracy_low"] == "undefined":
-        return f"{told}; there is a single group, so nobody can say how far this would hold for others."
-    low, high = (show_share(scores[f"accuracy_{side}"]) for side in ("low", "high"))
-    return (
-        f"{told}; for other recordings of this kind, anything from {low} to {high} is compatible with that "
-        f"({100 * confidence_level:.4g} % interval)."
-    )
+        return f"{told}. There is a single group, so there is no interval."
+    low, high = (show_percent(scores[f"accuracy_{side}"]) for side in ("low", "high"))
+    interval = f"{100 * confidence_level:.4g} % interval"
+    return f"{told}. The {interval} for other groups of this kind is {low} to {high}."
 
 
 def show_number(value: float | str) -> str:
@@ -117,9 +115,13 @@ def show_number(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.3g}"
 
 
-def show_share(share: float | str) -> str:
-    """A share in percent; ``undefined`` stays as it is."""
-    return share if isinstance(share, str) else f"{share:.1%}"
+def show_percent(fraction: float | str) -> str:
+    """A fraction in percent; ``undefined`` stays as it is.
+
+    >>> show_percent(0.925)
+    '92.5%'
+    """
+    return fraction if isinstance(fraction, str) else f"{fraction:.1%}"
 
 
 def show_scores(scores: dict[str, Any]) -> str:

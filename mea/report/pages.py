@@ -11,8 +11,8 @@ from plotly.offline import get_plotlyjs
 
 from mea.evaluation.rules import read_sets
 from mea.report.attributions import Attribution
-from mea.report.charts import UNITS, Chart, draw_learning, draw_scores
-from mea.report.headline import format_accuracy, list_metrics, show_number, show_share
+from mea.report.headline import format_accuracy, list_metrics, show_number, show_percent
+from mea.report.plots import UNITS, list_plots
 from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
 from mea.report.rows import STRIP_HEIGHT, STRIP_WIDTH, count_groups, list_rows
@@ -50,9 +50,8 @@ def render_report(
         plotly=Markup(get_plotlyjs()),
         headline=format_accuracy(results.metrics, results.split["split_level"], results.confidence_level),
         metrics=list_metrics(results.metrics),
-        confusions=[count_calls(results, unit) for unit in UNITS],
-        charts=[_tell_chart(chart) for chart in draw_scores(results)],
-        learning=[_tell_chart(chart) for chart in draw_learning(results)],
+        confusions=[count_predictions(results, unit) for unit in UNITS],
+        plots=list_plots(results),
         groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
         most_groups=MOST_GROUPS,
         folds=sorted({row.fold for row in rows}),
@@ -70,41 +69,37 @@ def render_report(
 
 def render_new(results: Results) -> str:
     """The page of the new recordings: predicted, or rejected with the reason."""
-    return _render("new.html", results, calls=list_calls(results.classified, results.labels))
+    return _render("new.html", results, decisions=list_decisions(results.classified, results.labels))
 
 
-def list_calls(classified: pd.DataFrame, labels: list[str]) -> list[dict[str, Any]]:
+def list_decisions(classified: pd.DataFrame, labels: list[str]) -> list[dict[str, Any]]:
     """New recordings for the page; what is unknown of one is None or empty."""
-    calls = []
+    decisions = []
     for line in classified.to_dict("records"):
-        shares = {label: _read_number(line[f"p_{label}"]) for label in labels}
+        probabilities = {label: _read_number(line[f"p_{label}"]) for label in labels}
         known = {name: str(line[name]) for name in ("recording", "predicted", "decision", "reason", "flags")}
         possible = read_sets(pd.Series([str(line["prediction_set"])]), labels)[0]
-        calls.append(
+        decisions.append(
             known
             | {
                 "confidence": _read_number(line["confidence"]),
-                "shares": {label: share for label, share in shares.items() if share is not None},
+                "probabilities": {label: value for label, value in probabilities.items() if value is not None},
                 "possible": [label for label, inside in zip(labels, possible) if inside],
             }
         )
-    return calls
+    return decisions
 
 
-def count_calls(results: Results, unit: str) -> dict[str, Any]:
-    """The confusion matrix of recordings or chunks: rows are actual labels, columns what they were called."""
-    pairs = results.curves[f"confusion_{unit}"]
-    matrix = count_confusion(results.labels, pairs["actual"].to_numpy(), pairs["predicted"].to_numpy())
+def count_predictions(results: Results, unit: str) -> dict[str, Any]:
+    """The confusion matrix of recordings or chunks: rows are actual labels, columns predicted ones."""
+    table = results.recordings if unit == "recording" else results.chunks
+    matrix = count_confusion(results.labels, table["label"].to_numpy(), table["predicted"].to_numpy())
     totals = matrix.sum(1)
     cells = [
-        [{"count": int(count), "share": count / total if total else 0.0} for count in line]
+        [{"count": int(count), "fraction": count / total if total else 0.0} for count in line]
         for line, total in zip(matrix, totals)
     ]
     return {"unit": unit, "cells": cells, "totals": [int(total) for total in totals]}
-
-
-def _tell_chart(chart: Chart) -> dict[str, Any]:
-    return asdict(chart) | {"figure": {"data": chart.data, "layout": chart.layout}}
 
 
 def _read_number(value: Any) -> float | None:
@@ -117,7 +112,7 @@ def _render(template: str, results: Results, **content: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"share": show_share, "number": show_number}
+    environment.filters |= {"percent": show_percent, "number": show_number}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":"), "allow_nan": False}
     style, table, page = (Markup((HERE / name).read_text("utf-8")) for name in ("page.css", "table.js", "charts.js"))
     colours = dict(zip(results.labels, COLOURS[:MOST_COLOURS]))

@@ -12,13 +12,6 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 
-NEEDED_CURVES = (
-    "confusion_recording",
-    "confusion_chunk",
-    "reliability_recording",
-    "reliability_chunk",
-    "risk_coverage",
-)
 Content = TypeVar("Content")
 
 
@@ -44,8 +37,8 @@ class Results:
         Every recording the h5 stage saw: rig, grid, rate, start, file, notes.
     manifest
         Every file that was unpacked, with its checksum.
-    curves
-        The numbers beside the plots of train and evaluate, by the plot's name, where there is one.
+    plots
+        The images of train and evaluate, by their names without ``.png``.
     """
 
     metrics: dict[str, Any]
@@ -59,7 +52,7 @@ class Results:
     split: dict[str, Any]
     catalogue: pd.DataFrame
     manifest: pd.DataFrame
-    curves: dict[str, pd.DataFrame]
+    plots: dict[str, Path]
 
     @property
     def labels(self) -> list[str]:
@@ -89,8 +82,6 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     MeaError
         If one is missing, with the command that makes it, or they are not of one run.
     """
-    for name in NEEDED_CURVES:
-        find_file(plots / "evaluate" / f"{name}.csv", "evaluate")
     results = Results(
         metrics=_read(read_json, metrics / "evaluate.json", "evaluate"),
         recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
@@ -103,7 +94,7 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
         split=_read(read_json, metrics / "split.json", "split"),
         catalogue=_read(read_table, h5 / "catalogue.csv", "h5"),
         manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
-        curves=_read_curves(plots / "train", "train") | _read_curves(plots / "evaluate", "evaluate"),
+        plots=_find_plots(plots / "train", "train") | _find_plots(plots / "evaluate", "evaluate"),
     )
     _check_one_run(results)
     return results
@@ -154,5 +145,5 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _read_curves(folder: Path, stage: str) -> dict[str, pd.DataFrame]:
-    return {path.stem: read_table(path) for path in sorted(find_file(folder, stage).glob("*.csv"))}
+def _find_plots(folder: Path, stage: str) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(find_file(folder, stage).glob("*.png"))}

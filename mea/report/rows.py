@@ -1,4 +1,4 @@
-"""Every recording as a row of the report: its call, what is odd about it, and the votes of its chunks over time."""
+"""Every recording as a row of the report: its prediction, its flags, and the predictions of its chunks over time."""
 
 from dataclasses import dataclass, field
 
@@ -19,14 +19,14 @@ class Row:
     ----------
     recording, label, culture, batch, fold
         Who it is; empty where unknown.
-    predicted, confidence, right
-        What the model of its fold called it, how sure it was (0 to 1), and whether that is its label.
+    predicted, confidence, correct
+        What the model of its fold predicted, the confidence (0 to 1), and whether the prediction is the label.
     flags
-        What is odd about it, (in a word, in a sentence).
+        What is unusual about it: (word, sentence).
     strip
-        For every label the path of an SVG of 150 x 22 pixels: the chunks that were called so.
-    votes
-        The chunks in words.
+        For every label the path of an SVG of 150 x 22 pixels: the chunks with that prediction.
+    chunk_counts
+        How many chunks were predicted as each class, in words.
     """
 
     recording: str
@@ -36,10 +36,10 @@ class Row:
     fold: str
     predicted: str
     confidence: float
-    right: bool
+    correct: bool
     flags: list[tuple[str, str]] = field(default_factory=list)
     strip: list[str] = field(default_factory=list)
-    votes: str = ""
+    chunk_counts: str = ""
 
 
 def list_rows(results: Results) -> list[Row]:
@@ -49,21 +49,21 @@ def list_rows(results: Results) -> list[Row]:
     rows = []
     for line in results.recordings.sort_values("recording").to_dict("records"):
         own = chunks[line["recording"]].sort_values("start_s")
-        votes = own["predicted"].value_counts()
+        counts = own["predicted"].value_counts()
         row = Row(
             **{name: str(line[name]) for name in ("recording", "label", "culture", "batch", "fold", "predicted")},
             confidence=float(line["confidence"]),
-            right=line["predicted"] == line["label"],
+            correct=line["predicted"] == line["label"],
             flags=list_flags(line, notes.get(line["recording"], "")),
             strip=[trace_strip(own, label, place, len(results.labels)) for place, label in enumerate(results.labels)],
-            votes=", ".join(f"{votes.get(label, 0)} of {len(own)} chunks {label}" for label in results.labels),
+            chunk_counts=", ".join(f"{counts.get(label, 0)} of {len(own)} chunks {label}" for label in results.labels),
         )
         rows.append(row)
     return rows
 
 
 def list_flags(line: dict, notes: str) -> list[tuple[str, str]]:
-    """What is odd about a recording, (in a word, in a sentence).
+    """What is unusual about a recording: (word, sentence).
 
     Parameters
     ----------
@@ -74,25 +74,25 @@ def list_flags(line: dict, notes: str) -> list[tuple[str, str]]:
     """
     flags = []
     if line["predicted"] != line["label"]:
-        flags.append(("wrong", f"It is {line['label']}, and was called {line['predicted']}."))
+        flags.append(("wrong", f"Its label is {line['label']}, its prediction {line['predicted']}."))
     threshold = pd.to_numeric(line["threshold"], errors="coerce")
-    if not line["confidence"] >= threshold:  # NaN: nothing is sure enough
+    if not line["confidence"] >= threshold:  # NaN: no threshold
         why = (
-            "its fold learned no confidence that is enough"
+            "its fold found no confidence that is high enough"
             if np.isnan(threshold)
-            else f"it is not {threshold:.1%} sure"
+            else f"its confidence is below {threshold:.1%}"
         )
         flags.append(("unsure", f"A new recording like it would be rejected: {why}."))
     if not read_sets(pd.Series([str(line["prediction_set"])]), [line["label"]]).all():
-        flags.append(("ruled out", "Its own label was ruled out by its prediction set."))
+        flags.append(("ruled out", "Its prediction set does not contain its label."))
     return [*flags, *([("note", notes)] if notes else [])]
 
 
 def trace_strip(chunks: pd.DataFrame, label: str, lane: int, lanes: int) -> str:
-    """The chunks of one recording that were called ``label``, as an SVG path.
+    """The chunks of one recording predicted as ``label``, as an SVG path.
 
-    Every label has a lane, the first on top, so that calls can be told apart without colours; time runs from left to
-    right, and a chunk is as high in its lane as the classifier was sure of it.
+    Every label has a lane, the first on top, so that classes differ without colours, too. Time runs from left to right;
+    the height of a chunk in its lane is its confidence.
     """
     height = STRIP_HEIGHT / lanes
     scale = STRIP_WIDTH / float(chunks["stop_s"].max())
@@ -106,23 +106,23 @@ def trace_strip(chunks: pd.DataFrame, label: str, lane: int, lanes: int) -> str:
 
 
 def count_groups(results: Results, column: str) -> pd.DataFrame:
-    """How many recordings and chunks of each culture or batch were called rightly.
+    """How many recordings and chunks of each culture or batch were predicted correctly.
 
     Returns
     -------
     pd.DataFrame
-        One row a group, sorted: group (``unknown`` where it is), labels, recordings, right, wrong (of these), chunks,
-        chunks_right.
+        One row a group, sorted: group (``unknown`` where it is), labels, recordings, correct, wrong (of these), chunks,
+        chunks_correct.
     """
     tables = [
         table.assign(group=table[column].replace("", "unknown")) for table in (results.recordings, results.chunks)
     ]
     counted = []
     for table in tables:
-        right = (table["predicted"] == table["label"]).groupby(table["group"])
-        counted.append(pd.DataFrame({"all": right.size(), "right": right.sum()}))
+        correct = (table["predicted"] == table["label"]).groupby(table["group"])
+        counted.append(pd.DataFrame({"all": correct.size(), "correct": correct.sum()}))
     labels = tables[0].groupby("group")["label"].agg(lambda label: ", ".join(sorted(set(label))))
     whole, chunks = counted
-    found = pd.DataFrame({"labels": labels, "recordings": whole["all"], "right": whole["right"]})
-    found["wrong"] = found["recordings"] - found["right"]
-    return found.join(chunks.set_axis(["chunks", "chunks_right"], axis=1)).rename_axis("group").reset_index()
+    found = pd.DataFrame({"labels": labels, "recordings": whole["all"], "correct": whole["correct"]})
+    found["wrong"] = found["recordings"] - found["correct"]
+    return found.join(chunks.set_axis(["chunks", "chunks_correct"], axis=1)).rename_axis("group").reset_index()

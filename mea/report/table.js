@@ -69,9 +69,9 @@ function make(name, text, className) {
   return element;
 }
 
-function makeFacts(facts) {
+function makeProperties(properties) {
   const list = make("dl");
-  facts.forEach(([name, value]) => list.append(make("dt", name), make("dd", value)));
+  properties.forEach(([name, value]) => list.append(make("dt", name), make("dd", value)));
   return list;
 }
 
