@@ -1,4 +1,5 @@
-"""New recordings: the class each is called, how sure that is, why one is refused, and what drove a call.
+"""New recordings: the predicted class and its confidence, why one is rejected, and attributions of a prediction.
 
-Uses evaluation and what is below. Begin with ``decisions``. The stage is classify.
+Uses evaluation and what is below. Begin with ``decisions``: one recording; ``classify`` reads files and is the command,
+``occlusion`` computes attributions. The stage is classify.
 """

@@ -120,6 +120,6 @@ def cut_recording(classifier: Classifier, events: SpikeEvents) -> tuple[pd.DataF
     """The chunks of a new recording that the classifier sees, or why it cannot be given the recording."""
     one = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s, "recording": events.recording}
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
-    chunks, refused = cut_chunks(table, classifier.chunk_s, classifier.first_s)
+    chunks, too_short = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
-    return chunks, classifier.check_input(events) or (short if refused else "")
+    return chunks, classifier.check_input(events) or (short if too_short else "")

@@ -20,7 +20,7 @@ class Check:
     Attributes
     ----------
     name
-        What the number is called in a sentence.
+        Name of the number in a sentence.
     unit
         Its unit; of fractions, percent.
     is_log

@@ -1,4 +1,4 @@
-"""The recordings together: who they are, whether they can be held out honestly, what they could show."""
+"""The recordings together: what they are, whether an honest split is possible, how small an effect they could show."""
 
 import warnings
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _count(part: pd.DataFrame) -> str:
 
 
 def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Finding]:
-    """What is to be said of all recordings together."""
+    """Findings about all recordings together."""
     used = [one.result for one in examined if one.used and isinstance(one.result, Recording)]
     if not used:
         return [Finding(WRONG, WHERE, "no recording can be used.", _explain_unused(examined))]
@@ -102,7 +102,7 @@ def _explain_unused(examined: Sequence[Examined]) -> str:
 
 
 def _check_likeness(recordings: pd.DataFrame) -> list[Finding]:
-    """Whether recordings can be learned from together, and are independent as far as anybody says."""
+    """Whether one classifier can be trained on all recordings, and what is known of their groups."""
     findings = []
     grids = recordings["grid"].value_counts()
     if len(grids) > 1:
@@ -118,12 +118,12 @@ def _check_likeness(recordings: pd.DataFrame) -> list[Finding]:
 
 
 def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
-    """What the split stage would say, and the train stage of its inner validation."""
+    """What the split stage would report, and whether the train stage could assign inner folds."""
     try:
-        chunks, refused = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
+        chunks, too_short = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
     except MeaError as error:
         return [Finding(WRONG, WHERE, str(error))]
-    findings = [Finding(WRONG, WHERE, explain_too_short(refused))] if refused else []
+    findings = [Finding(WRONG, WHERE, explain_too_short(too_short))] if too_short else []
     if chunks.empty:
         return findings
     obstacle, chunks = _try_folds(chunks, split_level, settings.split.folds, settings)

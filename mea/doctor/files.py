@@ -1,4 +1,4 @@
-"""A lab's files, one by one: what the pipeline would read in them, as whom, and what is doubtful about it."""
+"""A lab's files, one by one: how the pipeline would read and identify each, and what is doubtful about it."""
 
 import os
 import tempfile
@@ -27,6 +27,7 @@ from mea.recordings.archives import ArchiveEntry, find_entries, mark_clashes, un
 from mea.recordings.catalogue import Rejection, identify_nobody, reject_duplicates, reject_missing
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
+from mea.recordings.layouts import read_pitch
 from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.naming import assign_ids
 from mea.recordings.recording import RawRecording, Recording
@@ -35,12 +36,12 @@ from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 
-# Notes of the readers, by how they begin: what to make of them. Gaps and references are looked at apart.
+# Notes of the readers, by how they begin, and the remedy. Gaps and references are handled separately.
 REMEDIES = {
     "several": "Check that it is the stream you mean, or export the file with one of them.",
     "layout": "Check the electrode map in the plot; a layout of its own goes into mea/recordings/layouts.py.",
     "no electrode labels": "Check the electrode map in the plot, or export the file with labels.",
-    "no usable date": "Nothing has to be done; recordings without a date cannot be checked for drift.",
+    "no usable date": "No action is needed; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
 }
 PROPOSE = "--propose FILE (make doctor PROPOSE=FILE) writes a recordings.csv to be filled in."
@@ -54,13 +55,13 @@ class Examined:
     Attributes
     ----------
     result
-        What the h5 stage would make of it; label, culture and batch are empty where nobody tells them.
+        What the h5 stage would make of it; label, culture and batch are empty where they are unknown.
     archive, member
         Where it is, as in the manifest.
     label_from
-        Who tells the label: ``recordings.csv``, ``file name`` or nobody (empty).
+        Where the label comes from: ``recordings.csv``, ``file name``, or empty.
     used
-        Whether the pipeline would learn from it.
+        Whether the pipeline would use it for training.
     electrodes
         How many there are of the layout's or, of spike times, how many fire.
     noise_uv
@@ -97,7 +98,7 @@ def examine_files(
     Parameters
     ----------
     paths
-        As a user names them.
+        As the user named them.
     settings
         The parameters that decide how they are read.
     plots
@@ -136,7 +137,7 @@ def examine_files(
 def _find_identify(
     path: Path, settings: Settings, as_source: bool, findings: list[Finding]
 ) -> tuple[Identify, str, pd.DataFrame | None]:
-    """Who tells labels: recordings.csv in the folder (or beside a file of it), else the file names."""
+    """Where labels come from: recordings.csv in the folder (or beside a file of it), else the file names."""
     folder = path if path.is_dir() else path.parent
     file = folder / RECORDINGS_CSV
     if file.is_file() and (path.is_dir() or not as_source):
@@ -162,12 +163,12 @@ def _find_missing(
 
 def _mark_duplicates(examined: list[Examined], manifest: pd.DataFrame) -> list[Examined]:
     """Files that have the content of an earlier one are not used."""
-    refused = reject_duplicates(manifest)
-    errors = {row.recording: row.error for row in refused[manifest["error"] == ""].itertuples() if row.error}
-    return [_refuse(one, errors.get(one.result.recording.partition("#")[0], "")) for one in examined]
+    rejected = reject_duplicates(manifest)
+    errors = {row.recording: row.error for row in rejected[manifest["error"] == ""].itertuples() if row.error}
+    return [_reject(one, errors.get(one.result.recording.partition("#")[0], "")) for one in examined]
 
 
-def _refuse(one: Examined, error: str) -> Examined:
+def _reject(one: Examined, error: str) -> Examined:
     if not error:
         return one
     return replace(one, used=False, findings=(*one.findings, Finding(WRONG, one.result.recording, error)))
@@ -186,7 +187,7 @@ def _examine_file(task: Task, settings: Settings, plots: Path) -> tuple[dict[str
             path = member.path
             row |= _make_loose_row(member)
         if row["error"]:
-            return row, [_give_up(row, task.name, row["error"])]
+            return row, [_reject_file(row, task.name, row["error"])]
         return row, _examine_recordings(path, row, task, settings, plots)
 
 
@@ -200,9 +201,9 @@ def _make_loose_row(member: ArchiveEntry) -> dict[str, str]:
     return {"file": member.file, "bytes": size, "sha256": sha256, "error": ""}
 
 
-def _give_up(row: dict[str, str], name: str, reason: str) -> Examined:
-    refusal = Rejection(name, row["file"], reason)
-    return Examined(refusal, row["archive"], row["member"], findings=(Finding(WRONG, name, reason),))
+def _reject_file(row: dict[str, str], name: str, reason: str) -> Examined:
+    rejection = Rejection(name, row["file"], reason)
+    return Examined(rejection, row["archive"], row["member"], findings=(Finding(WRONG, name, reason),))
 
 
 def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
@@ -210,33 +211,41 @@ def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: S
         sources = read_raw_recordings(path, settings.h5.stream)
         streams = explain_streams(path, settings.h5.stream)
     except BadRecording as error:
-        return [_give_up(row, task.name, _shorten(error, path))]
+        return [_reject_file(row, task.name, _shorten(error, path))]
     examined = []
     for number, (source, choice) in enumerate(zip(sources, streams, strict=True), start=1):
         name = task.name if number == 1 else f"{task.name}#{number}"
         if isinstance(source, BadRecording):
-            examined.append(_give_up(row, name, _shorten(source, path)))
+            examined.append(_reject_file(row, name, _shorten(source, path)))
             continue
-        one = _introduce(name, row, source, task)
+        one = _identify(name, row, source, task)
         found = [Finding(FINE, name, choice), *_check_source(name, source, settings)]
         health, damage = _look_at_samples(name, path, source)
         one = replace(one, used=one.used and not damage and not _find_obstacle(source, settings))
         if health:
             found += check_health(name, source, health)
             one = replace(one, noise_uv=float(np.median(health.noise_uv)))
-            plot = plot_electrode_health(tabulate_health(source, health), source.rows, source.cols, title=name)
+            plot = plot_electrode_health(
+                tabulate_health(source, health), source.rows, source.cols, _title_plot(name, source)
+            )
             save_plot(plot, plots / f"{name}.png")
         examined.append(replace(one, findings=(*one.findings, *found, *damage)))
     return examined
 
 
+def _title_plot(name: str, source: RawRecording) -> str:
+    """The recording and, where the layout's name says it, the distance between electrodes."""
+    pitch_um = read_pitch(source.layout)
+    return f"{name} ({source.layout}: electrodes {pitch_um:g} µm apart)" if np.isfinite(pitch_um) else name
+
+
 def _shorten(error: Exception, path: Path) -> str:
-    """A message without the folder and file that it begins with: the finding says where it is."""
+    """A message without the path it begins with: the finding names the recording."""
     return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
 
 
-def _introduce(name: str, row: dict[str, str], source: RawRecording, task: Task) -> Examined:
-    """Who it is; not used where nobody tells its label."""
+def _identify(name: str, row: dict[str, str], source: RawRecording, task: Task) -> Examined:
+    """Its label and groups; not used where the label is unknown."""
     size = int(row["bytes"])
     small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
     recording = Recording(name, "", "", "", row["file"], row["sha256"], small, size)
@@ -266,7 +275,7 @@ def _check_source(name: str, source: RawRecording, settings: Settings) -> list[F
         findings.append(Finding(DOUBTFUL, name, f"{obstacle}: set aside", remedy))
     for note in source.notes:
         if note.startswith("gap"):
-            remedy = "What follows a gap is joined to what precedes it. Export long pieces as recordings of their own."
+            remedy = "The samples before and after a gap are joined. Export long parts as separate recordings."
             findings.append(Finding(DOUBTFUL, name, note, remedy))
         elif not note.startswith("reference"):
             remedy = next((text for start, text in REMEDIES.items() if note.startswith(start)), OTHER_REMEDY)
@@ -279,7 +288,7 @@ def _find_obstacle(source: RawRecording, settings: Settings) -> str:
 
 
 def _look_at_samples(name: str, path: Path, source: RawRecording) -> tuple[Health | None, list[Finding]]:
-    """What the first samples tell; or nothing and, where they are damaged, why."""
+    """The health of electrodes in the first samples; or None and, where samples are damaged, a finding."""
     if not source.n_samples:
         return None, []
     try:

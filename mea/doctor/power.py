@@ -92,7 +92,7 @@ def measure_power(sizes: np.ndarray, chance: float) -> list[Power]:
 
 
 def find_groups_needed(sizes: np.ndarray, chance: float, accuracy: float) -> int | None:
-    """How many groups like these would show an accuracy, at the stated correlation; None where none would."""
+    """How many groups like these would show an accuracy, at the assumed correlation; None where none would."""
     units = find_units_needed(accuracy, chance)
     if units is None:
         return None

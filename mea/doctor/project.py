@@ -1,4 +1,4 @@
-"""The DVC project: where data goes, whether there is room, and what was left unfinished."""
+"""The DVC project: cache and remote, disk space, Git, and what was left unfinished."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.runtime.errors import MeaError
 from mea.versions.versions import open_project
 
-REST = 0.1  # of the unpacked recordings: what all other outputs take
-AMPLE = 2.0  # times what is needed
+OTHER_OUTPUTS = 0.1  # of the unpacked recordings: what all other outputs take
+COMFORTABLE = 2.0  # times what is needed
 MOST_FILES = 5
 DEFAULT_LINKS = ["reflink", "copy"]  # DVC's own, where the project says nothing
 
@@ -52,7 +52,7 @@ def examine_project(folder: Path, unpacked_bytes: int) -> list[Finding]:
 
 
 def _check_links(repo: Repo) -> tuple[str, Finding]:
-    """How DVC puts a file from its cache into the workspace: the first way configured that works here."""
+    """How DVC links a file from its cache into the workspace: the first configured type that works here."""
     wanted = repo.config["cache"].get("type") or DEFAULT_LINKS
     cache = Path(repo.cache.local_cache_dir)
     there = next(path for path in (cache, *cache.parents) if path.is_dir())
@@ -60,20 +60,20 @@ def _check_links(repo: Repo) -> tuple[str, Finding]:
     try:
         working = find_links(tested, repo.cache.local.fs, str(there), repo.fs, str(Path(repo.root_dir) / "any"))
     except OSError as error:
-        remedy = "Get the right to write there, or name another place: dvc config --local cache.dir FOLDER."
+        remedy = "Get write permission there, or choose another place: dvc config --local cache.dir FOLDER."
         return "copy", Finding(WRONG, "DVC cache", f"{cache} cannot be written to ({error.strerror}).", remedy)
     used = next((link for link in wanted if link == "copy" or link in working), "copy")
     what = f"cache at {cache}, linked to the workspace by {used} (cache.type: {', '.join(wanted)})"
     if used != "copy":
         return used, Finding(FINE, "DVC cache", what)
-    remedy = "Every file takes its room twice. Put cache and project on one disk: dvc config cache.type hardlink,copy."
+    remedy = "Every file takes its space twice. Put cache and project on one disk: dvc config cache.type hardlink,copy."
     return used, Finding(DOUBTFUL, "DVC cache", what, remedy)
 
 
 def _check_remote(repo: Repo) -> Finding:
     remotes, chosen = repo.config["remote"], repo.config["core"].get("remote")
     if not remotes:
-        remedy = "What is not pushed is on this disk only: dvc remote add -d NAME URL, then dvc push."
+        remedy = "Results that are not pushed are on this disk only: dvc remote add -d NAME URL, then dvc push."
         return Finding(DOUBTFUL, "DVC remote", "there is none", remedy)
     if chosen not in remotes:
         names = ", ".join(remotes)
@@ -83,22 +83,22 @@ def _check_remote(repo: Repo) -> Finding:
 
 
 def _check_space(root: Path, cache: Path, unpacked_bytes: int, links: str) -> list[Finding]:
-    """Free room on each disk, against an estimate."""
+    """Free space on each disk, against an estimate."""
     copies = 2 if links == "copy" else 1
     there = next(path for path in (cache, *cache.parents) if path.is_dir())
     apart = there.stat().st_dev != root.stat().st_dev
-    needed = unpacked_bytes * (1 + REST) * (1 if apart else copies)
+    needed = unpacked_bytes * (1 + OTHER_OUTPUTS) * (1 if apart else copies)
     kept = "once on each disk" if apart else "twice (copies)" if copies == 2 else "once (links)"
     findings = []
     for name, place in [("disk of the project", root), *([("disk of the cache", there)] if apart else [])]:
         free = shutil.disk_usage(place).free
         what = (
             f"{_show_bytes(free)} free, about {_show_bytes(needed)} needed: {_show_bytes(unpacked_bytes)} of unpacked "
-            f"recordings and {REST:.0%} for everything else, kept {kept}; every experiment that changes how recordings "
-            "are read adds to it"
+            f"recordings and {OTHER_OUTPUTS:.0%} for everything else, kept {kept}; every experiment that changes how "
+            "recordings are read adds to it"
         )
-        severity = WRONG if free < needed else DOUBTFUL if free < AMPLE * needed else FINE
-        remedy = "" if severity == FINE else "Make room, or move the cache: dvc config --local cache.dir FOLDER."
+        severity = WRONG if free < needed else DOUBTFUL if free < COMFORTABLE * needed else FINE
+        remedy = "" if severity == FINE else "Free some space, or move the cache: dvc config --local cache.dir FOLDER."
         findings.append(Finding(severity, name, what, remedy))
     return findings
 
@@ -115,7 +115,7 @@ def _check_git(root: Path) -> list[Finding]:
     if changed:
         shown = ", ".join(line[3:] for line in changed[:MOST_FILES])
         more = f" and {len(changed) - MOST_FILES} more" if len(changed) > MOST_FILES else ""
-        remedy = "Results belong to a commit: git add and git commit what is meant to stay, git stash the rest."
+        remedy = "Results belong to a commit: git add and git commit what you want to keep, git stash the rest."
         what = f"{len(changed)} changes that are not committed: {shown}{more}"
         findings = [Finding(DOUBTFUL, "Git", what, remedy)]
     # without this setting Git makes up a name from the machine's, which DVC does not
@@ -136,7 +136,7 @@ def _ask_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _check_lock(path: Path) -> Finding:
     if not path.exists():
         return Finding(FINE, path.name, "there is none: nothing was run yet")
-    remedy = "Take the last good one: git checkout HEAD -- dvc.lock; where there is none, delete it. Then dvc repro."
+    remedy = "Restore the last one: git checkout HEAD -- dvc.lock; if there is none, delete it. Then dvc repro."
     if path.stat().st_size == 0:
         return Finding(
             WRONG, path.name, "is empty: a run was killed, or the disk was full, while it was written.", remedy
@@ -153,7 +153,7 @@ def _check_lock(path: Path) -> Finding:
 
 
 def _check_processes(path: Path) -> list[Finding]:
-    """Who holds DVC's lock on files: a command that runs, or one that was killed."""
+    """What holds DVC's lock on files: a command in progress, or one that was killed."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         holders = [*held.get("write", {}).values(), *(one for many in held.get("read", {}).values() for one in many)]
@@ -168,12 +168,12 @@ def _check_processes(path: Path) -> list[Finding]:
         if pid == os.getpid():
             continue
         if psutil.pid_exists(pid):
-            what, remedy = f"a run is going on: {command} (process {pid})", "Wait until it has ended."
+            what, remedy = f"a run is in progress: {command} (process {pid})", "Wait until it has ended."
         else:
             what = f"a run was killed: {command} (process {pid})"
-            remedy = "The same command goes on from where it was; it clears the lock by itself."
+            remedy = "The same command continues where it stopped, and clears the lock by itself."
         findings.append(Finding(DOUBTFUL, "DVC lock", what, remedy))
-    return findings or [Finding(FINE, "DVC lock", "no run is going on or was killed")]
+    return findings or [Finding(FINE, "DVC lock", "no run is in progress or was killed")]
 
 
 def _check_queue(repo: Repo) -> list[Finding]:

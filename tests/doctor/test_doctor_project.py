@@ -170,7 +170,7 @@ def test_runs_that_go_on_or_were_killed(project):
     going = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         lock.write_text(json.dumps({"write": {}, "read": {"in": [{"pid": going.pid, "cmd": "dvc repro"}]}}))
-        assert look(project)["DVC lock"].what == f"a run is going on: dvc repro (process {going.pid})"
+        assert look(project)["DVC lock"].what == f"a run is in progress: dvc repro (process {going.pid})"
     finally:
         going.kill()
         going.wait()
