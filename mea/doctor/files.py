@@ -44,7 +44,7 @@ REMEDIES = {
     "no usable date": "No action is needed; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
 }
-PROPOSE = "--propose FILE (make doctor PROPOSE=FILE) writes a recordings.csv to be filled in."
+PROPOSE = "mea doctor --propose FILE writes a recordings.csv to be filled in."
 OTHER_REMEDY = "Check that this is right (docs/formats.md)."
 
 

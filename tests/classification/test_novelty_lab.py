@@ -1,4 +1,4 @@
-"""New recordings of a whole simulated lab: ordinary ones are called, strange ones refused or flagged."""
+"""New recordings of a whole simulated lab: ordinary ones are predicted, unusual ones rejected or flagged."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ EXPECTED = {
 }
 
 
-def test_every_odd_kind_is_refused_or_flagged_with_its_reason(lab):
+def test_every_odd_kind_is_rejected_or_flagged_with_its_reason(lab):
     _, table = lab
     odd = {name: row for recording, row in table.iterrows() for name in ODD if recording.endswith(f"_{name}")}
     assert sorted(odd) == sorted([*EXPECTED, "half"])
@@ -70,7 +70,7 @@ def test_every_odd_kind_is_refused_or_flagged_with_its_reason(lab):
     assert "firing rate: " in show(odd["noise"])
 
 
-def test_without_the_check_odd_ones_would_be_called_with_confidence(lab):
+def test_without_the_check_odd_ones_would_be_predicted_with_confidence(lab):
     """A classifier gives one of its labels to anything, the surer the farther away: what a naive one would do."""
     folder, _ = lab
     predictor = load_predictor(load_classifier(folder / "classifier"))
@@ -91,12 +91,12 @@ def simulate(folder, name: str) -> SpikeEvents:
     return read_events(folder / "one.h5", recording, SpikeDetection(25_000, "set_aside", 5.0))
 
 
-def test_ordinary_new_recordings_are_not_refused_for_novelty(lab):
+def test_ordinary_new_recordings_are_not_rejected_for_novelty(lab):
     _, table = lab
     ordinary = table[[name.startswith("ordinary") or name.endswith(("MNPs_1",)) for name in table.index]]
     assert len(ordinary) == 14
-    refused = ordinary["reason"].str.contains("activity|electrodes|silent|grid|sampling rate:|length")
-    assert refused.sum() <= 1, ordinary.loc[refused, "reason"].tolist()
+    rejected = ordinary["reason"].str.contains("activity|electrodes|silent|grid|sampling rate:|length")
+    assert rejected.sum() <= 1, ordinary.loc[rejected, "reason"].tolist()
     assert (ordinary["flags"] != "").mean() <= 0.25, ordinary["flags"].tolist()
 
 
