@@ -54,7 +54,7 @@ def find_stale(root: Path | None = None) -> dict[str, list[str]]:
         except DvcException as error:
             reason = " ".join(str(error.__cause__ or error).split())
             raise MeaError(
-                f"{repo.root_dir}: DVC cannot read the pipeline: {reason}. Mend dvc.yaml, "
+                f"{repo.root_dir}: DVC cannot read the pipeline: {reason}. Correct dvc.yaml, "
                 "params.yaml or dvc.lock (after a merge: keep either side of the lock, then dvc repro)."
             ) from None
 

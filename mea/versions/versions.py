@@ -1,4 +1,9 @@
-"""One version of the project as DVC holds it: metrics, predictions and parameters, read without checking it out."""
+"""One version of the project as DVC holds it: metrics, predictions and parameters, read without checking it out.
+
+It uses two names of DVC that are no public API: ``switch``, because ``dvc.api.DVCFileSystem(rev=...)`` finds no
+project in a subfolder of the Git repository, and ``DataIndexDirError``, which DVC raises for a folder missing from the
+cache. DVC's version is pinned, and ``tests/versions/test_versions.py`` fails where a newer DVC behaves differently.
+"""
 
 import io
 import json
@@ -14,7 +19,6 @@ import pandas as pd
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.repo.brancher import switch
-from dvc.repo.experiments.utils import exp_refs
 from dvc.scm import RevError, SCMError, resolve_rev
 from dvc.stage import PipelineStage
 from dvc_data.index import DataIndexDirError
@@ -80,7 +84,7 @@ def load_version(name: str, root: Path | None = None) -> Version:
     Raises
     ------
     MeaError
-        If there is no project or no such version, or its metrics or predictions are not to be had.
+        If there is no project or no such version, or its metrics or predictions are missing.
     """
     with open_project(root) as repo:
         revision, top = _resolve_revision(repo, name), repo.root_dir
@@ -91,7 +95,7 @@ def load_version(name: str, root: Path | None = None) -> Version:
                 split = _read_metrics(repo, SPLITTING, name) if SPLITTING in _list_stages(repo) else {}
             params = flatten(dvc.api.params_show(repo=top, rev=revision or None))
         except DvcException as error:
-            remedy = "Mend its dvc.yaml, dvc.lock or parameters, or compare another version."
+            remedy = "Correct its dvc.yaml, dvc.lock or parameters, or compare another version."
             raise MeaError(f"{name}: DVC cannot read this version: {error}. {remedy}") from None
     return Version(name, revision, metrics, predictions, params, str(split.get("split_level", "")))
 
@@ -111,7 +115,7 @@ def open_project(root: Path | None) -> Iterator[Repo]:
     except NotDvcRepoError:
         raise MeaError(f"{where}: no DVC project here. Run in the project's folder.") from None
     except (DvcException, SCMError) as error:
-        text = f"DVC cannot open the project: {error}. Mend .dvc/config, or clone again."
+        text = f"DVC cannot open the project: {error}. Correct .dvc/config, or clone again."
         raise MeaError(f"{where}: {text}") from None
     with repo:
         yield repo
@@ -126,7 +130,8 @@ def _resolve_revision(repo: Repo, name: str) -> str:
         if "ambiguous" in str(error):
             remedy = "Several experiments have this name: give the hash that dvc exp list --all-commits shows."
             raise MeaError(f"{name}: {remedy}") from None
-    experiments = sorted({info.name for info in exp_refs(repo.scm) if info.name})
+    listed_experiments = repo.experiments.ls(all_commits=True).values()
+    experiments = sorted({name for found in listed_experiments for name, _ in found})
     others = [WORKSPACE, *repo.scm.list_branches(), *repo.scm.list_tags()]
     near = get_close_matches(name, [*experiments, *others], n=5)
     listed = f"Near: {', '.join(near)}." if near else f"There are {', '.join([*others, *experiments][:20])}."
@@ -164,7 +169,7 @@ def _read_predictions(repo: Repo, name: str) -> pd.DataFrame:
     if len(folders) != 1:
         raise MeaError(
             f"{name}: the stage {SCORING} has {len(folders)} outs named {SCORING} in dvc.yaml; one, which holds "
-            f"{PREDICTIONS}, is expected. Mend dvc.yaml there, or compare another version."
+            f"{PREDICTIONS}, is expected. Correct dvc.yaml there, or compare another version."
         )
     path = f"{folders[0]}/{PREDICTIONS}"
     content = io.BytesIO(_read_bytes(repo, path, name))

@@ -1,155 +1,20 @@
-"""Comparing versions, in a real small project under Git and DVC: commits, a branch, a tag, an experiment."""
+"""What a comparison of two versions says, on the console and as Markdown."""
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
+from builders.projects import compare, git, read_verdicts, replace_file
 
 from mea.runtime.errors import MeaError
-from mea.versions.compare import draw_table, format_comparison, list_differing_params, main
+from mea.versions.compare import draw_table, list_differing_params, main
 from mea.versions.versions import flatten, load_version
 
-SCORING = '''
-"""Stands for the whole pipeline: predictions of a skill, some noise of a seed, and what was made of them."""
-import csv, json, pathlib
-import numpy as np
-from ruamel.yaml import YAML
-
-params = YAML(typ="safe").load(pathlib.Path("params.yaml").read_text())
-train, split = params["train"], params["split"]
-common, own = np.random.default_rng(0), np.random.default_rng([1, train["seed"]])
-folder = pathlib.Path("metrics/evaluate")
-folder.mkdir(parents=True, exist_ok=True)
-pathlib.Path("models").mkdir(exist_ok=True)
-pathlib.Path("models/classifier").write_text("a model")
-rows = []
-for k in range(240):
-    batch, label = k // 6, ("control", "treated")[k % 2]
-    side = 1 if label == "treated" else -1
-    logit = train["skill"] * side + common.normal() + 0.2 * own.normal()
-    p = 1 / (1 + np.exp(-logit))
-    fold = (batch if split["by"] == "batch" else k) % split["folds"]
-    if train["swapped"] and k < 3:
-        label = "control" if label == "treated" else "treated"
-    if k >= train["first"]:
-        called = "treated" if p > 0.5 else "control"
-        rows.append((f"r{k:03d}", label, f"c{k // 3}", f"b{batch}", fold, called, max(p, 1 - p), 1 - p, p))
-head = "recording label culture batch fold predicted confidence p_control p_treated".split()
-with open(folder / "predictions.csv", "w", newline="") as stream:
-    csv.writer(stream).writerows([head, *rows])
-accuracy = sum(row[1] == row[5] for row in rows) / len(rows)
-leaky = int(split["by"] != "batch")
-metrics = {"recording": {"accuracy": accuracy}, "chunk": {"accuracy": accuracy - 0.1, "count": 1920},
-           "baseline": {"majority": {"accuracy": 0.5}}, "leaky": leaky,
-           "warning": f"leaky: split by {split['by']} | of all things" if leaky else ""}
-pathlib.Path("metrics/evaluate.json").write_text(json.dumps(metrics))
-'''
-PIPELINE = """
-stages:
-  split:
-    cmd: python write_split_level.py
-    deps: [write_split_level.py]
-    params: [split]
-    metrics:
-      - metrics/split.json: {cache: false}
-  evaluate:
-    cmd: python scoring.py
-    deps: [scoring.py, metrics/split.json]
-    params: [split, train, evaluate]
-    outs:
-      - models/classifier
-      - metrics/evaluate
-    metrics:
-      - metrics/evaluate.json: {cache: false}
-"""
-SPLIT_LEVEL = """
-import json, os
-from ruamel.yaml import YAML
-os.makedirs("metrics", exist_ok=True)
-json.dump({"split_level": YAML(typ="safe").load(open("params.yaml"))["split"]["by"]}, open("metrics/split.json", "w"))
-"""
-FIRST = {
-    "split": {"by": "batch", "folds": 5},
-    "train": {"skill": 0.5, "seed": 0, "first": 0, "swapped": False, "rates": [1, 2]},
-    "evaluate": {"bins": 10},
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def write_params(folder: Path, **changes: dict) -> None:
-    params = {section: values | changes.get(section, {}) for section, values in FIRST.items()}
-    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")  # JSON is YAML
-
-
-def make_version(repo: Repo, message: str, **changes: dict) -> None:
-    folder = Path(repo.root_dir)
-    write_params(folder, **changes)
-    repo.reproduce()
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nobodys_settings(tmp_path_factory):
-    """Neither the settings nor the caches of who runs the tests; this Python first on the path."""
-    folder = tmp_path_factory.mktemp("nobody")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("DVC", "GIT_"))]:
-            patch.delenv(name)
-        patch.setenv("DVC_NO_ANALYTICS", "1")
-        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(folder / "config"))
-        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site_cache"))
-        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-        yield
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    """Tag ``first``, branches ``better`` and ``fewer``, experiment ``reseeded``; the workspace is the first version's.
-
-    ``fewer`` leaves 40 recordings out, has three under another label, and was split otherwise.
-    """
-    folder = tmp_path_factory.mktemp("project")
-    git(folder, "init", "--quiet", "--initial-branch", "main")
-    git(folder, "config", "user.name", "A. Tester")
-    git(folder, "config", "user.email", "tester@example.org")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, text in (("scoring.py", SCORING), ("write_split_level.py", SPLIT_LEVEL), ("dvc.yaml", PIPELINE)):
-            (folder / name).write_text(text, encoding="utf-8")
-        with Repo.init(str(folder)) as repo:
-            make_version(repo, "first")
-            git(folder, "tag", "first")
-            for branch, changes in (
-                ("better", {"train": {"skill": 3.0}}),
-                ("fewer", {"train": {"first": 40, "swapped": True}, "split": {"by": "chunk"}, "evaluate": {"bins": 5}}),
-            ):
-                git(folder, "checkout", "--quiet", "-b", branch, "main")
-                make_version(repo, branch, **changes)
-            git(folder, "checkout", "--quiet", "main")
-            repo.checkout(force=True)
-            repo.experiments.run(params=["train.seed=1"], name="reseeded")
-            git(folder, "checkout", "--quiet", ".")
-            repo.checkout(force=True)
-    assert git(folder, "status", "--porcelain") == ""
-    return folder
-
-
-@pytest.fixture
-def copied(project, tmp_path) -> Path:
-    """The same, to be broken."""
-    return shutil.copytree(project, tmp_path / "project", symlinks=True)
+pytestmark = pytest.mark.usefixtures("nobodys_settings")
 
 
 def run(project: Path, patch: pytest.MonkeyPatch, capsys, *arguments: str) -> str:
@@ -157,15 +22,6 @@ def run(project: Path, patch: pytest.MonkeyPatch, capsys, *arguments: str) -> st
     capsys.readouterr()
     main(list(arguments))
     return capsys.readouterr().out
-
-
-def read_verdicts(text: str) -> dict[str, str]:
-    """Metric to verdict, from the console's table."""
-    lines = text.split("verdict\n")[1].split("\n\n")[0].splitlines()
-    return {line.split()[0]: re.split(r"  +", line)[-1] for line in lines}
-
-
-# What it says
 
 
 def test_a_version_is_identical_to_itself(project, monkeypatch, capsys):
@@ -265,43 +121,6 @@ def test_nothing_in_common_still_shows_the_metrics_that_differ(copied):
     assert compare(copied, "workspace", "workspace").count("\n\nnone does") == 2
 
 
-def compare(folder: Path, a: str, b: str, markdown: bool = False) -> str:
-    return format_comparison(load_version(a, folder), load_version(b, folder), markdown)
-
-
-def replace_file(path: Path, text: str) -> None:
-    path.unlink()  # it may be a link into the cache
-    path.write_text(text, encoding="utf-8")
-
-
-def test_experiment_tag_branch_hash_and_subfolder(project):
-    sha = git(project, "rev-parse", "first")
-    versions = [load_version(name, project / "metrics") for name in ("first", "main", sha, sha[:9], "HEAD", "reseeded")]
-    assert [version.revision == sha for version in versions] == [True] * 5 + [False]
-    assert versions[2].title == sha and versions[0].title == f"first ({sha[:7]})"
-    assert versions[0].params["train.rates"] == [1, 2] and versions[5].params["train.seed"] == 1
-    assert versions[0].split_level == "batch" and load_version("fewer", project).split_level == "chunk"
-
-
-def test_project_in_a_subfolder_of_the_repository(tmp_path, project, monkeypatch):
-    root = tmp_path / "all"
-    inner = root / "inner"
-    ignored = shutil.ignore_patterns(".git", ".dvc", "metrics", "dvc.lock")
-    shutil.copytree(project, inner, ignore=ignored)
-    git(root, "init", "--quiet")
-    git(root, "config", "user.name", "A. Tester")
-    git(root, "config", "user.email", "tester@example.org")
-    monkeypatch.chdir(inner)
-    with Repo.init(str(inner), subdir=True) as repo:
-        make_version(repo, "first")
-        write_params(inner, train={"skill": 3.0})
-        repo.reproduce()
-    assert read_verdicts(compare(inner, "HEAD", "workspace"))["accuracy"] == "a real difference: B is better"
-
-
-# Markdown
-
-
 def test_markdown_tables_have_as_many_cells_in_every_row(project, monkeypatch, capsys):
     said = run(project, monkeypatch, capsys, "first", "fewer", "--md")
     assert said.startswith("### A: first (")
@@ -318,118 +137,6 @@ def test_markdown_tables_have_as_many_cells_in_every_row(project, monkeypatch, c
 def test_cells_cannot_break_a_table():
     text = draw_table(("", "A"), [("x|y", "one\ntwo")], markdown=True)
     assert text.splitlines() == ["|  | A |", "| --- | --- |", "| x\\|y | one two |"]
-
-
-# It only looks
-
-
-def list_state(folder: Path) -> dict[str, tuple]:
-    files = [path for path in folder.rglob("*") if path.relative_to(folder).parts[:2] != (".dvc", "tmp")]
-    unstable = (".git/index",)  # git status itself refreshes it
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.stat().st_size)
-        for path in files
-        if path.is_file() and path.relative_to(folder).as_posix() not in unstable
-    }
-
-
-def test_nothing_changes(project, monkeypatch, capsys):
-    before = list_state(project)
-    assert "metrics/evaluate/predictions.csv" in before
-    run(project, monkeypatch, capsys, "better", "reseeded")
-    run(project, monkeypatch, capsys, "fewer", "--md")
-    assert list_state(project) == before
-    assert (
-        git(project, "status", "--porcelain", "--ignored=no") == ""
-        and git(project, "branch", "--show-current") == "main"
-    )
-
-
-def test_uncommitted_results_are_what_workspace_means(copied, monkeypatch):
-    monkeypatch.chdir(copied)
-    write_params(copied, train={"skill": 3.0})
-    with Repo(str(copied)) as repo:
-        repo.reproduce()
-    assert read_verdicts(compare(copied, "first", "workspace"))["accuracy"] == "a real difference: B is better"
-    shutil.rmtree(copied / "metrics" / "evaluate")  # not checked out, but in the cache
-    assert read_verdicts(compare(copied, "better", "workspace"))["accuracy"] == "identical"
-
-
-# What goes wrong
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("resedeed", "no such commit, branch, tag or DVC experiment. Near: reseeded."),
-        ("bettr", "Near: better"),
-        ("workspac", "Near: workspace"),
-        ("zzzzz", "There are workspace, better, fewer, main, first, reseeded."),
-    ],
-)
-def test_unknown_revision_lists_what_there_is(project, monkeypatch, name, text):
-    monkeypatch.chdir(project)
-    with pytest.raises(SystemExit, match=r"compare: ") as exit_:
-        main(["first", name])
-    assert text in str(exit_.value)
-
-
-def test_two_experiments_of_one_name(copied):
-    for branch in ("better", "fewer"):
-        baseline = git(copied, "rev-parse", branch)
-        git(copied, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/twin", baseline)
-    with pytest.raises(MeaError, match="twin: Several experiments have this name: give the hash"):
-        load_version("twin", copied)
-
-
-@pytest.mark.parametrize("kept", [".dir", "nothing"])
-def test_missing_cache_says_how_to_get_it(copied, kept):
-    shutil.rmtree(copied / "metrics" / "evaluate")
-    for path in (copied / ".dvc" / "cache" / "files").rglob("*"):
-        if path.is_file() and not path.name.endswith(kept):
-            path.unlink()
-    with pytest.raises(MeaError, match=r"better: metrics/evaluate/predictions.csv is neither in Git nor in.*dvc fetch"):
-        load_version("better", copied)
-    with pytest.raises(MeaError, match=r"workspace: metrics/evaluate/predictions.csv.*dvc pull, or dvc repro"):
-        load_version("workspace", copied)
-
-
-def test_a_remote_is_read_without_fetching(copied, tmp_path, monkeypatch):
-    monkeypatch.chdir(copied)
-    with (copied / ".dvc" / "config").open("a") as config:
-        config.write(f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'store'}\n")
-    with Repo(str(copied)) as repo:
-        repo.push(all_branches=True)
-    git(copied, "commit", "--quiet", "--all", "--message", "a remote")
-    shutil.rmtree(copied / ".dvc" / "cache")
-    shutil.rmtree(copied / ".dvc" / "tmp")
-    assert read_verdicts(compare(copied, "HEAD", "workspace"))["accuracy"] == "identical"
-
-
-def test_no_project(tmp_path):
-    with pytest.raises(MeaError, match=r"no DVC project here. Run in the project's folder"):
-        load_version("HEAD", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("file", "before", "after", "text"),
-    [
-        ("dvc.yaml", "  evaluate:", "  score:", "its dvc.yaml has no stage 'evaluate'"),
-        (
-            "dvc.yaml",
-            "      - metrics/evaluate\n",
-            "      - metrics/predictions\n",
-            "has 0 outs named evaluate in dvc.yaml",
-        ),
-        ("metrics/evaluate.json", "{", "", "metrics/evaluate.json: not readable as JSON"),
-        ("metrics/evaluate/predictions.csv", "culture", "dish", "lacks the columns culture"),
-        ("params.yaml", '"split"', '"split": {}, :', "DVC cannot read this version"),
-    ],
-)
-def test_a_broken_version_names_the_file(copied, file, before, after, text):
-    replace_file(copied / file, (copied / file).read_text().replace(before, after))
-    with pytest.raises(MeaError, match=re.escape(text)):
-        load_version("workspace", copied)
 
 
 def test_bins_must_be_known(copied):

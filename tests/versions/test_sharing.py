@@ -253,7 +253,7 @@ def test_a_stale_lock_ends_with_status_1_and_the_remedy(without_data, monkeypatc
 
 def test_what_dvc_cannot_read_is_explained(without_data, tmp_path):
     edit(without_data, "dvc.lock", "stages:", "<<<<<<< ours\nstages:")
-    with pytest.raises(MeaError, match=r"DVC cannot read the pipeline: .*Mend dvc\.yaml, params\.yaml or dvc\.lock"):
+    with pytest.raises(MeaError, match=r"DVC cannot read the pipeline: .*Correct dvc\.yaml, params\.yaml or dvc\.lock"):
         find_stale(without_data.folder)
     with pytest.raises(MeaError, match="no DVC project here"):
         find_stale(tmp_path)
@@ -262,7 +262,7 @@ def test_what_dvc_cannot_read_is_explained(without_data, tmp_path):
 def test_a_project_that_dvc_cannot_open_is_no_stack_trace(tmp_path):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[cache\n")
-    with pytest.raises(MeaError, match=r"DVC cannot open the project: .* Mend \.dvc/config"):
+    with pytest.raises(MeaError, match=r"DVC cannot open the project: .* Correct \.dvc/config"):
         find_stale(tmp_path)
 
 
