@@ -31,8 +31,8 @@ class CultureNormalizer(TransformerMixin, BaseEstimator):
     >>> X = np.array([[0.0, 5.0], [0.0, -5.0], [1.0, 5.0], [1.0, -5.0]])  # column 0 is the class, column 1 the culture
     >>> y, cultures = np.array([0, 0, 1, 1]), np.array(["a", "b", "c", "d"])
     >>> before, after = X.std(0), CultureNormalizer().fit_transform(X, y, cultures=cultures).std(0)
-    >>> round(float(before[1] / before[0])), round(float(after[1] / after[0]), 1)
-    (10, 3.0)
+    >>> round(float(before[1] / before[0])), round(float(after[1] / after[0]), 1)  # 10 / sqrt(1 + 25 / (0.1 * 12.5))
+    (10, 2.2)
     """
 
     def __init__(self, shrinkage: float = 0.1):
