@@ -9,6 +9,11 @@ from builders.pages import HOSTILE, RECORDINGS, Tags, run_stage
 from mea.runtime.files import read_json
 
 LARGEST_PAGE = 10_000_000  # bytes
+MEASURE = """(head, word) => {
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = getComputedStyle(head).font;
+    return context.measureText(word).width;
+}"""  # how wide a word is, unbroken
 
 
 @pytest.mark.parametrize("name", ["index.html", "new.html"])
@@ -34,6 +39,10 @@ def test_heads_stay_whole_on_a_phone(open_page, name):
         line_height = head.evaluate("head => parseFloat(getComputedStyle(head).lineHeight)")
         words = len(head.inner_text().split())
         assert head.evaluate("head => head.clientHeight") < (words + 0.9) * line_height, "no word is broken"
+    for head in page.locator("#headline-metrics th, .confusion thead th").all():
+        longest = max(filter(str.isalpha, head.inner_text().split()), key=len)
+        width = head.evaluate(MEASURE, longest)
+        assert head.evaluate("head => head.clientWidth") >= width, f"{longest} is broken"
 
 
 def test_both_pages_are_whole_and_small(hostile_lab):
