@@ -238,7 +238,7 @@ def test_what_git_should_have_brought_is_noticed(without_data):
     (without_data.folder / "metrics" / "h5.json").unlink()
     stale = find_stale(without_data.folder)
     said = {name: "; ".join(changes) for name, changes in stale.items()}
-    assert "mea/splitting modified" in said["train"] and "stages/train.py is missing" in said["train"]
+    assert "mea/splitting modified" in said["split"] and "stages/train.py is missing" in said["train"]
     assert "metrics/h5.json" in said["report"]
 
 
