@@ -112,5 +112,5 @@ def test_a_model_in_one_file_goes_through_the_whole_pipeline(project):
     classifier = read_json(project / "models/classifier/classifier.json")
     assert classifier["model"] == "toy" and classifier["params"]["train"]["toy"] == {"sharpness": 3}
     assert pd.read_csv(project / "predictions.csv")["decision"].tolist() == ["rejected"]
-    assert set(pd.read_csv(project / "plots/explain/r00.csv")["kind"]) == {"whole", "electrode", "seconds"}
+    assert set(pd.read_csv(project / "plots/explain/r00.csv")["kind"]) == {"whole", "electrode", "window"}
     assert done.returncode == 1 and "train.toy.sharpness = 0: Input should be greater than 0" in done.stderr
