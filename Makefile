@@ -64,7 +64,7 @@ help:  ## this list
 $(INSTALLED): requirements.txt pyproject.toml
 	@test -n "$(FOUND)" || { echo "make: PYTHON=$(PYTHON): no such command. Name Python 3.11 or newer: make PYTHON=python3.11 install" >&2; exit 1; }
 	@"$(FOUND)" -c '$(TOO_OLD)'
-	[ "$$("$(FOUND)" -V)" = "$$($(BIN)/python -V 2>&1)" ] || "$(FOUND)" -m venv --clear .venv
+	[ -e $@ ] && [ "$$("$(FOUND)" -V)" = "$$($(BIN)/python -V 2>&1)" ] || "$(FOUND)" -m venv --clear .venv
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --editable .
 	$(BIN)/mea plots-page
