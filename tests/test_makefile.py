@@ -102,15 +102,21 @@ def test_a_python_that_is_not_there_is_named(project):
     assert "PYTHON=python3.99: no such command" in said and not (project / ".venv").exists()
 
 
-@pytest.mark.parametrize(("there", "made"), [("Python 3.9.18", True), ("Python 3.12.1", False)])
-def test_an_environment_of_another_python_is_made_anew(project, there, made):
+@pytest.mark.parametrize(
+    ("there", "finished", "made"),
+    [("Python 3.9.18", True, True), ("Python 3.12.1", True, False), ("Python 3.12.1", False, True)],
+)
+def test_an_environment_of_another_python_or_half_installed_is_made_anew(project, there, finished, made):
     """The stand-in for Python tells its version, and what else it is asked to do."""
     python = write_program(
         project.parent / "python",
         '#!/bin/sh\n[ "$1" = -c ] && exit; [ "$1" = -V ] && { echo Python 3.12.1; exit; }; echo "<$@>"\n',
     )
     write_program(project / ".venv/bin/python", f'#!/bin/sh\n[ "$1" = -V ] && echo "{there}" || echo "<$@>"\n')
-    (project / ".venv" / ".installed").unlink()
+    if finished:
+        os.utime(project / ".venv" / ".installed", (0, 0))  # before the requirements
+    else:
+        (project / ".venv" / ".installed").unlink()
     said = list_words(make(project, f"PYTHON={python}", "install"))
     assert ("-m venv --clear .venv" in said) is made
     assert [line for line in said if "pip" in line] == [
