@@ -5,7 +5,7 @@ from builders.pages import names_shown, run_stage
 from mea.runtime.tables import read_table
 
 
-def test_new_recordings_are_called_or_refused_with_the_reason(hostile_lab, open_page):
+def test_new_recordings_are_predicted_or_rejected_with_the_reason(hostile_lab, open_page):
     page = open_page("new.html")
     calls = read_table(hostile_lab / "metrics/classify.csv").set_index("recording")
     assert set(calls.index) == {"good", "slow", "bad"} == set(names_shown(page))

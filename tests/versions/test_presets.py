@@ -174,7 +174,7 @@ def read_params(lab: Lab) -> dict:
 
 
 def test_a_preset_leaves_its_results_and_an_experiment(preset_lab, second_output):
-    assert "split.by: auto -> chunk" in second_output and "train.epochs: 2 -> 1" in second_output
+    assert "split.by: auto -> chunk" in second_output and "train.cnn_lstm.epochs: 2 -> 1" in second_output
     assert "Results of predecessor_second are in the workspace" in second_output
     assert read_params(preset_lab)["split"]["by"] == "chunk"
     metrics = preset_lab.read_json("metrics/evaluate.json")
