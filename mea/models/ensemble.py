@@ -112,7 +112,7 @@ def pool_probabilities(probabilities: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def fit_weights(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Weights of least log loss, classes counting alike, with a weak prior around the plain mean.
+    """Weights of least log loss, classes weighted equally, with a weak prior around the plain mean.
 
     Parameters
     ----------

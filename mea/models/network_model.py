@@ -210,7 +210,7 @@ def make_training_key(name: str, data: TrainingSide, params: Any) -> dict[str, A
 def show_unlabelled(
     chunks: pd.DataFrame, events: dict[str, SpikeEvents], view: ChunkView, labels: list[str]
 ) -> ChunkDataset:
-    """Chunks as a network sees them; it is told no label."""
+    """Chunks as a network sees them, without their labels."""
     return ChunkDataset(chunks.assign(label=labels[0]), events, view, labels)
 
 

@@ -75,7 +75,7 @@ def _run_torchrun(place: Path) -> int:
         process = subprocess.Popen([*command, "-m", "mea.networks.processes"], env=environment)
     except OSError as error:
         raise MeaError(
-            f"MEA_TORCHRUN = {shlex.join(command)}: cannot be started ({error}). Mend it, or unset it."
+            f"MEA_TORCHRUN = {shlex.join(command)}: cannot be started ({error}). Correct it, or unset it."
         ) from None
     try:
         return process.wait()

@@ -33,8 +33,8 @@ class EpochShuffle(Sampler):
 class BagShuffle(Sampler):
     """Bags of chunks, each of one recording, one bag after the other; in every epoch others.
 
-    Classes are drawn alike often, and the recordings of a class too; within a bag, chunks are drawn without repetition
-    while there are enough. Seed and epoch alone decide.
+    Each class is drawn equally often, and so is each recording of a class; within a bag, chunks are drawn without
+    repetition while there are enough. Seed and epoch alone decide.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 
 class MeaError(Exception):
-    """A mistake the user can mend. The text names the file, the value, the rule and the remedy.
+    """A mistake the user can correct. The text names the file, the value, the rule and the remedy.
 
     A stage prints it without a stack trace and ends with exit status 1.
     """

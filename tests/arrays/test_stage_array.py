@@ -14,24 +14,17 @@ import pandas as pd
 import pytest
 from builders import predecessor
 from builders.recordings import write_small_mcs, write_small_spike_times
+from builders.stage_inputs import PARAMS, add_recording, list_bytes
 
 from mea.arrays.detection import SpikeDetection, choose_shown
 from mea.arrays.events_file import load_events
-from mea.recordings.formats import read_raw_recordings
 from mea.recordings.layouts import RIG_ROW_ORDER
-from mea.recordings.recording import Recording, read_recording, write_recording
+from mea.recordings.recording import read_recording, write_recording
 from mea.runtime.command import run_command
-from mea.runtime.files import hash_file, write_json
+from mea.runtime.files import write_json
 from stages.array import Params, detect, draw_recording
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = "array: {sampling_rate_hz: 25000, other_sampling_rate: set_aside, threshold: 5.0}\n"
-
-
-def add_recording(folder, name, label, file):
-    source = read_raw_recordings(folder / "unzip" / file, "raw")[0]
-    recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source, 7)
-    write_recording(folder / "h5" / f"{name}.h5", recording)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +53,6 @@ def run_array(lab, out, *arguments, cache=None):
     return subprocess.run(
         list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-
-
-def list_bytes(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,10 @@ def spoil_held_out(lab, folder):
     spoiled = chunks.copy()
     spoiled.loc[held_out, "label"] = np.where(chunks["label"][held_out] == "a", "b", "a")
     return folder, spoiled
+
+
+def reorder(events, seed=3):
+    """The same recording from a file that lists its electrodes in another order."""
+    order = np.random.default_rng(seed).permutation(events.n_electrodes)
+    number = np.argsort(order)
+    return replace(events, row=events.row[order], col=events.col[order], electrode=number[events.electrode])

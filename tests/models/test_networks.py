@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders.arrays import make_events
-from test_channels import reorder
+from builders.arrays import make_events, reorder
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 

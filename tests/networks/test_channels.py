@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders.arrays import make_events
+from builders.arrays import make_events, reorder
 
 from mea.features.trains import Trains, cut_trains
 from mea.networks.channels import (
@@ -137,13 +137,6 @@ def test_electrodes_and_population_agree():
 
 
 # --- what must not be seen -------------------------------------------------------------------------------------------
-
-
-def reorder(events, seed=3):
-    """The same recording from a file that lists its electrodes in another order."""
-    order = np.random.default_rng(seed).permutation(events.n_electrodes)
-    number = np.argsort(order)
-    return replace(events, row=events.row[order], col=events.col[order], electrode=number[events.electrode])
 
 
 @pytest.mark.parametrize("view", [PopulationView(100), GridView(100)])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.arrays import write_array
 from builders.models import make_split, plan_lab, train_params, write_lab
 from builders.networks import CONFIG, Interrupted, make_sides, train
-from test_stages import array, run_stage  # noqa: F401 - a fixture
+from builders.stages import run_stage
 
 from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.chunks import RegressionDataset
@@ -120,9 +121,10 @@ def test_two_processes_regress_features_as_one_does(sides, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_train_stage_starts_the_processes_itself(array, monkeypatch, tmp_path):  # noqa: F811
+def test_the_train_stage_starts_the_processes_itself(monkeypatch, tmp_path):
     """The same command; the metrics are the same up to rounding, and say how many processes made them."""
-    metrics = {}
+    array, metrics = tmp_path / "array", {}
+    write_array(array, duration_s=2.5)
     for count in (1, 2):
         monkeypatch.setenv("MEA_PROCESSES", str(count))
         folder = tmp_path / str(count)
@@ -238,7 +240,9 @@ def try_torchrun(monkeypatch, sides, command):
 
 
 def test_a_command_that_is_not_there(sides, monkeypatch):
-    with pytest.raises(MeaError, match=r"MEA_TORCHRUN = no-such-torchrun -x: cannot be started .*Mend it, or unset it"):
+    with pytest.raises(
+        MeaError, match=r"MEA_TORCHRUN = no-such-torchrun -x: cannot be started .*Correct it, or unset it"
+    ):
         try_torchrun(monkeypatch, sides, "no-such-torchrun -x")
 
 

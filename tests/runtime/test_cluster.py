@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 from builders.recordings import write_small_mcs
-from test_stage_array import PARAMS, add_recording, list_bytes
+from builders.stage_inputs import PARAMS, add_recording, list_bytes
 
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.runtime.cluster import list_versions
