@@ -207,7 +207,7 @@ def test_spikes_of_a_window_come_in_order_of_time():
 
 def test_bins_that_do_not_fit():
     events = make_events("r1", duration_s=4.0)
-    with pytest.raises(MeaError, match=r"train\.bin_ms = 25 ms: .* steps of 10 ms .*Choose a multiple of 10"):
+    with pytest.raises(MeaError, match=r"bin_ms = 25 ms: .* steps of 10 ms .*Choose a multiple of 10"):
         PopulationView(25).check(events)
     GridView(100).check(events)
     with pytest.raises(MeaError, match=r"split\.chunk_s = 0\.5 s: .* 8 bins of train\.bin_ms = 100 ms at least"):
