@@ -210,5 +210,5 @@ def test_bins_that_do_not_fit():
     with pytest.raises(MeaError, match=r"bin_ms = 25 ms: .* steps of 10 ms .*Choose a multiple of 10"):
         PopulationView(25).check(events)
     GridView(100).check(events)
-    with pytest.raises(MeaError, match=r"split\.chunk_s = 0\.5 s: .* 8 bins of train\.bin_ms = 100 ms at least"):
+    with pytest.raises(MeaError, match=r"split\.chunk_s = 0\.5 s: .* 8 bins of bin_ms = 100 ms at least"):
         GridView(100, min_bins=8).show(events, 0.0, 0.5)
