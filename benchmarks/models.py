@@ -1,10 +1,10 @@
 """Models on recordings that are already events: ``python -m benchmarks.models --array FOLDER --model features``.
 
-For every seed of the split the stages split and train run as they are, and what each fold held out is judged and
+For every seed of the split the stages split and train run as they are, and what each fold held out is scored and
 calibrated as the evaluate stage does it; its permutations and probes are left out. Prints a table:
 
-- accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each called by a
-  model that never saw its group, calibrated by rules learned inside;
+- accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each predicted by
+  a model that never saw its group, calibrated by rules learned inside;
 - most_confident: accuracy of the 80 % of recordings with the highest confidence;
 - train_s: seconds of the train stage; with what the models see in the cache when it is run again.
 
@@ -31,13 +31,13 @@ from mea.runtime.tables import draw_markdown, read_table, write_table
 from mea.training.classifier import load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
-SUREST = 0.8
+MOST_CONFIDENT = 0.8
 BINS, CONFIDENCE_LEVEL, TARGET_ERROR = 10, 0.95, 0.05
 SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "roc_auc": "auc", "ece": "ece"}
 
 
 def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[str, float], pd.DataFrame]:
-    """Split, train and judge once.
+    """Split, train and score once.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
 
 
 def score_most_confident(recordings: pd.DataFrame) -> float:
-    """Accuracy of the share :data:`SUREST` of the recordings with the highest confidence."""
-    order = np.argsort(-recordings["confidence"].to_numpy(), kind="stable")[: int(SUREST * len(recordings))]
+    """Accuracy of the fraction :data:`MOST_CONFIDENT` of the recordings with the highest confidence."""
+    order = np.argsort(-recordings["confidence"].to_numpy(), kind="stable")[: int(MOST_CONFIDENT * len(recordings))]
     return float((recordings["label"] == recordings["predicted"]).to_numpy()[order].mean())
 
 

@@ -74,9 +74,10 @@ def _apply_override(params: dict[str, Any], override: str, path: str) -> None:
         raise MeaError(f"--set {override}: must look like section.key=value, for instance split.by=culture.")
     *outer, last = keys
     mapping = params
-    for key in outer:
+    for depth, key in enumerate(outer):
         if not isinstance(mapping.get(key), dict):
-            raise MeaError(f"--set {override}: {path} has no section {key!r}; it has {', '.join(params)}.")
+            section, holder = ".".join(outer[: depth + 1]), ".".join(outer[:depth]) or "it"
+            raise MeaError(f"--set {override}: {path} has no section {section!r}; {holder} has {', '.join(mapping)}.")
         mapping = mapping[key]
     try:
         mapping[last] = YAML(typ="safe").load(text)
@@ -129,7 +130,8 @@ def _explain(model: type[BaseModel], section: str, detail: dict[str, Any], given
     if detail["type"] == "extra_forbidden":
         return f"{where}: {name}: no such parameter; {section} knows {', '.join(model.model_fields)}."
     if detail["type"] == "missing":
-        return f"{where}: {name}: missing; {format_field(model, path[0])}."
+        text = format_field(model, path[0])
+        return f"{where}: {name}: missing." if text == path[0] else f"{where}: {name}: missing; {text}."
     rule = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {name} = {detail['input']!r}: {rule}."
 

@@ -31,7 +31,7 @@ class TrainParams(StageParams):
 def add_model_sections(module: str) -> type[TrainParams]:
     """The parameters of the stage in ``module``: ``train.<model>`` for every registered model that has parameters."""
     sections: dict[str, Any] = {
-        name: (model.Params, Field(description=f"parameters of {name}"))
+        name: (model.Params, Field(description=f"a section with {', '.join(model.Params.model_fields)}"))
         for name, model in MODELS.items()
         if model.Params.model_fields
     }

@@ -23,7 +23,8 @@ DESCRIPTION = (
 FEW_GROUPS = 10  # below, intervals were not shown to cover what they should
 CAVEAT = (
     "The intervals say what other recordings, cultures and batches could have changed, not what training again with "
-    "another seed could have; and of seven metrics one may well look real by chance: decide beforehand which counts."
+    f"another seed could have; and of {len(METRICS)} metrics one may well look real by chance: decide beforehand which "
+    "counts."
 )
 SAME_SCORE = 1e-6  # metrics are kept with 9 digits
 

@@ -84,7 +84,7 @@ def test_the_last_of_several_overrides_counts(file):
         ("test_params.count", "--set test_params.count: must look like section.key=value, for instance"),
         ("count=3", "--set count=3: must look like section.key=value"),
         ("nosuch.count=3", "params.yaml has no section 'nosuch'; it has test_params, other."),
-        ("other.list.x=3", "params.yaml has no section 'list'"),
+        ("other.list.x=3", "params.yaml has no section 'other.list'; other has list"),
         ("other.list=[1", r"--set other.list=[1: the value is not readable as YAML: "),
     ],
 )

@@ -15,7 +15,7 @@ from builders.recordings import write_small_mcs
 from mea.runtime.files import read_json, write_json
 
 TOY = '''
-"""Calls the class whose training recordings fire as often; knows nothing else."""
+"""Predicts the class whose training recordings fire as often; knows nothing else."""
 
 import numpy as np
 from pydantic import Field
