@@ -3,8 +3,8 @@
 For every seed of the split the stages split and train run as they are, and what each fold held out is scored and
 calibrated as the evaluate stage does it; its permutations and probes are left out. Prints a table:
 
-- accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each predicted by
-  a model that never saw its group, calibrated by rules learned inside;
+- accuracy, balanced accuracy, area under the ROC curve and expected calibration error over recordings, each predicted
+  by a model that never saw its group, calibrated by rules learned inside;
 - most_confident: accuracy of the 80 % of recordings with the highest confidence;
 - train_s: seconds of the train stage; with what the models see in the cache when it is run again.
 
