@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mea.report.headline import show_number, show_percent
 from mea.report.results import Results
+from mea.runtime.errors import MeaError
 
 UNITS = ("recording", "chunk")
 VALIDATION = {
@@ -43,7 +44,15 @@ def embed_image(path: Path) -> str:
 
 
 def list_plots(results: Results) -> dict[str, list[EmbeddedPlot]]:
-    """The plots of the report by the heading of their section; a section without plots stays empty."""
+    """The plots of the report by the heading of their section; a section without plots stays empty.
+
+    Raises
+    ------
+    MeaError
+        If the evaluate stage's plots are missing: it always draws ROC curves.
+    """
+    if "roc_recording" not in results.plots:
+        raise MeaError("roc_recording.png is missing in the plots of the evaluate stage. Run dvc repro evaluate.")
     return {
         "ROC curve and calibration": _embed(results, _caption_units(results)),
         "Risk-coverage curve and prediction sets": _embed(results, _caption_selective(results)),

@@ -75,9 +75,9 @@ def test_families_of_features_and_a_new_recording(tmp_path):
     label, attributions = compute_attributions(Occlusion(classifier, classifier.folds, chunks, events))
     families = attributions[attributions["kind"] == "family"].set_index("family")["log_odds"]
     assert label == "b"
-    assert {"intervals", "rates", "population", "network_bursts", "waveforms"} <= set(families.index)
-    assert families.idxmax() in ("intervals", "rates", "population", "together")
-    assert families.drop(index=["intervals", "rates", "population", "together"]).abs().max() < families.max()
+    assert {"isi", "firing_rates", "population", "network_bursts", "waveforms"} <= set(families.index)
+    assert families.idxmax() in ("isi", "firing_rates", "population", "synchrony")
+    assert families.drop(index=["isi", "firing_rates", "population", "synchrony"]).abs().max() < families.max()
 
 
 def test_a_silenced_electrode_leaves_the_others_alone():

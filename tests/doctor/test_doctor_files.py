@@ -161,7 +161,7 @@ def test_no_label_and_two(tmp_path):
         write(tmp_path / "raw" / name, seed=len(name))
     examined, findings = examine(tmp_path / "raw")
     unknown = find(findings, "no label: its name holds none of the patterns", WRONG)
-    assert unknown.where == "x" and "PROPOSE" in unknown.remedy
+    assert unknown.where == "x" and "--propose" in unknown.remedy
     assert find(findings, "2 labels match its name", WRONG).where == "ctl_trt"
     assert [one.result.recording for one in examined if one.used] == ["trt_1"]
     assert [one.electrodes for one in examined] == ["60 of 60"] * 3  # looked at all the same

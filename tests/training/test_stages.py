@@ -95,9 +95,16 @@ def test_split_writes_chunks_with_folds(done):
 
 
 def test_train_keeps_every_fold_and_its_baseline(done):
-    names = {path.name for path in (done / "models/folds").iterdir()}
-    folds = {f"fold_{fold}{suffix}" for fold in range(3) for suffix in (".safetensors", "_rate.skops", "_inner.csv")}
-    assert names == folds | {"classifier.json"}
+    folder = done / "models/folds"
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    of_fold = {
+        "model/network_0.safetensors",
+        "model/model.json",
+        "baseline/rate.skops",
+        "baseline/model.json",
+        "oof.csv",
+    }
+    assert names == {f"fold_{fold}/{name}" for fold in range(3) for name in of_fold} | {"classifier.json"}
     about = read_json(done / "models/folds/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["sampling_rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
@@ -123,9 +130,9 @@ def test_every_prediction_is_written(done):
         len(chunks) == 24 and chunks["chunk"].tolist() == read_table(done / "data/split/chunks.csv")["chunk"].tolist()
     )
     for fold, part in table.groupby("fold"):
-        inner = read_table(done / f"models/folds/fold_{fold}_inner.csv")
-        assert not set(inner["batch"]) & set(part["batch"]) and len(inner) == 4
-        rules = learn_rules(inner, ["a", "b"], RuleSettings(0.05, 0.95, 0))
+        oof = read_table(done / f"models/folds/fold_{fold}/oof.csv")
+        assert not set(oof["batch"]) & set(part["batch"]) and len(oof) == 4
+        rules = learn_rules(oof, ["a", "b"], RuleSettings(0.05, 0.95, 0))
         votes = chunks.groupby("recording")[["p_a", "p_b"]].mean().loc[part["recording"]].to_numpy()
         np.testing.assert_allclose(rules.calibrator.calibrate(votes), part[["p_a", "p_b"]], rtol=1e-6)
     folds = read_table(done / "metrics/evaluate/folds.csv")
@@ -209,7 +216,7 @@ def test_firing_rate_alone_end_to_end(array, tmp_path):
     assert metrics["leaky"] == 0, "no epoch was chosen"
     assert read_json(tmp_path / "metrics/train.json") == {"model": "rate"}
     assert not list((tmp_path / "models").rglob("*.safetensors"))
-    load_estimator(tmp_path / "models/classifier/fold_0_rate.skops")
+    load_estimator(tmp_path / "models/classifier/fold_0/model/rate.skops")
     assert {path.name for path in (tmp_path / "plots/train").iterdir()} >= {"chunks.png"}
 
 
@@ -252,7 +259,7 @@ def test_scored_validation_marks_every_metric(array, tmp_path, capsys):
     run_stage("classify", tmp_path, array, argv=["--source", tmp_path / "new"])
     lines = format_headline(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")
     assert "NOT AN HONEST ESTIMATE: leaky: the epoch" in lines and "% (a single group: no interval)" in lines
-    assert {path.name for path in (tmp_path / "models/classifier").glob("*.safetensors")} == {"fold_1.safetensors"}
+    assert [path.parent.parent.name for path in (tmp_path / "models/classifier").rglob("*.safetensors")] == ["fold_1"]
 
 
 def test_cultures_of_one_batch_on_two_sides_are_a_warning(array, tmp_path, capsys):
