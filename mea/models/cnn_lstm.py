@@ -65,8 +65,7 @@ class CnnLstmModel(NetworkModel):
     @classmethod
     def make_config(cls, params: CnnLstmParams, seed: int) -> TrainingConfig:
         """Adam at a constant learning rate, early stopping."""
-        names = ("epochs", "learning_rate", "batch_size", "patience", "min_gain", "precision")
-        return TrainingConfig(seed=seed, **{name: getattr(params, name) for name in names})
+        return TrainingConfig.from_params(params, seed)
 
     @classmethod
     def build_network(cls, spec: ModelSpec) -> nn.Module:

@@ -79,8 +79,7 @@ class GridLstmModel(FeatureModel):
 
     def _train(self, data: TrainingSide, checkpoint_folder: Path | None) -> TrainedNetwork:
         params: Any = self.spec.params
-        given = params.model_dump(exclude={"bin_ms"})
-        config = TrainingConfig(**given, seed=data.seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
+        config = TrainingConfig.from_params(params, data.seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
         torch.manual_seed(config.seed)
         network = GridLstmNetwork(len(list_targets()))
         shown = ChunkDataset(data.chunks, data.events, self._make_view(), data.labels)

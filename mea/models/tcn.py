@@ -54,8 +54,7 @@ class TcnModel(NetworkModel):
     @classmethod
     def make_config(cls, params: TcnParams, seed: int) -> TrainingConfig:
         """AdamW along a cosine, early stopping."""
-        given = params.model_dump(exclude={"bin_ms"})
-        return TrainingConfig(**given, seed=seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
+        return TrainingConfig.from_params(params, seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
 
     @classmethod
     def build_network(cls, spec: ModelSpec) -> nn.Module:

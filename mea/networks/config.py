@@ -1,8 +1,10 @@
 """How long, how fast and with which optimizer a network is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class TrainingConfig:
     precision: str = "float32"
     weight_decay: float = 0.0
     lr_schedule: Literal["constant", "cosine"] = "constant"
+
+    @classmethod
+    def from_params(cls, params: BaseModel, seed: int, **fixed: Any) -> "TrainingConfig":
+        """From the parameters of a model that have the names above, and what the model fixes itself."""
+        names = {field.name for field in fields(cls)}
+        given = {name: value for name, value in params.model_dump().items() if name in names}
+        return cls(**given, seed=seed, **fixed)
 
 
 @dataclass(frozen=True)
