@@ -84,7 +84,7 @@ def predict_all(
     """
     by_chunk = predict_chunks(classifier.open_model, classifier, chunks, events)
     by_rate = predict_chunks(classifier.open_baseline, classifier, chunks, events)
-    raw = predict_recordings(classifier, chunks, events)
+    raw = predict_recordings(classifier, chunks, events, by_chunk)
     by_recording, fold_rules = apply_fold_rules(classifier, raw, settings)
     return HeldOut(by_chunk, aggregate_recordings(by_rate, classifier.labels), raw, by_recording, fold_rules)
 
@@ -117,11 +117,16 @@ def predict_chunks(
     return pd.concat(parts).sort_index(ignore_index=True)
 
 
-def predict_recordings(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> pd.DataFrame:
+def predict_recordings(
+    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], by_chunk: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Every scored recording's raw probabilities, by the model of the fold that held it out, one row a recording.
 
     A recording whose chunks stand in several folds, which only a split by chunk allows, has the mean over its chunks.
+    ``by_chunk`` are the predictions of chunks, if they are known: a model that averages them is not run again.
     """
+    if by_chunk is not None and classifier.open_model(classifier.folds[0]).averages_chunks:
+        return aggregate_recordings(by_chunk, classifier.labels)
     parts = []
     for fold, part in _list_held_out(classifier, chunks):
         proba = classifier.open_model(fold).predict_recordings(part, events)

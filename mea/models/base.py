@@ -20,9 +20,9 @@ from mea.networks.curves import tabulate_curves
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
 from mea.runtime.params import StageParams
-from mea.splitting.aggregation import average_chunks
+from mea.splitting.aggregation import add_predictions, average_chunks
 from mea.splitting.folds import assign_inner_folds
-from mea.splitting.groups import IDENTITY
+from mea.splitting.groups import IDENTITY, list_recordings
 
 MODEL_FILE = "model.json"
 
@@ -130,8 +130,8 @@ class TrainingSide:
             return None
 
     def list_recordings(self) -> pd.DataFrame:
-        """One row a recording, sorted by name: recording, label, culture, batch, and what else chunks say of it."""
-        return self.chunks.drop_duplicates("recording").sort_values("recording", ignore_index=True)
+        """One row a recording, sorted by name: recording, label, culture, batch."""
+        return list_recordings(self.chunks).sort_values("recording", ignore_index=True)
 
     def number_labels(self, table: pd.DataFrame) -> np.ndarray:
         """(n,) int, number of each row's label."""
@@ -139,13 +139,13 @@ class TrainingSide:
 
     def tabulate_oof(self, recordings: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
         """Out-of-fold predictions: recording, label, culture, batch and ``p_<label>``, (n, n_labels) each."""
-        columns = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in self.labels])
-        return pd.concat([recordings[IDENTITY].reset_index(drop=True), columns], axis=1)
+        table = add_predictions(recordings, probabilities, self.labels)
+        return table[[*IDENTITY, *(f"p_{label}" for label in self.labels)]]
 
     def tabulate_chunk_oof(self, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
         """The same from (n_chunks, n_labels) predictions of chunks: their mean for each recording."""
         means = average_chunks(chunks, probabilities)
-        recordings = chunks.drop_duplicates("recording").set_index("recording", drop=False).loc[means.index]
+        recordings = list_recordings(chunks).sort_values("recording", ignore_index=True)
         return self.tabulate_oof(recordings, means.to_numpy())
 
 
@@ -215,6 +215,11 @@ class Model(ABC):
         to be as in the median recording.
         """
         return average_chunks(chunks, self.predict_proba(chunks, events)).to_numpy()
+
+    @property
+    def averages_chunks(self) -> bool:
+        """Whether recordings are the mean over their chunks, so that predictions of chunks need no second look."""
+        return type(self).predict_recordings is Model.predict_recordings
 
     @abstractmethod
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:

@@ -36,8 +36,13 @@ class FeatureModel(Model):
     recording_svc: RecordingSVC
 
     @abstractmethod
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
-        """(n_recordings, n_recording_features), sorted by name, NaN where undefined; only what chunks cover counts."""
+    def summarise_recordings(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+    ) -> np.ndarray:
+        """(n_recordings, n_recording_features), sorted by name, NaN where undefined; only what chunks cover counts.
+
+        ``values`` are the features of the chunks, (n_chunks, n_features): :meth:`compute_features`.
+        """
 
     @abstractmethod
     def name_recording_features(self, has_waveforms: bool) -> list[str]:
@@ -60,7 +65,7 @@ class FeatureModel(Model):
         recordings = data.list_recordings()
         has_waveforms = data.events[recordings["recording"].iloc[0]].has_waveforms
         model.recording_svc, oof = RecordingSVC.fit(
-            model.compute_recording_features(data.chunks, data.events),
+            model.summarise_recordings(data.chunks, data.events, values),
             data.number_labels(recordings),
             group_recordings(recordings, "culture"),
             data.try_inner_folds(recordings),
@@ -75,7 +80,7 @@ class FeatureModel(Model):
 
     def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
         """(n_recordings, n_labels) by the support vector classifier; a family left out becomes the median."""
-        values = self.compute_recording_features(chunks, events)
+        values = self.summarise_recordings(chunks, events, self.compute_features(chunks, events))
         if without:  # undefined features are imputed as the median of the training recordings
             for row, name in enumerate(sorted(set(chunks["recording"]))):
                 values[row, np.array(self.name_families(events[name].has_waveforms)) == without] = np.nan

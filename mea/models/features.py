@@ -32,9 +32,11 @@ class FeaturesModel(FeatureModel):
         """
         return compute_chunks(chunks, events)
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def summarise_recordings(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+    ) -> np.ndarray:
         """(n_recordings, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN if undefined."""
-        return compute_recordings(chunks, events)
+        return summarise_recordings(chunks, events, values)
 
     def name_recording_features(self, has_waveforms: bool) -> list[str]:
         """Those of :func:`mea.features.families.list_summaries`."""
@@ -47,7 +49,7 @@ class FeaturesModel(FeatureModel):
     @classmethod
     def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
         """All features of one recording."""
-        compute_recordings(chunks, events)
+        summarise_recordings(chunks, events, compute_chunks(chunks, events))
 
 
 def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
@@ -60,13 +62,17 @@ def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.n
     return pd.concat(parts).loc[chunks.index].to_numpy()
 
 
-def compute_recordings(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
-    """(n_recordings, n_summaries) of the parts of recordings that chunks cover, sorted by name."""
+def summarise_recordings(chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray) -> np.ndarray:
+    """(n_recordings, n_summaries) of the parts of recordings that chunks cover, sorted by name.
+
+    ``values`` are the features of the chunks, (n_chunks, n_features).
+    """
     rows = []
-    for name, part in chunks.groupby("recording", sort=True):
+    for name, number in sorted(chunks.groupby("recording").indices.items()):
+        part = chunks.iloc[number]
         window = [(float(part["start_s"].min()), float(part["stop_s"].max()))]
         whole, long_window = fetch_features(events[name], window), fetch_long_window_features(events[name], window)
-        rows.append(summarise_recording(whole[0], compute_chunks(part, events), long_window[0]))
+        rows.append(summarise_recording(whole[0], values[number], long_window[0]))
     return np.array(rows)
 
 

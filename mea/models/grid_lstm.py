@@ -101,9 +101,11 @@ class GridLstmModel(FeatureModel):
         shown = show_unlabelled(chunks, events, self._make_view(), self.spec.labels)
         return run_network(self.network.compute_features, shown).numpy()
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def summarise_recordings(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+    ) -> np.ndarray:
         """(n_recordings, 2 * (320 + n_targets)) mean and standard deviation over the chunks of each."""
-        return summarise_chunks(chunks, self.compute_features(chunks, events))[1]
+        return summarise_chunks(chunks, values)[1]
 
     def name_recording_features(self, has_waveforms: bool) -> list[str]:
         """Mean and standard deviation of ``state_<k>`` and of the predicted features."""

@@ -150,21 +150,13 @@ class NetworkModel(Model):
 
     def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
-        return self._compute_logits(chunks, events).softmax(1).numpy()
-
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
-        """(n_recordings, n_labels): by the mean of the logits of chunks, where the networks learned from such means."""
-        if not self.task.bag_size:
-            return super().predict_recordings(chunks, events, without)
-        names = chunks["recording"].to_numpy(str)
-        logits = average_recordings(chunks, self._compute_logits(chunks, events).numpy())
-        return torch.from_numpy(logits[np.unique(names, return_index=True)[1]]).softmax(1).numpy()
+        return self.compute_logits(chunks, events).softmax(1).numpy()
 
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) the input of the last layer; of several networks, that of the first."""
         return run_network(self.networks[0].compute_features, self.show_chunks(chunks, events)).numpy()
 
-    def _compute_logits(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> Tensor:
+    def compute_logits(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> Tensor:
         """(n_chunks, n_labels) mean over the networks; each batch of chunks is shown once, to all of them."""
         return run_network(
             lambda shown: torch.stack([network(shown).double() for network in self.networks]).mean(0),

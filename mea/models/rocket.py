@@ -38,10 +38,12 @@ class RocketModel(FeatureModel):
         """(n_chunks, 1580): root of the fraction of bins that each kernel wins and loses; mean, std of each channel."""
         return compute_chunks(chunks, events)
 
-    def compute_recording_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def summarise_recordings(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+    ) -> np.ndarray:
         """(n_recordings, 1580): means over the chunks of each recording."""
-        parts = chunks.groupby("recording", sort=True)
-        return np.array([compute_chunks(part, events).mean(0) for _, part in parts])
+        numbers = sorted(chunks.groupby("recording").indices.items())
+        return np.array([values[number].mean(0) for _, number in numbers])
 
     def name_recording_features(self, has_waveforms: bool) -> list[str]:
         """``shapes_<k>`` and ``levels_<k>``."""

@@ -9,15 +9,20 @@ long enough to hold bursts (split.chunk_s of 10 s and more).
 
 from typing import Literal
 
+import numpy as np
+import pandas as pd
 from pydantic import Field
+from scipy.special import softmax
 from torch import Tensor, nn
 
+from mea.arrays.events import SpikeEvents
 from mea.models.base import ModelParams, ModelSpec
 from mea.models.network_model import NetworkModel
 from mea.networks.channels import POPULATION, PopulationView
 from mea.networks.config import TrainingConfig
 from mea.networks.layers import convolve_time, pool_time
 from mea.networks.tasks import Classification
+from mea.splitting.aggregation import average_chunks
 
 WIDTH = 32
 DROPOUT = 0.5
@@ -60,6 +65,11 @@ class TcnModel(NetworkModel):
     def build_network(cls, spec: ModelSpec) -> nn.Module:
         """Whatever the grid."""
         return TcnNetwork(len(spec.labels))
+
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+        """(n_recordings, n_labels): by the mean of the logits of their chunks, as it learned from bags of chunks."""
+        logits = average_chunks(chunks, self.compute_logits(chunks, events).numpy())
+        return softmax(logits.to_numpy(), axis=1)
 
 
 class TcnNetwork(nn.Module):

@@ -12,7 +12,7 @@ from mea.classification.measurements import measure_recording
 from mea.features.cached import fetch_features
 from mea.features.compute import compute_features
 from mea.features.families import list_features
-from mea.models.features import compute_recordings
+from mea.models.features import FeaturesModel
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_the_same_counts_at_another_gain_are_computed_anew():
 def test_novelty_finds_what_the_model_has_computed(own_cache):
     events = make_events()
     chunks = pd.DataFrame({"recording": "r1", "start_s": [0.0, 2.0], "stop_s": [2.0, 4.0]})
-    compute_recordings(chunks, {"r1": events})
+    FeaturesModel.precompute(chunks, {"r1": events}, None)
     kept = count_kept(own_cache)
     assert kept > 0
     measure_recording(events, np.inf, 5.0)

@@ -51,7 +51,8 @@ def test_silence_is_defined():
 
 def look(events):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 2.0, None)
-    (values,) = MODEL.compute_recording_features(chunks, {events.recording: events})
+    one = {events.recording: events}
+    (values,) = MODEL.summarise_recordings(chunks, one, MODEL.compute_features(chunks, one))
     return values
 
 

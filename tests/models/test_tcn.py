@@ -13,6 +13,7 @@ from builders.networks import Interrupted, assert_same
 from torch.nn.functional import cross_entropy
 
 from mea.models.cnn_lstm import CnnLstmModel
+from mea.models.registry import MODELS
 from mea.models.tcn import TcnModel, TcnNetwork
 from mea.networks.channels import PopulationView
 from mea.networks.chunks import ChunkDataset, load_recordings
@@ -229,3 +230,9 @@ def test_bins_are_checked_before_training(fitted, tmp_path):
     (job,) = plan_lab((folder / "array", chunks), tmp_path, params)
     with pytest.raises(MeaError, match=r"bin_ms = 25 ms: .*Choose a multiple of 10"):
         fit_fold(job)
+
+
+def test_predictions_of_chunks_are_reused_by_models_that_average_them_only():
+    """The planted fault: a network is run a second time for its recordings, or one that averages logits is not."""
+    averaging = {name for name, model in MODELS.items() if model.averages_chunks.fget(model.__new__(model))}
+    assert averaging == {"rate", "cnn_lstm"}
