@@ -46,37 +46,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def find_command(name: str) -> Callable[[list[str], str], None]:
     """The function that does the work of a sub-command: called with its arguments and its name in messages."""
-    if name == "doctor":
-        from mea.doctor import __main__ as doctor
-
-        return doctor.main
-    if name == "classify":
-        from mea.classification import classify
-
-        return classify.main
-    if name == "explain":
-        from mea.classification import explain
-
-        return explain.main
-    if name == "compare":
-        from mea.versions import compare
-
-        return compare.main
-    if name == "summary":
-        from mea.report import headline
-
-        return headline.main
-    if name == "preset":
-        from mea.versions import presets
-
-        return presets.main
-    if name == "lock":
-        from mea.versions import lock
-
-        return lock.main
-    from mea.versions import plots_page
-
-    return plots_page.main
+    match name:
+        case "doctor":
+            from mea.doctor.__main__ import main
+        case "classify":
+            from mea.classification.classify import main
+        case "explain":
+            from mea.classification.explain import main
+        case "compare":
+            from mea.versions.compare import main
+        case "summary":
+            from mea.report.headline import main
+        case "preset":
+            from mea.versions.presets import main
+        case "lock":
+            from mea.versions.lock import main
+        case _:
+            from mea.versions.plots_page import main
+    return main
 
 
 def main(argv: Sequence[str] | None = None) -> None:

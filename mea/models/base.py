@@ -47,13 +47,13 @@ class ModelSpec:
     rows, cols
         Grid of the recordings it learned from.
     params
-        Its own.
+        Of the model's own class ``Params``.
     """
 
     labels: list[str]
     rows: int
     cols: int
-    params: ModelParams
+    params: Any
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ It sees the cleaned array itself, (1, rows, cols, time): every sample, or bins o
 predecessor; with bins of 20 ms it trains on a laptop.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mea.arrays.events import SpikeEvents
 from mea.models.base import ModelParams, ModelSpec
 from mea.models.network_model import NetworkModel
+from mea.models.params import BinMs, MinGain, Patience, Precision
 from mea.networks.chunks import ArrayView
 from mea.networks.config import TrainingConfig
 from mea.networks.silence import convolve_loud_times, convolve_spikes
@@ -29,20 +30,18 @@ class CnnLstmParams(ModelParams):
         description="convolutions where nothing fires; skipped: faster, the same up to rounding; computed: to the bit"
     )
     input: Literal["full", "binned"] = Field(description="full: every sample; binned: over 100 times cheaper")
-    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    bin_ms: BinMs
     bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")
     scale: float = Field(gt=0, description="values are divided by this; 1: plain µV or counts, as the predecessor")
     validation: Literal["nested", "test_fold"] = Field(
         description="which chunks choose the epoch: an inner fold; or the test fold, as the predecessor did (a leak)"
     )
     epochs: int = Field(ge=1, description="at most so many epochs")
-    patience: int = Field(ge=1, description="early stopping after so many epochs without gain")
-    min_gain: float = Field(ge=0, description="smallest fall of the validation loss that is a gain")
+    patience: Patience
+    min_gain: MinGain
     learning_rate: float = Field(gt=0, description="of Adam")
     batch_size: int = Field(ge=1, description="chunks in a training step")
-    precision: Literal["float32", "bfloat16"] = Field(
-        description="in which layers compute; bfloat16: several times faster on recent graphics cards, about 3 digits"
-    )
+    precision: Precision
 
     @property
     def leak(self) -> str:
@@ -70,8 +69,7 @@ class CnnLstmModel(NetworkModel):
     @classmethod
     def build_network(cls, spec: ModelSpec) -> nn.Module:
         """For the grid of the training recordings."""
-        params: Any = spec.params
-        return CnnLstmNetwork(spec.rows, spec.cols, len(spec.labels), params.sequence, params.silence)
+        return CnnLstmNetwork(spec.rows, spec.cols, len(spec.labels), spec.params.sequence, spec.params.silence)
 
     def check_input(self, events: SpikeEvents) -> str:
         """A grid of other size after pooling, or a recording that its view cannot show."""

@@ -14,7 +14,7 @@ chunks of a minute (split.chunk_s: 60).
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from mea.features.families import list_features, list_targets
 from mea.models.base import ModelParams, ModelSpec, TrainingSide
 from mea.models.feature_model import FeatureModel
 from mea.models.network_model import check_view, make_training_key, show_unlabelled
+from mea.models.params import BinMs, Precision
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
@@ -55,11 +56,11 @@ DROPOUT = 0.1
 class GridLstmParams(ModelParams):
     """What the network sees, and how it learns."""
 
-    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    bin_ms: BinMs
     epochs: int = Field(ge=1, description="epochs, all of which are trained")
     learning_rate: float = Field(gt=0, description="of AdamW, at its highest")
     batch_size: int = Field(ge=1, description="chunks in a training step")
-    precision: Literal["float32", "bfloat16"] = Field(description="in which layers compute")
+    precision: Precision
 
 
 class GridLstmModel(FeatureModel):
@@ -78,8 +79,9 @@ class GridLstmModel(FeatureModel):
         self._set_network(fetch_network(key, __name__, partial(self._train, data)))
 
     def _train(self, data: TrainingSide, checkpoint_folder: Path | None) -> TrainedNetwork:
-        params: Any = self.spec.params
-        config = TrainingConfig.from_params(params, data.seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
+        config = TrainingConfig.from_params(
+            self.spec.params, data.seed, weight_decay=WEIGHT_DECAY, lr_schedule="cosine"
+        )
         torch.manual_seed(config.seed)
         network = GridLstmNetwork(len(list_targets()))
         shown = ChunkDataset(data.chunks, data.events, self._make_view(), data.labels)
@@ -93,8 +95,7 @@ class GridLstmModel(FeatureModel):
         self.network = set_weights(GridLstmNetwork(len(list_targets())), trained)
 
     def _make_view(self) -> GridView:
-        params: Any = self.spec.params
-        return GridView(params.bin_ms, STEP)
+        return GridView(self.spec.params.bin_ms, STEP)
 
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 320 + n_targets) states of the last layer and predicted features."""

@@ -7,8 +7,6 @@ what they find over the chunk decide. Take it for a second opinion that learns f
 long enough to hold bursts (split.chunk_s of 10 s and more).
 """
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 from pydantic import Field
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from mea.arrays.events import SpikeEvents
 from mea.models.base import ModelParams, ModelSpec
 from mea.models.network_model import NetworkModel
+from mea.models.params import BinMs, MinGain, Patience, Precision
 from mea.networks.channels import POPULATION, PopulationView
 from mea.networks.config import TrainingConfig
 from mea.networks.layers import convolve_time, pool_time
@@ -32,13 +31,13 @@ WEIGHT_DECAY = 0.1
 class TcnParams(ModelParams):
     """What the network sees, and how it learns."""
 
-    bin_ms: float = Field(gt=0, description="length of a bin in ms")
+    bin_ms: BinMs
     epochs: int = Field(ge=1, description="at most so many epochs")
-    patience: int = Field(ge=1, description="early stopping after so many epochs without gain")
-    min_gain: float = Field(ge=0, description="smallest fall of the validation loss that is a gain")
+    patience: Patience
+    min_gain: MinGain
     learning_rate: float = Field(gt=0, description="of AdamW, at its highest")
     batch_size: int = Field(ge=1, description="chunks in a training step, in bags of 4 of one recording")
-    precision: Literal["float32", "bfloat16"] = Field(description="in which layers compute")
+    precision: Precision
 
 
 class TcnModel(NetworkModel):
