@@ -18,6 +18,7 @@ from mea.simulation.plans import ODD, plan_new
 from mea.simulation.simulate import write_simulated
 from mea.training.classifier import load_classifier
 
+pytestmark = pytest.mark.slow  # a lab is simulated, cleaned and trained on
 SETTINGS = (
     "train.model=features", "simulate.seed=4", "simulate.batches=6", "simulate.cultures_per_label=1",
     "simulate.recordings_per_culture=1", "simulate.duration_s=2.4", "simulate.class_effect=2",

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 SMALL = [*QUICK, "simulate.batches=4", "simulate.duration_s=9.6", "split.folds=4", "evaluate.permutations=19"]
 
 
+@pytest.mark.slow
 def test_without_a_class_effect_only_the_split_by_chunk_finds_something(tmp_path):
     settings = [*SMALL, "simulate.class_effect=0", "simulate.seed=1"]
     make_arrays(tmp_path, settings)

@@ -276,6 +276,7 @@ def test_at_most_one_in_twenty_where_there_is_nothing(name):
     assert binomtest(by_recording, 200, 0.05, "greater").pvalue < 1e-3
 
 
+@pytest.mark.slow
 def test_the_plain_null_is_too_narrow():
     """Between groups, but as if the folds' scores were independent: more than 1 in 20 (binomial, 1 in 100)."""
     found, plain, _ = find_effects("balanced", 1000)

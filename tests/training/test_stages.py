@@ -403,6 +403,7 @@ def start_training(folder, array, workers, *settings):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bytes(array, tmp_path):
     """SIGKILL once a checkpoint is there, the same command again on two workers; beside it one that nobody killed."""
     settings = ("train.cnn_lstm.epochs=10", "train.cnn_lstm.patience=10", "split.score=[0, 2]")

@@ -173,6 +173,7 @@ def read_params(lab: Lab) -> dict:
     return YAML(typ="safe").load((lab.folder / "params.yaml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_preset_leaves_its_results_and_an_experiment(preset_lab, second_output):
     assert "split.by: auto -> chunk" in second_output and "train.cnn_lstm.epochs: 2 -> 1" in second_output
     assert "Results of predecessor_second are in the workspace" in second_output
@@ -184,6 +185,7 @@ def test_a_preset_leaves_its_results_and_an_experiment(preset_lab, second_output
     assert "up to date" in preset_lab.run("dvc", "repro")
 
 
+@pytest.mark.slow
 def test_edited_params_are_not_lost(preset_lab, second_output):
     path = preset_lab.folder / "params.yaml"
     held = path.read_bytes()
@@ -194,6 +196,7 @@ def test_edited_params_are_not_lost(preset_lab, second_output):
     path.write_bytes(held)
 
 
+@pytest.mark.slow
 def test_a_preset_that_fails_puts_the_committed_params_back(preset_lab, second_output):
     held = (preset_lab.folder / "params.yaml").read_bytes()
     said = preset_lab.run("mea", "preset", "predecessor_base", "--set", "unzip.source=nowhere", status=1)

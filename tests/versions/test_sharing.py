@@ -129,6 +129,7 @@ def test_dvc_yaml_names_the_finished_classifier():
     assert artifact["type"] == "model" and artifact["path"] in pipeline["stages"]["evaluate"]["outs"]
 
 
+@pytest.mark.slow
 def test_a_promoted_model_is_fetched_into_an_empty_folder_and_calls(built_lab, tmp_path):
     """The commands of docs/sharing.md; then a second version, promoted, and the first one again."""
     lab = prepare_clone(share_cache(built_lab, tmp_path / "project"))
