@@ -8,7 +8,7 @@ with the split by chunk:
 - positive: a known class effect. The honest split must find it.
 - permuted: the recordings of the positive control, their labels permuted between groups. Nothing is left to find.
 
-The model is the quick one on summary features; ``--set train.model=cnn_lstm`` takes another.
+The model is the quick one on summary features; ``--set train.models=[cnn_lstm]`` takes another.
 """
 
 import argparse
@@ -40,7 +40,7 @@ QUICK = (  # 12 recordings of 12 chunks, easily told apart, and a model that tra
     "simulate.cultures_per_label=1",
     "simulate.duration_s=14.4",
     "simulate.recording_variance=2",
-    "train.model=features",
+    "train.models=[features]",
     "evaluate.permutations=199",
 )
 EFFECT = {"null": 0, "positive": 2, "permuted": 2}
@@ -111,7 +111,7 @@ def score(folder: Path, settings: list[str]) -> dict[str, Any]:
     """What the stages split, train and evaluate find in the arrays of a folder."""
     array, split, model, plots = folder / "array", folder / "split", folder / "folds", folder / "plots"
     run_stage(stages.split, settings, array=array, out=split, metrics=folder / "split.json")
-    run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train.json", plots=plots)
+    run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train", plots=plots)
     made = {"classifier": folder / "classifier", "out": folder / "evaluate", "metrics": folder / "evaluate.json"}
     run_stage(stages.evaluate, settings, model=model, array=array, split=split, **made, plots=plots)
     return read_json(folder / "evaluate.json")

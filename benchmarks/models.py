@@ -22,7 +22,8 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
-from mea.evaluation.evaluation import ScoreSettings, apply_fold_rules, predict_recordings, score_table
+from mea.evaluation.evaluation import ScoreSettings, score_table
+from mea.evaluation.held_out import apply_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line
@@ -58,12 +59,14 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     split, model, plots = folder / "split", folder / "folds", folder / "plots"
     run_stage(stages.split, settings, array=array, out=split, metrics=folder / "split.json")
     start = time.perf_counter()
-    run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train.json", plots=plots)
+    run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train", plots=plots)
     seconds = time.perf_counter() - start
-    trained, chunks = load_classifier(model), read_table(split / "chunks.csv")
+    (name,) = (path.name for path in model.iterdir())
+    trained, chunks = load_classifier(model / name), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
-    raw = predict_recordings(trained, chunks, events)
-    recordings, _ = apply_fold_rules(trained, raw, RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0))
+    rules = RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0)
+    raw = predict_held_out(trained, chunks, events)
+    recordings = apply_rules(raw, trained.load_oof, trained.labels, rules).by_recording
     scores = score_table(recordings, ScoreSettings(trained.labels, BINS, CONFIDENCE_LEVEL))
     return {column: scores[name] for name, column in SCORES.items()} | {
         "most_confident": score_most_confident(recordings),
@@ -81,7 +84,7 @@ def run_models(array: Path, model: str, by: str, seeds: list[int], settings: lis
     """Score a model with every seed of the split, and print the table."""
     lines = []
     for seed in seeds:
-        given = [f"split.first_s={FIRST_S}", f"split.chunk_s={CHUNK_S}", f"train.model={model}", f"split.by={by}"]
+        given = [f"split.first_s={FIRST_S}", f"split.chunk_s={CHUNK_S}", f"train.models=[{model}]", f"split.by={by}"]
         with tempfile.TemporaryDirectory(prefix="mea-models-") as folder:
             scores, recordings = score_model(array, [*given, f"split.seed={seed}", *settings], Path(folder))
         lines.append({"seed": seed, **scores})
@@ -114,7 +117,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--array", type=Path, required=True, metavar="FOLDER", help="what the array stage wrote")
-    parser.add_argument("--model", default="features", help="train.model")
+    parser.add_argument("--model", default="features", help="one of train.models")
     parser.add_argument("--split.by", dest="by", default="batch", help="what is held out as a whole")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="further parameters")

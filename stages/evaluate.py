@@ -1,29 +1,38 @@
-"""Score every recording and chunk by the model of the fold that held it out, and check what the metrics are worth.
+"""Score every recording and chunk by the models of the fold that held it out, and check what the metrics are worth.
 
-Reads models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/, the
-plots to plots/evaluate/, and models/classifier/: the folds' models with everything learned about them here, ready to
-classify new recordings.
+Every model of train.models is scored side by side; the headline is that of the models that were chosen inside each
+fold. Reads models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/,
+the plots to plots/evaluate/, and models/classifier/: the folds' models with everything learned about them here, ready
+to classify new recordings. Removes from models/folds what train.models does not list, so that its content, and with
+it the hash that DVC keeps of it, is the same wherever these models are trained; DVC's cache holds what was removed.
 """
 
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mea.classification.measurements import measure_recordings
 from mea.classification.novelty import NoveltyDetector, count_false_alarms, save_detector
 from mea.evaluation.card import write_card
+from mea.evaluation.choice import BEST, POOL, choose_inside, choose_shipped
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
-from mea.evaluation.evaluation import (
+from mea.evaluation.evaluation import ScoreSettings, list_fold_scores
+from mea.evaluation.held_out import (
     HeldOut,
-    ScoreSettings,
+    apply_rules,
     check_split,
-    list_fold_scores,
-    predict_all,
+    combine_predictions,
+    load_models,
+    predict_baseline,
+    predict_held_out,
+    remove_unlisted,
 )
 from mea.evaluation.metrics import Checks, collect_metrics
-from mea.evaluation.plots_evaluation import draw_honesty, draw_recordings, draw_unit
-from mea.evaluation.probes import probe_classifier
+from mea.evaluation.models import add_models, compare_models
+from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
+from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, learn_rules, save_rules
 from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line, run_command
@@ -32,12 +41,18 @@ from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
-from mea.training.classifier import copy_models, load_classifier
+from mea.training.classifier import join_classifiers, open_weighted
 
 
 class Params(StageParams):
-    """How the metrics are computed."""
+    """How the metrics are computed, and which models are compared."""
 
+    shared: ClassVar[dict[str, str]] = {"models": "train.models"}
+
+    models: list[str] = Field(min_length=1, description="train.models: those that are compared")
+    choose: str = Field(
+        description=f"{BEST} (of lowest log loss inside), {POOL} (all, weighted), or one of train.models"
+    )
     bins: int = Field(ge=2, description="number of equally wide bins of the calibration error and its plot")
     confidence_level: float = Field(gt=0.5, lt=1, description="of the intervals and of the prediction sets")
     target_error: float = Field(
@@ -46,54 +61,77 @@ class Params(StageParams):
     permutations: int = Field(ge=19, description="number of permutations of the labels between groups, for p-values")
     seed: int = Field(ge=0, description="of permutations, probes and calibration folds")
 
+    @model_validator(mode="after")
+    def _check_choose(self) -> "Params":
+        if self.choose not in (BEST, POOL, *self.models):
+            names = ", ".join([BEST, POOL, *self.models])
+            raise ValueError(f"evaluate.choose = {self.choose!r} must be one of {names} (best, pool or train.models)")
+        return self
+
 
 def evaluate(
     params: Params, model: Path, array: Path, split: Path, classifier: Path, out: Path, metrics: Path, plots: Path
 ) -> None:
     """Predict what each fold held out; score, check and plot it; write the classifier for new recordings."""
-    trained = load_classifier(model)
+    remove_unlisted(model, params.models)
+    trained = load_models(model, params.models)
+    first = next(iter(trained.values()))
+    labels, folds = first.labels, first.folds
     chunks = read_table(split / "chunks.csv")
-    check_split(trained, chunks)
+    check_split(first, chunks)
     events = load_recordings(array, chunks["recording"].unique())
     settings = RuleSettings(params.target_error, params.confidence_level, params.seed)
-    held_out = predict_all(trained, chunks, events, settings)
-    rules = learn_rules(held_out.raw, trained.labels, settings)
+    scoring = ScoreSettings(labels, params.bins, params.confidence_level)
+
+    predictions = {name: predict_held_out(one, chunks, events) for name, one in trained.items()}
+    choices = {fold: choose_inside(trained, fold, params.choose) for fold in folds}
+    chosen = combine_predictions(predictions, choices, labels)
+    held_out = apply_rules(chosen, lambda fold: choices[fold].oof, labels, settings)
+    models = {name: apply_rules(predictions[name], one.load_oof, labels, settings) for name, one in trained.items()}
+    table = compare_models(held_out, models, choices, scoring)
+    shipped = choose_shipped({name: one.raw for name, one in models.items()}, labels, params.choose)
+    rules = learn_rules(shipped.oof, labels, settings)
+
     recordings = held_out.by_recording
     groups = group_recordings(recordings, "batch")
-    measured = measure_recordings([events[name] for name in recordings["recording"]], trained.used_s, trained.threshold)
+    measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
     metadata = tabulate_metadata(read_table(array / "catalogue.csv"), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
+    reasons = dict.fromkeys(part for one in trained.values() for part in one.warning.split("; ") if part)
     checks = Checks(
         permutation=run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed),
         confounds=confounds,
-        probes=probe_classifier(trained, chunks, events, params.seed),
+        probes=probe_models(
+            lambda fold: open_weighted(trained, choices[fold].weights, fold), folds, chunks, events, params.seed
+        ),
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
-        leaky=trained.leaky,
-        doubts="; ".join(filter(None, [trained.warning, *explain_confounds(confounds, recordings)])),
+        by_rate=predict_baseline(first, chunks, events),
+        leaky=max(one.leaky for one in trained.values()),
+        doubts="; ".join([*reasons, *explain_confounds(confounds, recordings)]),
     )
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
-    scoring = ScoreSettings(trained.labels, params.bins, params.confidence_level)
-    results = collect_metrics(held_out, rules, checks, chunks, scoring)
-    write_predictions(out, held_out)
+    results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
+    write_predictions(out, held_out, models, labels)
     with fresh_folder(plots) as folder:
         draw_unit(folder, "recording", recordings, scoring, checks.doubts)
         draw_unit(folder, "chunk", held_out.by_chunk, scoring, checks.doubts)
         draw_recordings(folder, recordings, checks.doubts)
         draw_honesty(folder, recordings, checks.permutation, confounds, checks.probes, rules, results["selective"])
+        draw_models_side_by_side(folder, table, models, results["recording"], scoring, checks.doubts)
     with fresh_folder(classifier) as folder:
-        copy_models(trained, folder)
+        joined = join_classifiers(trained.values(), shipped.weights, folder)
         save_rules(folder, rules)
         save_detector(folder, NoveltyDetector.fit(measured, groups))
-        write_card(folder, trained, results, chunks, rules, params.model_dump())
+        write_card(folder, joined, results, chunks, rules, params.model_dump())
     write_json(metrics, results)
     print_line(f"{len(recordings)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
 
 
-def write_predictions(out: Path, held_out: HeldOut) -> None:
+def write_predictions(out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str]) -> None:
     """The tables of predictions by recording and by chunk, and of accuracy by fold."""
     with fresh_folder(out) as folder:
-        write_table(folder / "predictions.csv", held_out.by_recording)
+        write_table(folder / "predictions.csv", add_models(held_out.by_recording, models, labels))
         write_table(folder / "chunks.csv", held_out.by_chunk)
         write_table(folder / "folds.csv", list_fold_scores(held_out.by_recording, held_out.by_chunk))
 

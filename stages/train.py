@@ -1,7 +1,8 @@
-"""Train one model per fold, each on what the fold does not hold, and the firing-rate baseline beside it.
+"""Train models, one per fold, each on what the fold does not hold, and the firing-rate baseline beside it.
 
-Reads data/array and data/split. Writes models/folds/, metrics/train.json and the learning curves to plots/train/.
-A training that was interrupted goes on from its last epoch when the same command is given again.
+Reads data/array and data/split. Writes for each model models/folds/<model>/, metrics/train/<model>.json and the
+learning curves to plots/train/<model>/. A training that was interrupted goes on from its last epoch when the same
+command is given again.
 """
 
 import shutil
@@ -23,13 +24,21 @@ Params = add_model_sections(__name__)
 
 
 def train(params: TrainParams, array: Path, split: Path, out: Path, metrics: Path, plots: Path) -> None:
+    """Train every model that is listed, one after the other."""
+    for model in params.models:
+        train_model(model, params, array, split, out / model, metrics / f"{model}.json", plots / model)
+
+
+def train_model(
+    model: str, params: TrainParams, array: Path, split: Path, out: Path, metrics: Path, plots: Path
+) -> None:
     """Fit every scored fold and keep what is needed to classify a new recording."""
     chunks = read_table(split / "chunks.csv")
     decided = read_json(split / "split.json")
-    decided["params"]["train"] = params.model_dump()
+    decided["params"]["train"] = params.keep_model(model)
     with fresh_folder(out) as folder:
-        precompute_features(params, chunks, array)
-        jobs = plan_folds(chunks, decided, params, array, folder, plots / "live")
+        precompute_features(params, model, chunks, array)
+        jobs = plan_folds(chunks, decided, params, model, array, folder, plots / "live")
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         try:
             curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
@@ -43,9 +52,9 @@ def train(params: TrainParams, array: Path, split: Path, out: Path, metrics: Pat
     save_plot(plot_chunks(counts), plots / "chunks.png")
     write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())  # DVC draws it, empty or not
     if best:
-        save_plot(plot_curves(table), plots / "curves.png")
+        save_plot(plot_curves(table, f"Learning curves: {model}"), plots / "curves.png")
     made = {"processes": classifier.facts["processes"]} if best else {}
-    write_json(metrics, {"model": params.model, **made, **best})
+    write_json(metrics, {"model": model, **made, **best})
     print_line(f"{len(jobs)} models trained, one per fold: {out}")
 
 
@@ -53,9 +62,10 @@ if __name__ == "__main__":
     run_command(
         train,
         Params,
+        models="",
         array="data/array",
         split="data/split",
         out="models/folds",
-        metrics="metrics/train.json",
+        metrics="metrics/train",
         plots="plots/train",
     )

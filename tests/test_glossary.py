@@ -124,7 +124,7 @@ def test_the_code_says_none_of_the_retired_words(path):
 @pytest.mark.parametrize(
     ("name", "why"),
     [("describe_moods", "not in mea/"), ("split.level", "no parameter"), ("selective.certainty", "no metric"),
-     ("data/moods/", "no such file"), ("train.model: mood", "no value"), ("moody_…", "no name begins")],
+     ("data/moods/", "no such file"), ("train.models: mood", "no value"), ("moody_…", "no name begins")],
 )  # fmt: skip
 def test_a_name_that_is_not_there_is_noticed(name, why):
     assert why in find_stranger(name)

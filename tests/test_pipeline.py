@@ -11,12 +11,12 @@ import time
 import psutil
 import pytest
 import vl_convert
-from builders.lab import ROOT, Lab, clone_lab, share_cache
+from builders.lab import ROOT, TINY, Lab, clone_lab, share_cache
 from ruamel.yaml import YAML
 
 from mea.versions.plots_page import VEGA_LITE
 
-STAGES = ("simulate", "unzip", "h5", "array", "split", "train", "evaluate", "classify", "report")
+STAGES = ("simulate", "unzip", "h5", "array", "split", "train@rate", "train@cnn_lstm", "evaluate", "classify", "report")
 RESULTS = ("data", "metrics", "models", "plots", "report")
 PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 
@@ -24,7 +24,9 @@ PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 def list_outputs() -> list[str]:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
     entries = [entry for stage in stages for key in ("outs", "metrics", "plots") for entry in stage.get(key, [])]
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    models = TINY["train"]["models"]
+    return list(dict.fromkeys(path.replace("${item.model}", name) for path in paths for name in models))
 
 
 def wait_until(reached, what: str) -> None:
@@ -70,12 +72,46 @@ def test_headline_names_metrics_and_places(lab):
     assert "Results: metrics/evaluate.json, metrics/classify.csv, report/index.html, plots, models/classifier" in said
 
 
+# Models side by side
+
+
+def test_each_model_is_a_stage_of_its_own(lab):
+    """One whose parameter changes is trained again, and no other; so is one that is added."""
+    lab.change_params({"train": {"cnn_lstm": {"learning_rate": 0.002}}})
+    said = lab.run("dvc", "repro", "train@cnn_lstm")
+    assert "Running stage 'train@cnn_lstm'" in said and "train@rate" not in said
+    said = lab.run("dvc", "repro", "evaluate")
+    assert "Stage 'train@rate' didn't change" in said and "Running stage 'evaluate'" in said
+    diff = json.loads(lab.run("dvc", "metrics", "diff", "--json"))
+    assert "metrics/train/cnn_lstm.json" in diff and "metrics/train/rate.json" not in diff
+    assert "models.cnn_lstm.log_loss" in diff["metrics/evaluate.json"]
+    assert "models.rate.log_loss" not in diff["metrics/evaluate.json"]
+
+
+def test_an_experiment_with_one_model_leaves_no_trace_of_the_others(lab):
+    """Whatever was trained before: the folder that evaluate reads has the same hash as where nothing was."""
+    before = read_lock(lab)["train@rate"]["outs"]
+    lab.run("dvc", "exp", "run", "--name", "one_model", "-S", "train.models=[rate]")
+    assert list(lab.read_json("metrics/evaluate.json")["models"]) == ["rate"]
+    lock = read_lock(lab)
+    (folds,) = [dep for dep in lock["evaluate"]["deps"] if dep["path"] == "models/folds"]
+    assert lock["train@rate"]["outs"] == before and folds["nfiles"] == before[0]["nfiles"]
+    assert [path.name for path in (lab.folder / "models/folds").iterdir()] == ["rate"]
+    assert "Data and pipelines are up to date." in lab.run("dvc", "status")
+    lab.restore()
+    assert "Data and pipelines are up to date." in lab.run("dvc", "repro"), "what was removed came from the cache"
+
+
+def read_lock(lab: Lab) -> dict:
+    return YAML(typ="safe").load((lab.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+
 # One experiment, compared with the commit it started from
 
 
 @pytest.fixture(scope="module")
 def chunky(built_lab) -> str:
-    built_lab.run("dvc", "exp", "run", "--name", "chunky", "-S", "split.by=chunk", "-S", "train.model=cnn_lstm")
+    built_lab.run("dvc", "exp", "run", "--name", "chunky", "-S", "split.by=chunk", "-S", "evaluate.choose=cnn_lstm")
     assert built_lab.read_json("metrics/evaluate.json")["leaky"] == 1
     assert built_lab.read_json("metrics/split.json")["split_level"] == "chunk"
     built_lab.restore()
@@ -93,7 +129,7 @@ def test_a_split_by_chunk_is_marked_leaky_and_compared_with_the_honest_one(lab, 
 
 def test_params_diff_shows_what_was_changed_and_nothing_else(lab, chunky):
     changes = json.loads(lab.run("dvc", "params", "diff", "--json", "HEAD", chunky))
-    assert list(changes["params.yaml"]) == ["split.by"]  # train.model is cnn_lstm already
+    assert list(changes["params.yaml"]) == ["evaluate.choose", "split.by"]
     assert changes["params.yaml"]["split.by"]["new"] == "chunk"
 
 
@@ -123,7 +159,13 @@ def test_plots_diff_draws_both_without_internet(lab, chunky):
     assert "<script src" not in page and "cdn." not in page
     assert "confusion_recording.png" in page and "window.vegaEmbed" in page
     plots = dict(re.findall(r"<div id = \"(\w+)\">.*?var spec = ([^\n]*);\n", page, re.DOTALL))
-    for name in ("confusion_of_recordings", "confusion_of_chunks", "ROC_of_recordings", "loss__mean_over_folds"):
+    for name in (
+        "confusion_of_recordings",
+        "confusion_of_chunks",
+        "ROC_of_recordings",
+        "loss_of_cnn_lstm__mean_over_folds",
+        "accuracy_of_models",
+    ):
         drawn = vl_convert.vegalite_to_svg(json.loads(plots[name]), vl_version=VEGA_LITE)
         assert chunky in drawn and "HEAD" in drawn, f"{name} does not show both"
     assert lab.run("git", "status", "--porcelain") == ""  # neither the page nor its template is Git's business
@@ -223,9 +265,9 @@ def test_a_bad_parameter_ends_with_its_message(lab, setting, texts):
     [
         pytest.param("array", "data/.array.partial/*.npz"),
         pytest.param("simulate", "data/.simulate.partial/train/*", marks=pytest.mark.slow),
-        pytest.param("train", "models/.folds.partial", marks=pytest.mark.slow),
+        pytest.param("train@cnn_lstm", "models/folds/.cnn_lstm.partial", marks=pytest.mark.slow),
         pytest.param("evaluate", "models/.classifier.partial", marks=pytest.mark.slow),
-        pytest.param("train", "fresh_cache/checkpoints/*/last.ckpt", marks=pytest.mark.slow),
+        pytest.param("train@cnn_lstm", "fresh_cache/checkpoints/*/last.ckpt", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_stage_started_again_ends_with_the_same_bytes(lab, stage, sign):
@@ -248,7 +290,8 @@ def test_a_killed_stage_started_again_ends_with_the_same_bytes(lab, stage, sign)
 
 def kill_stage(repro: int, stage: str) -> None:
     ours = psutil.Process(repro).children(recursive=True)
-    stages = [process for process in ours if process.cmdline()[1:3] == ["-m", f"stages.{stage}"]]
+    module = f"stages.{stage.partition('@')[0]}"
+    stages = [process for process in ours if process.cmdline()[1:3] == ["-m", module]]
     assert stages, f"{stage} was over before it could be killed"
     for process in stages:
         process.kill()

@@ -17,7 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "h5": {"labels": {}, "culture": "", "batch": "", "stream": "raw"},
     "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
     "split": {"by": "auto", "folds": 5, "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
-    "train": {"model": "features", "cnn_lstm": {"validation": "nested"}},
+    "train": {"models": ["features", "cnn_lstm"], "cnn_lstm": {"validation": "nested"}},
     "evaluate": {"permutations": 1000, "seed": 0},
 }
 
@@ -69,15 +69,15 @@ class CnnLstm(Section):
 
 
 class Train(Section):
-    """Which model, and whether it needs inner folds."""
+    """Which models, and whether they need inner folds."""
 
-    model: str
+    models: list[str] = Field(min_length=1)
     cnn_lstm: CnnLstm
 
     @property
     def needs_inner_folds(self) -> bool:
         """Whether anything is chosen inside the training set; not if the test fold chooses, as the predecessor did."""
-        return not (self.model == "cnn_lstm" and self.cnn_lstm.validation == "test_fold")
+        return not (self.models == ["cnn_lstm"] and self.cnn_lstm.validation == "test_fold")
 
 
 class Evaluate(Section):

@@ -62,6 +62,8 @@ def write_card(
         "classes": classifier.labels,
         "leaky": classifier.leaky,
         "doubts": metrics["warning"],
+        "choose": evaluate["choose"],
+        "chosen_among": evaluate["models"],
         "intended_use": LEAKY_USE if classifier.leaky else INTENDED_USE,
         "limits": list(LIMITS),
         "data": _summarise_data(classifier, chunks),
@@ -142,6 +144,12 @@ def _format_head(card: dict[str, Any], confidence_level: float) -> list[str]:
         f"**{_show_percent(scores['accuracy'])}** correctly ({interval}).",
         "",
     ]
+    if len(card["chosen_among"]) > 1:
+        among, how = ", ".join(f"`{name}`" for name in card["chosen_among"]), card["choose"]
+        lines += [
+            f"Chosen among {among} (`evaluate.choose: {how}`). The metrics are of the choice in each fold.",
+            "",
+        ]
     limits = [f"- {limit}" for limit in card["limits"]]
     return [*lines, "## Intended use", "", card["intended_use"], "", "## Limits", "", *limits, ""]
 

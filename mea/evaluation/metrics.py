@@ -7,13 +7,13 @@ import pandas as pd
 
 from mea.evaluation.confounds import summarise_audit
 from mea.evaluation.evaluation import (
-    HeldOut,
     ScoreSettings,
     score_majority,
     score_selection,
     score_sets,
     score_table,
 )
+from mea.evaluation.held_out import HeldOut
 from mea.evaluation.probes import summarise_identity, summarise_optimism
 from mea.evaluation.rules import Rules
 from mea.statistics.permutation import PermutationTest
@@ -33,6 +33,8 @@ class Checks:
         What linear probes read from the features.
     false_alarms
         How many held-out recordings the novelty detector would reject or flag.
+    by_rate
+        Predictions of recordings by the baseline on firing rates.
     leaky
         1 if the training set and the test set are not independent.
     doubts
@@ -43,14 +45,31 @@ class Checks:
     confounds: pd.DataFrame
     probes: dict[str, float]
     false_alarms: dict[str, float]
+    by_rate: pd.DataFrame
     leaky: int
     doubts: str
 
 
 def collect_metrics(
-    held_out: HeldOut, rules: Rules, checks: Checks, chunks: pd.DataFrame, scoring: ScoreSettings
+    held_out: HeldOut, models: pd.DataFrame, rules: Rules, checks: Checks, chunks: pd.DataFrame, scoring: ScoreSettings
 ) -> dict[str, Any]:
-    """Everything in metrics/evaluate.json; ``docs/honesty.md`` explains each key."""
+    """Everything in metrics/evaluate.json; ``docs/honesty.md`` explains each key.
+
+    Parameters
+    ----------
+    held_out
+        Predictions of what was chosen in each fold: the headline.
+    models
+        Every model beside it: :func:`mea.evaluation.models.compare_models`.
+    rules
+        For new recordings.
+    checks
+        What an accuracy must be compared with.
+    chunks
+        All chunks with their fold.
+    scoring
+        Classes, bins and confidence level.
+    """
     recordings = held_out.by_recording
     metrics: dict[str, Any] = {
         "recording": score_table(recordings, scoring),
@@ -58,7 +77,7 @@ def collect_metrics(
         "uncalibrated": score_table(held_out.raw, scoring),
         "baseline": {
             "majority": {"accuracy": score_majority(chunks, recordings)},
-            "rate": score_table(held_out.by_rate, scoring),
+            "rate": score_table(checks.by_rate, scoring),
             "metadata": summarise_audit(checks.confounds),
         },
         "permutation": {
@@ -70,6 +89,7 @@ def collect_metrics(
         "selective": score_selection(recordings, rules, scoring.confidence_level),
         "conformal": score_sets(recordings, held_out.fold_rules),
         "novelty": checks.false_alarms,
+        "models": models.set_index("model").to_dict("index"),
         "leaky": checks.leaky,
         "warning": checks.doubts,
     }

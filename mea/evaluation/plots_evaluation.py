@@ -1,6 +1,7 @@
 """All plots of the evaluate stage, with their titles."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pandas as pd
 
 from mea.evaluation.confounds import WORDS
 from mea.evaluation.evaluation import ScoreSettings
+from mea.evaluation.held_out import HeldOut
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
+from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_scores import (
     plot_confusion,
     plot_recordings,
@@ -64,6 +67,23 @@ def draw_unit(folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSetti
             _warn_above(plot_roc(curves, f"ROC curve: held-out {unit}s"), doubts),
             folder / f"roc_{unit}.png",
         )
+
+
+def draw_models_side_by_side(
+    folder: Path,
+    table: pd.DataFrame,
+    models: Mapping[str, HeldOut],
+    headline: dict[str, Any],
+    settings: ScoreSettings,
+    doubts: str,
+) -> None:
+    """The table of models, and each one's confusion matrix and ROC curve in ``<model>/``, if there are several."""
+    accuracy = headline["accuracy"], headline["accuracy_low"], headline["accuracy_high"]
+    plot = _warn_above(plot_models(table, accuracy, "Models side by side: held-out recordings"), doubts)
+    save_plot(plot, folder / "models.png")
+    for name, one in models.items() if len(models) > 1 else ():
+        (folder / name).mkdir()
+        draw_unit(folder / name, "recording", one.by_recording, settings, doubts)
 
 
 def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None:

@@ -4,6 +4,7 @@ Alain and Bengio, "Understanding intermediate layers using linear classifier pro
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,23 +15,28 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import SpikeEvents
+from mea.models.base import Model
+from mea.models.pool import Pool
 from mea.runtime.parallel import PATIENCE_S, show_progress
-from mea.training.classifier import Classifier
 
 MAX_CHUNKS = 2000  # of either side of a fold; more chunks do not change what a probe finds
 FOLDS = 5
 COLUMNS = ("recording", "chunk_split", "label", "chance")
 
 
-def probe_classifier(
-    classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], seed: int
+def probe_models(
+    open_model: Callable[[int], Model | Pool],
+    folds: list[int],
+    chunks: pd.DataFrame,
+    events: dict[str, SpikeEvents],
+    seed: int,
 ) -> dict[str, float]:
     """Accuracy of linear probes on each fold's features of the recordings that it held out.
 
     Parameters
     ----------
-    classifier
-        Its folds' models describe the chunks.
+    open_model, folds
+        Gives the model of a fold, whose features describe the chunks; the scored folds.
     chunks
         All chunks with their fold.
     events
@@ -50,10 +56,10 @@ def probe_classifier(
     """
     random = np.random.default_rng(seed)
     parts = []
-    for fold in show_progress(classifier.folds, desc="probes", delay=PATIENCE_S):
+    for fold in show_progress(folds, desc="probes", delay=PATIENCE_S):
         held_out = _draw(chunks[chunks["fold"] == fold], random)
         training = _draw(chunks[chunks["fold"] != fold], random)
-        model = classifier.open_model(fold)
+        model = open_model(fold)
         values = model.compute_features(held_out, events)
         honest = _build_probe().fit(model.compute_features(training, events), training["label"])
         table = _probe_held_out(values, held_out, seed)

@@ -76,8 +76,6 @@ class TrainingSide:
         Groups of which level are held out together.
     inner_folds, seed
         Number of folds inside the training side; seed of these folds and of the models.
-    params
-        Of every model, by its name.
     data_key
         What identifies chunks and events in a cache key.
     threads
@@ -96,7 +94,6 @@ class TrainingSide:
     split_level: str
     inner_folds: int
     seed: int
-    params: Mapping[str, ModelParams] = field(default_factory=dict)
     data_key: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
     live_folder: Path | None = None
@@ -113,7 +110,7 @@ class TrainingSide:
         MeaError
             If the groups are too few.
         """
-        return _assign(self.chunks, self.split_level, self.inner_folds, self.seed)
+        return draw_inner_folds(self.chunks, self.split_level, self.inner_folds, self.seed)
 
     def try_inner_folds(self, table: pd.DataFrame | None = None) -> np.ndarray | None:
         """(n,) inner fold of each row of a table of recordings, or of the chunks; None, with a warning, if impossible.
@@ -124,7 +121,7 @@ class TrainingSide:
             if table is None:
                 return self.assign_inner_folds()
             level = "recording" if self.split_level == "chunk" else self.split_level
-            return _assign(table, level, self.inner_folds, self.seed)
+            return draw_inner_folds(table, level, self.inner_folds, self.seed)
         except MeaError as error:
             warnings.warn(f"fold {self.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
             return None
@@ -149,7 +146,8 @@ class TrainingSide:
         return self.tabulate_oof(recordings, means.to_numpy())
 
 
-def _assign(table: pd.DataFrame, split_level: str, inner_folds: int, seed: int) -> np.ndarray:
+def draw_inner_folds(table: pd.DataFrame, split_level: str, inner_folds: int, seed: int) -> np.ndarray:
+    """:func:`mea.splitting.folds.assign_inner_folds` without scikit-learn's warning of small folds."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
         return assign_inner_folds(table, split_level, inner_folds, seed)
@@ -183,7 +181,7 @@ class Model(ABC):
     Attributes
     ----------
     name
-        In ``train.model`` and the registry.
+        In ``train.models`` and the registry.
     Params
         Model of its section of the parameters.
     shares_features

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mea.models.base import Model, load_model
 from mea.models.cnn_lstm import CnnLstmModel
-from mea.models.ensemble import EnsembleModel
 from mea.models.features import FeaturesModel
 from mea.models.grid_lstm import GridLstmModel
 from mea.models.rate import RateModel
@@ -13,8 +12,7 @@ from mea.models.rocket import RocketModel
 from mea.models.tcn import TcnModel
 
 MODELS: dict[str, type[Model]] = {
-    model.name: model
-    for model in (RateModel, FeaturesModel, RocketModel, TcnModel, CnnLstmModel, GridLstmModel, EnsembleModel)
+    model.name: model for model in (RateModel, FeaturesModel, RocketModel, TcnModel, CnnLstmModel, GridLstmModel)
 }
 
 

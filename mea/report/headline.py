@@ -51,6 +51,10 @@ def _format_metrics(metrics: dict[str, Any]) -> list[str]:
     if metrics["leaky"]:
         return [f"{count} recordings. NOT AN HONEST ESTIMATE: {metrics['warning']}", *lines]
     lines.insert(0, f"{count} recordings, each predicted by a model that never saw its group:")
+    lines += [
+        f"  {row['model']:<20}{row['accuracy']}, AUC {row['ROC AUC']}, chosen in {row['chosen']}, {row['verdict']}"
+        for row in list_models(metrics)
+    ]
     return lines + [f"  WARNING: {metrics['warning']}"] * bool(metrics["warning"])
 
 
@@ -83,6 +87,32 @@ def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             f"{show_percent(optimism['honest_accuracy'])} (linear probe on the same features)",
         ),
     ]
+
+
+def list_models(metrics: dict[str, Any]) -> list[dict[str, str]]:
+    """The models side by side in words, one row each; none where a single model was trained.
+
+    ``difference`` is the accuracy minus that of the headline on the same recordings, with its interval; ``chosen`` is
+    the weight, a mean over the folds.
+    """
+    rows = []
+    for name, one in metrics["models"].items() if len(metrics["models"]) > 1 else ():
+        reach = [show_percent(one[f"difference_{side}"]) for side in ("low", "high")]
+        interval = "" if "undefined" in reach else f" ({reach[0]} to {reach[1]})"
+        rows.append(
+            {
+                "model": name,
+                "accuracy": show_scores(one),
+                "balanced accuracy": show_percent(one["balanced_accuracy"]),
+                "ROC AUC": show_number(one["roc_auc"]),
+                "log loss": show_number(one["log_loss"]),
+                "ECE": show_number(one["ece"]),
+                "difference": f"{show_percent(one['difference'])}{interval}",
+                "verdict": one["verdict"],
+                "chosen": show_percent(one["weight"]),
+            }
+        )
+    return rows
 
 
 def format_accuracy(metrics: dict[str, Any], split_level: str, confidence_level: float) -> str:

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from mea.evaluation.rules import read_sets
 from mea.report.attributions import Attribution
-from mea.report.headline import format_accuracy, list_metrics, show_number, show_percent
+from mea.report.headline import format_accuracy, list_metrics, list_models, show_number, show_percent
 from mea.report.plots import UNITS, list_plots
 from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
@@ -50,6 +50,7 @@ def render_report(
         plotly=Markup(get_plotlyjs()),
         headline=format_accuracy(results.metrics, results.split["split_level"], results.confidence_level),
         metrics=list_metrics(results.metrics),
+        models=list_models(results.metrics),
         confusions=[count_predictions(results, unit) for unit in UNITS],
         plots=list_plots(results),
         groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},

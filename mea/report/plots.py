@@ -58,6 +58,7 @@ def list_plots(results: Results) -> dict[str, list[EmbeddedPlot]]:
         "Risk-coverage curve and prediction sets": _embed(results, _caption_selective(results)),
         "Permutation test and confounds": _embed(results, _caption_honesty(results)),
         "Learning curves": _embed(results, _caption_learning(results)),
+        "Models side by side": _embed(results, _caption_models(results)),
     }
 
 
@@ -105,6 +106,17 @@ def _caption_honesty(results: Results) -> Iterable[tuple[str, str, str]]:
 
 
 def _caption_learning(results: Results) -> Iterable[tuple[str, str, str]]:
-    train = results.card["parameters"]["train"]
-    validation = train.get(train["model"], {}).get("validation", "nested")
-    yield "curves", "Learning curves", f"Mean over each fold's networks. Validation: {VALIDATION[validation]}."
+    for name in results.metrics["models"]:
+        validation = results.card["parameters"]["train"][name].get("validation", "nested")
+        caption = f"Mean over each fold's networks. Validation: {VALIDATION[validation]}."
+        yield f"{name}/curves", f"Learning curves, {name}", caption
+
+
+def _caption_models(results: Results) -> Iterable[tuple[str, str, str]]:
+    models = results.metrics["models"]
+    told = "; ".join(f"{name} {show_percent(one['accuracy'])}" for name, one in models.items())
+    yield "models", "Accuracy of recordings", f"Each on the same held-out recordings: {told}."
+    for name, one in models.items():
+        yield f"{name}/confusion_recording", f"Confusion matrix, {name}", f"Accuracy: {show_percent(one['accuracy'])}."
+        area = show_number(one["roc_auc"])
+        yield f"{name}/roc_recording", f"ROC curve, {name}", f"Area under the curve: {area}; 0.5 is chance."

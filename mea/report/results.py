@@ -38,7 +38,8 @@ class Results:
     manifest
         Every file that was unpacked, with its checksum.
     plots
-        The images of train and evaluate, by their names without ``.png``.
+        The images of train and evaluate, by their paths there without ``.png``: ``roc_recording``,
+        ``cnn_lstm/roc_recording``, ``cnn_lstm/curves``.
     """
 
     metrics: dict[str, Any]
@@ -82,8 +83,9 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
     MeaError
         If one is missing, with the command that makes it, or they are not of one run.
     """
+    measured = _read(read_json, metrics / "evaluate.json", "evaluate")
     results = Results(
-        metrics=_read(read_json, metrics / "evaluate.json", "evaluate"),
+        metrics=measured,
         recordings=_read(read_table, metrics / "evaluate" / "predictions.csv", "evaluate"),
         chunks=_read(read_table, metrics / "evaluate" / "chunks.csv", "evaluate"),
         classified=_read(read_table, metrics / "classify.csv", "classify"),
@@ -94,7 +96,12 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
         split=_read(read_json, metrics / "split.json", "split"),
         catalogue=_read(read_table, h5 / "catalogue.csv", "h5"),
         manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
-        plots=_find_plots(plots / "train", "train") | _find_plots(plots / "evaluate", "evaluate"),
+        plots=_find_plots(plots / "evaluate", "evaluate")
+        | {
+            f"{name}/{path}": image
+            for name in measured["models"]
+            for path, image in _find_plots(plots / "train" / name, f"train@{name}").items()
+        },
     )
     _check_one_run(results)
     return results
@@ -146,4 +153,5 @@ def _read_text(path: Path) -> str:
 
 
 def _find_plots(folder: Path, stage: str) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(find_file(folder, stage).glob("*.png"))}
+    found = sorted(find_file(folder, stage).rglob("*.png"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}

@@ -98,6 +98,10 @@ def _read_params(section, params_model, arguments, paths) -> StageParams:
     values = load_params(file, arguments["set"])
     if section not in values:
         raise MeaError(f"{file}: has no section {section!r}; it has {', '.join(values)}.")
+    for name, place in params_model.shared.items():
+        other, key = place.split(".")
+        if key in values.get(other, {}):
+            flags.setdefault(name, values[other][key])
     return read_section(params_model, section, values[section] | flags, str(file), arguments["set"])
 
 
@@ -112,7 +116,8 @@ def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser
     for name, default in paths.items():
         shown = f"instead of the parameter {section}.{name}" if name in params_model.model_fields else default
         default = None if name in params_model.model_fields else default
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATH", default=default, help=shown)
+        metavar = "NAME" if name == "models" else "PATH"
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, default=default, help=shown)
     parser.add_argument("--params", metavar="FILE", default="params.yaml", help="params.yaml")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override a parameter")
     return parser

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -16,6 +16,8 @@ class StageParams(BaseModel):
     """Base of every stage's parameters: frozen, unknown keys forbidden, every value given in the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shared: ClassVar[dict[str, str]] = {}  # parameters that belong to another stage, each with its place there
 
 
 Model = TypeVar("Model", bound=StageParams)

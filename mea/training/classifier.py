@@ -1,22 +1,25 @@
-"""What is kept of a training: one model per fold and all that is needed to classify a new recording."""
+"""What is kept of a training: the models of each fold and all that is needed to classify a new recording."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mea.arrays.events import SpikeEvents
 from mea.models.base import Model
+from mea.models.pool import Pool
 from mea.models.registry import open_model
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
 from mea.runtime.tables import read_table
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "classifier.json"
-MODEL, BASELINE, OOF = "model", "baseline", "oof.csv"  # in the folder of a fold
+BASELINE, OOF = "baseline", "oof.csv"  # in the folder of a fold, beside a folder for each model
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Classifier:
     ----------
     folder
         Where its files are.
-    model
-        Name of the model: ``train.model``.
+    weights
+        Of each model, by its name; a single one has the weight 1, several are a :class:`mea.models.pool.Pool`.
     labels
         The classes, sorted; column ``k`` of every probability is ``labels[k]``.
     rows, cols
@@ -50,7 +53,7 @@ class Classifier:
     """
 
     folder: Path
-    model: str
+    weights: dict[str, float]
     labels: list[str]
     rows: int
     cols: int
@@ -65,6 +68,11 @@ class Classifier:
     facts: dict[str, Any]
 
     @property
+    def model(self) -> str:
+        """Its models in words, such as ``features`` or ``features + cnn_lstm``."""
+        return " + ".join(self.weights)
+
+    @property
     def used_s(self) -> float:
         """How much of a recording is used, at most."""
         return self.first_s or float("inf")
@@ -74,9 +82,10 @@ class Classifier:
         """Of the spike detection, in robust standard deviations of the noise."""
         return self.params["array"]["threshold"]
 
-    def open_model(self, fold: int) -> Model:
-        """The model of one fold."""
-        return open_model(self.folder / name_fold(fold) / MODEL)
+    def open_model(self, fold: int) -> Model | Pool:
+        """The model of one fold, or several as one."""
+        folder = self.folder / name_fold(fold)
+        return _weigh([open_model(folder / name) for name in self.weights], self.weights)
 
     def open_baseline(self, fold: int) -> Model:
         """The firing-rate baseline of one fold."""
@@ -106,12 +115,48 @@ def save_classifier(classifier: Classifier) -> None:
     write_json(classifier.folder / DESCRIPTION, {"format_version": FORMAT_VERSION, **values})
 
 
-def copy_models(classifier: Classifier, folder: Path) -> None:
-    """Copy the description and what classifies new recordings, the folds' models, into another folder."""
-    shutil.copyfile(classifier.folder / DESCRIPTION, folder / DESCRIPTION)
-    for fold in classifier.folds:
-        for part in (MODEL, BASELINE):
-            shutil.copytree(classifier.folder / name_fold(fold) / part, folder / name_fold(fold) / part)
+def open_weighted(trained: dict[str, Classifier], weights: dict[str, float], fold: int) -> Model | Pool:
+    """The models of a fold that have a weight, each from its own classifier, as one."""
+    return _weigh([trained[name].open_model(fold) for name in weights], weights)
+
+
+def _weigh(models: list[Any], weights: dict[str, float]) -> Model | Pool:
+    return models[0] if len(models) == 1 else Pool(models, np.array(list(weights.values())))
+
+
+def join_classifiers(trained: Iterable[Classifier], weights: dict[str, float], folder: Path) -> Classifier:
+    """Copy what classifies new recordings, the models of every fold, into another folder, with their description.
+
+    Parameters
+    ----------
+    trained
+        Classifiers of one model each, trained in the same folds. The parameters of all are kept, and what makes the
+        scores of any not honest: the choice was made among all of them.
+    weights
+        Of those that are kept, by the name of their model.
+    folder
+        Where they go; it exists.
+    """
+    trained = list(trained)
+    kept = [classifier for classifier in trained if classifier.model in weights]
+    for classifier in kept:
+        for name in map(name_fold, classifier.folds):
+            shutil.copytree(classifier.folder / name / classifier.model, folder / name / classifier.model)
+    first = kept[0]
+    parts = [part for classifier in trained for part in classifier.warning.split("; ") if part]
+    train: dict[str, Any] = {}
+    for classifier in trained:
+        train |= classifier.params["train"]
+    joined = replace(
+        first,
+        folder=folder,
+        weights={classifier.model: weights[classifier.model] for classifier in kept},
+        leaky=max(classifier.leaky for classifier in trained),
+        warning="; ".join(dict.fromkeys(parts)),
+        params=first.params | {"train": train},
+    )
+    save_classifier(joined)
+    return joined
 
 
 def load_classifier(folder: Path) -> Classifier:

@@ -14,7 +14,7 @@ from mea.networks.devices import choose_device
 from mea.runtime.parallel import count_processes, count_workers, run_parallel
 from mea.runtime.tables import write_table
 from mea.splitting.audit import hash_split
-from mea.training.classifier import BASELINE, MODEL, OOF, name_fold
+from mea.training.classifier import BASELINE, OOF, name_fold
 from mea.training.folds import FoldJob
 from mea.training.params import TrainParams
 
@@ -23,8 +23,8 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     """Fit one fold's model and baseline, keep them with the out-of-fold predictions, and give the learning curves."""
     torch.set_num_threads(job.threads)
     data, folder = read_training_side(job), job.folder / name_fold(job.fold)
-    fit = MODELS[job.model].fit(data, job.params[job.model])
-    save_model(fit.model, folder / MODEL)
+    fit = MODELS[job.model].fit(data, job.params)
+    save_model(fit.model, folder / job.model)
     save_model(fit_rate(data, ModelParams()), folder / BASELINE)
     write_table(folder / OOF, fit.oof)
     if len(fit.curves):  # the same curves whether it was trained now, resumed or cached
@@ -46,18 +46,16 @@ def read_training_side(job: FoldJob) -> TrainingSide:
         split_level=job.split_level,
         inner_folds=job.inner_folds,
         seed=job.seed,
-        params=job.params,
         data_key={"chunks": hash_split(job.chunks), "events_sha256": job.events_sha256},
         threads=job.threads,
         live_folder=job.live_folder,
     )
 
 
-def precompute_features(params: TrainParams, chunks: pd.DataFrame, array: Path) -> None:
-    """Compute what the folds share of every recording, on all cores, so that each fold finds it in the cache."""
-    if MODELS[params.model].shares_features:
-        own = params.of_models()[params.model]
-        parts = [(params.model, own, part, array) for _, part in chunks.groupby("recording")]
+def precompute_features(params: TrainParams, model: str, chunks: pd.DataFrame, array: Path) -> None:
+    """Compute what a model's folds share of every recording, on all cores, so that each finds it in the cache."""
+    if MODELS[model].shares_features:
+        parts = [(model, params.of_model(model), part, array) for _, part in chunks.groupby("recording")]
         run_parallel(_precompute_one, parts, "features of recordings")
 
 

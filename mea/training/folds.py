@@ -1,7 +1,7 @@
 """What decides the model of each fold, and what all of them together are."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class FoldJob:
     rows, cols
         The grid.
     model, params
-        Name of the model; parameters of every model, by its name.
+        Name of the model; its parameters.
     inner_folds, seed
         Of the training.
     threads
@@ -64,7 +64,7 @@ class FoldJob:
     rows: int
     cols: int
     model: str
-    params: Mapping[str, ModelParams]
+    params: ModelParams
     inner_folds: int
     seed: int
     threads: int
@@ -73,9 +73,9 @@ class FoldJob:
 
 
 def plan_folds(
-    chunks: pd.DataFrame, split: dict[str, Any], train: TrainParams, array: Path, folder: Path, live: Path
+    chunks: pd.DataFrame, split: dict[str, Any], train: TrainParams, model: str, array: Path, folder: Path, live: Path
 ) -> list[FoldJob]:
-    """One job for every fold that is scored.
+    """One job of a model for every fold that is scored.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def plan_folds(
         The chunks with their folds.
     split
         What the split stage decided.
-    train
-        Parameters of the training.
+    train, model
+        Parameters of the training; name of the model.
     array, folder, live
         Where the events are, where the models go, and where the curves go while they train.
 
@@ -109,8 +109,8 @@ def plan_folds(
             labels=sorted(set(chunks["label"])),
             rows=rows,
             cols=cols,
-            model=train.model,
-            params=train.of_models(),
+            model=model,
+            params=train.of_model(model),
             inner_folds=train.inner_folds,
             seed=train.seed,
             threads=threads,
@@ -145,11 +145,11 @@ def build_classifier(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -
     """The classifier that the fitted folds make, with all that is needed to classify a new recording."""
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
-    leak = job.params[job.model].leak
+    leak = job.params.leak
     processes = list_processes(folder)  # more than one number where a training went on with others
     return Classifier(
         folder=folder,
-        model=job.model,
+        weights={job.model: 1.0},
         labels=job.labels,
         rows=job.rows,
         cols=job.cols,
@@ -164,6 +164,7 @@ def build_classifier(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -
         facts={
             "recordings": job.chunks["recording"].nunique(),
             "chunks": len(job.chunks),
+            "split_level": job.split_level,
             "split_sha256": hash_split(job.chunks),
             "events_sha256": job.events_sha256,
             "processes": ", ".join(map(str, processes)) if len(processes) > 1 else processes[0],

@@ -12,7 +12,7 @@ from mea.models.rate import RateModel, build_classifier
 from mea.networks.curves import tabulate_curves
 from mea.networks.loop import TrainedNetwork
 from mea.splitting.chunks import cut_chunks
-from mea.training.classifier import BASELINE, MODEL, Classifier, name_fold, save_classifier
+from mea.training.classifier import BASELINE, Classifier, name_fold, save_classifier
 
 PARAMS = train_params("cnn_lstm", cnn_lstm={"bin": "peak", "scale": 20.0, "silence": "computed"})
 
@@ -30,20 +30,22 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), p
     """A classifier with random networks, a different one for each fold, and baselines that know rates."""
     folder.mkdir(parents=True)
     rates = np.concatenate([np.linspace(1, 2, 9) * 10**k for k in range(len(labels))])
-    spec = ModelSpec(list(labels), 12, 12, params.of_models()["cnn_lstm"])
+    spec = ModelSpec(list(labels), 12, 12, params.of_model("cnn_lstm"))
     for fold in folds:
         network = TrainedNetwork(make_network(spec, fold).state_dict(), tabulate_curves([(0.7, 0.5, 0.7, 0.5)], [1]))
         baseline = RateModel(ModelSpec(list(labels), 12, 12, ModelParams()))
         values, targets = np.log1p(rates * (1 + fold))[:, None], np.repeat(np.array(labels), 9)
         baseline.classifier = build_classifier(0).fit(values, targets)
         fitted: Model = CnnLstmModel.assemble(spec, [network]) if model == "cnn_lstm" else baseline
-        save_model(fitted, folder / name_fold(fold) / MODEL)
+        save_model(fitted, folder / name_fold(fold) / model)
         save_model(baseline, folder / name_fold(fold) / BASELINE)
-    train = params.model_dump() | {"model": model}
+    train = params.keep_model(model)
     values = {
-        "folder": folder, "model": model, "labels": list(labels), "rows": 12, "cols": 12, "sampling_rate_hz": 25_000,
-        "format": "mcs", "chunk_s": 0.4, "first_s": None, "folds": list(folds), "leaky": 0, "warning": "",
-        "params": {"h5": H5_PARAMS, "array": ARRAY_PARAMS, "train": train}, "facts": {"recordings": 4},
+        "folder": folder, "weights": {model: 1.0}, "labels": list(labels), "rows": 12, "cols": 12,
+        "sampling_rate_hz": 25_000, "format": "mcs", "chunk_s": 0.4, "first_s": None, "folds": list(folds),
+        "leaky": 0, "warning": "",
+        "params": {"h5": H5_PARAMS, "array": ARRAY_PARAMS, "train": train},
+        "facts": {"recordings": 4, "split_level": "batch"},
     }  # fmt: skip
     classifier = Classifier(**values | changed)
     save_classifier(classifier)

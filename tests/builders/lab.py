@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = {
     "simulate": {"batches": 4, "cultures_per_label": 1, "duration_s": 2.4},
     "split": {"folds": 2},
-    "train": {"model": "cnn_lstm", "cnn_lstm": {"epochs": 2, "bin_ms": 20}},
+    "train": {"models": ["rate", "cnn_lstm"], "cnn_lstm": {"epochs": 2, "bin_ms": 20}},
 }
 
 

@@ -25,7 +25,7 @@ Params = add_model_sections(__name__)
 def train_params(model: str = "features", **changed: Any) -> TrainParams:
     """The section ``train`` of params.yaml with changes: ``train_params("tcn", seed=3, tcn={"epochs": 1})``."""
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
-    for name, value in (changed | {"model": model}).items():
+    for name, value in (changed | {"models": [model]}).items():
         values[name] = values[name] | value if isinstance(value, dict) else value
     return Params.model_validate(values)
 
@@ -42,7 +42,7 @@ def write_lab(
 def make_split(params: TrainParams, score: Sequence[int] = (0,), warning: str = "", chunk_s: float = 1.0) -> dict:
     """What the split stage decided, with the parameters of all stages."""
     sections = {"h5": H5_PARAMS, "array": ARRAY_PARAMS, "split": {"chunk_s": chunk_s, "first_s": None}}
-    sections |= {"train": params.model_dump()}
+    sections |= {"train": params.keep_model(params.models[0])}
     about = {"leaky": int(bool(warning)), "warning": warning, "params": sections}
     return {"split_level": "batch", "score": list(score)} | about
 
@@ -53,7 +53,7 @@ def plan_lab(
     """The jobs of the scored folds, each on one thread; models go to ``folder``."""
     array, chunks = lab
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = plan_folds(chunks, make_split(params, score), params, array, folder, folder / "live")
+    jobs = plan_folds(chunks, make_split(params, score), params, params.models[0], array, folder, folder / "live")
     return [replace(job, threads=1) for job in jobs]
 
 
@@ -66,7 +66,7 @@ def fit_lab(
 ) -> tuple[Classifier, list[pd.DataFrame]]:
     """Fit the scored folds as the train stage does; the classifier is saved. Also gives the learning curves."""
     array, chunks = lab
-    precompute_features(params, chunks, array)
+    precompute_features(params, params.models[0], chunks, array)
     with fresh_folder(folder) as work:
         jobs = plan_lab(lab, work, params, score)
         curves = [fit_fold(replace(job, live_folder=folder.parent / "live")) for job in jobs]

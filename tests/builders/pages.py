@@ -18,7 +18,7 @@ FAST = (
     "unzip.source=raw", "classify.source=new", "h5.on_bad_recording=skip",
     "array.sampling_rate_hz=25000", "array.other_sampling_rate=set_aside",
     "split.by=batch", "split.folds=3", "split.score=all", "split.chunk_s=0.5", "split.first_s=null",
-    "train.model=cnn_lstm", "train.inner_folds=2", "train.cnn_lstm.input=binned", "train.cnn_lstm.bin=count",
+    "train.models=[cnn_lstm]", "train.inner_folds=2", "train.cnn_lstm.input=binned", "train.cnn_lstm.bin=count",
     "train.cnn_lstm.bin_ms=20", "train.cnn_lstm.epochs=2", "train.cnn_lstm.validation=nested",
     "evaluate.permutations=19",
     "report.spikes=300", "report.explain=1", "report.compare=null",

@@ -16,6 +16,7 @@ from mea.arrays.plots_recordings import (
 from mea.arrays.traces import Traces
 from mea.classification.plots import plot_attributions
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
+from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_scores import (
     plot_confusion,
     plot_recordings,
@@ -139,7 +140,10 @@ def plot_evaluation():
     bins = pd.DataFrame({"confidence": [0.6, 0.9], "accuracy": [0.5, 0.8], "count": [4, 7]})
     bins = bins.assign(accuracy_low=[0.1, 0.4], accuracy_high=[0.9, 1.0])
     report = pd.DataFrame({"label": ["a", "b"], "f1": [0.5, np.nan], "recordings": [3, 4]})
+    models = pd.DataFrame({"model": ["one", "two"], "accuracy": [0.8, 0.7]})
+    models = models.assign(accuracy_low=[0.6, np.nan], accuracy_high=[0.9, np.nan])
     return {
+        "plot_models": plot_models(models, (0.8, 0.6, 0.9)),
         "plot_confusion": plot_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
         "plot_report": plot_report(report),
         "plot_roc": plot_roc({"a": curve}),

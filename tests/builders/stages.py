@@ -22,7 +22,7 @@ QUICK = (
     "split.chunk_s=1.0",
     "split.first_s=null",
     "split.on_bad_recording=error",
-    "train.model=cnn_lstm",
+    "train.models=[cnn_lstm]",
     "train.inner_folds=2",
     "train.cnn_lstm.input=binned",
     "train.cnn_lstm.bin=peak",
@@ -40,9 +40,10 @@ def list_paths(folder, stage, array):
     data, made = {"array": array}, {"split": folder / "data/split", "model": folder / "models/folds"}
     written = {"out": folder / f"data/{stage}", "metrics": folder / f"metrics/{stage}.json"}
     written["plots"] = folder / f"plots/{stage}"
+    folder_of_metrics = {"metrics": folder / "metrics/train"}
     chosen = {
         "split": data | {"out": made["split"], "metrics": written["metrics"]},
-        "train": data | {"split": made["split"], **written, "out": made["model"]},
+        "train": data | {"split": made["split"], **written, **folder_of_metrics, "out": made["model"]},
         "evaluate": {"model": made["model"], **data, "split": made["split"], **written}
         | {"out": folder / "metrics/evaluate", "classifier": folder / "models/classifier"},
         "classify": {"model": folder / "models/classifier", "out": folder / "metrics/classify.csv"},

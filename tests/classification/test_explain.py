@@ -46,7 +46,7 @@ def test_answers_of_a_model_that_sees_the_rate_alone(by_rate):
     (occlusion,) = load_held_out(classifier, ["r01"], by_rate / "array", by_rate / "split")
     assert len(occlusion.folds) == 1 and set(occlusion.chunks["fold"]) == set(occlusion.folds)
     label, attributions = compute_attributions(occlusion)
-    estimator = load_estimator(by_rate / "folds" / f"fold_{occlusion.folds[0]}" / "model" / "rate.skops")
+    estimator = load_estimator(by_rate / "folds" / f"fold_{occlusion.folds[0]}" / "rate" / "rate.skops")
     events = occlusion.events
 
     def say(counts):

@@ -20,7 +20,7 @@ from mea.training.classifier import load_classifier
 
 pytestmark = pytest.mark.slow  # a lab is simulated, cleaned and trained on
 SETTINGS = (
-    "train.model=features", "simulate.seed=4", "simulate.batches=6", "simulate.cultures_per_label=1",
+    "train.models=[features]", "simulate.seed=4", "simulate.batches=6", "simulate.cultures_per_label=1",
     "simulate.recordings_per_culture=1", "simulate.duration_s=2.4", "simulate.class_effect=2",
     "simulate.recording_variance=1", "split.by=batch", "split.folds=3", "split.chunk_s=1.2", "split.first_s=null",
     "evaluate.permutations=19",

@@ -40,9 +40,9 @@ def test_overrides_reach_the_defaults_and_do_not_change_them():
     ("overrides", "nested"),
     [
         ([], True),
-        (["train.model=cnn_lstm"], True),
+        (["train.models=[cnn_lstm]"], True),
         (["train.cnn_lstm.validation=test_fold"], True),
-        (["train.model=cnn_lstm", "train.cnn_lstm.validation=test_fold"], False),
+        (["train.models=[cnn_lstm]", "train.cnn_lstm.validation=test_fold"], False),
     ],
 )
 def test_only_the_predecessors_leak_needs_no_inner_folds(overrides, nested):

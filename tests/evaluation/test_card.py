@@ -19,7 +19,15 @@ from mea.statistics.scores import METRICS
 from mea.training.classifier import Classifier
 
 BOUNDS = ("accuracy_low", "accuracy_high")
-EVALUATE = {"bins": 10, "confidence_level": 0.95, "target_error": 0.05, "permutations": 1000, "seed": 0}
+EVALUATE = {
+    "models": ["features"],
+    "choose": "best",
+    "bins": 10,
+    "confidence_level": 0.95,
+    "target_error": 0.05,
+    "permutations": 1000,
+    "seed": 0,
+}
 SETS = ConformalSets(0.95, ("a", "b"), (0.61, 0.32), (25, 27), (21, 22))
 RULES = Rules(52, Calibrator("temperature", 1.37, (0.0, 0.0)), 0.05, 0.7113, "", SETS)
 WORTH = {
@@ -59,7 +67,7 @@ def make_classifier(folder, **changed):
     params = {"h5": {"labels": {"a": ["x", "y"]}, "culture": ""}, "split": {"by": "batch", "first_s": None}}
     facts = {"split_sha256": "5" * 64, "events_sha256": "e" * 64, "device": "cpu", "threads": 2}
     classifier = Classifier(
-        folder, "features", ["a", "b"], 12, 10, 25_000, "mcs", 1.2, None, [0, 1], 0, "", params, facts
+        folder, {"features": 1.0}, ["a", "b"], 12, 10, 25_000, "mcs", 1.2, None, [0, 1], 0, "", params, facts
     )
     return replace(classifier, **changed)
 

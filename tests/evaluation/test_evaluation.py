@@ -1,28 +1,17 @@
 """Held-out predictions and the metrics of tables: who is predicted by which fold, intervals, baselines."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from builders.splits import make_folded_chunks
 from scipy.stats import binomtest
 
-from mea.evaluation.evaluation import (
-    ScoreSettings,
-    list_fold_scores,
-    predict_chunks,
-    score_majority,
-    score_table,
-)
+from mea.evaluation.evaluation import ScoreSettings, list_fold_scores, score_majority, score_table
+from mea.evaluation.held_out import predict_held_out
 from mea.splitting.aggregation import add_predictions, aggregate_recordings
-from mea.training.classifier import Classifier
 
 AB = ["a", "b"]
-
-
-def make_classifier(folds, labels=AB):
-    return Classifier(
-        folder=None, model="rate", labels=labels, rows=12, cols=12, sampling_rate_hz=25_000, format="mcs", chunk_s=1.0,
-        first_s=None, folds=folds, leaky=0, warning="", params={}, facts={},
-    )  # fmt: skip
 
 
 def test_every_chunk_is_scored_by_the_fold_that_held_it_out():
@@ -32,6 +21,8 @@ def test_every_chunk_is_scored_by_the_fold_that_held_it_out():
     class TellFold:
         """The fold as probability, so that one sees who scored what."""
 
+        averages_chunks = True
+
         def __init__(self, fold):
             self.fold = fold
 
@@ -39,10 +30,13 @@ def test_every_chunk_is_scored_by_the_fold_that_held_it_out():
             asked.append((self.fold, part["chunk"].tolist()))
             return np.tile([self.fold / 10, 1 - self.fold / 10], (len(part), 1))
 
-    scored = predict_chunks(TellFold, make_classifier([0, 2]), chunks, {})
+    told = SimpleNamespace(folds=[0, 2], labels=AB, open_model=TellFold)
+    predictions = predict_held_out(told, chunks, {})
+    scored = predictions.by_chunk
     assert scored["chunk"].tolist() == ["r1@0000", "r2@0001", "r1@0002", "r2@0004"], "the fold 1 is not scored"
     assert scored["p_a"].tolist() == [0.2, 0.0, 0.2, 0.0]
     assert asked == [(0, ["r2@0001", "r2@0004"]), (2, ["r1@0000", "r1@0002"])], "each is asked for once"
+    assert predictions.list_recordings(AB)["p_a"].tolist() == [0.2, 0.0]
 
 
 def test_scores_of_a_level_come_with_both_intervals():

@@ -7,7 +7,8 @@ from builders.arrays import plan_recordings, spoil_held_out
 from builders.models import fit_lab, train_params, write_lab
 from builders.predictions import LABELS, PROBES, add_raw_predictions, make_rules, make_table
 
-from mea.evaluation.evaluation import apply_fold_rules, predict_recordings, score_selection, score_sets
+from mea.evaluation.evaluation import score_selection, score_sets
+from mea.evaluation.held_out import apply_fold_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings, learn_rules
 from mea.networks.chunks import load_recordings
 from mea.runtime.tables import write_table
@@ -36,8 +37,8 @@ def evaluate(lab, folder):
     array, chunks = lab
     classifier, _ = fit_lab(lab, folder, train_params("rate", inner_folds=3, seed=0), score=(0, 1, 2))
     events = load_recordings(array, chunks["recording"].unique())
-    raw = predict_recordings(classifier, chunks, events)
-    scored, rules = apply_fold_rules(classifier, raw, SETTINGS)
+    raw = predict_held_out(classifier, chunks, events).list_recordings(LABELS)
+    scored, rules = apply_fold_rules(classifier.load_oof, raw, LABELS, SETTINGS)
     return raw, scored, dict(zip(scored["fold"].unique(), rules))
 
 
@@ -104,7 +105,9 @@ def make_classifier(folder, *oof):
         (folder / name_fold(fold)).mkdir()
         write_table(folder / name_fold(fold) / OOF, table)
     save_classifier(
-        Classifier(folder, "rate", LABELS, 12, 12, 25_000, "mcs", 1.0, None, list(range(len(oof))), 0, "", {}, {})
+        Classifier(
+            folder, {"rate": 1.0}, LABELS, 12, 12, 25_000, "mcs", 1.0, None, list(range(len(oof))), 0, "", {}, {}
+        )
     )
     return load_classifier(folder)
 
@@ -115,7 +118,7 @@ def test_calibration_can_change_a_prediction(tmp_path):
     inner = make_table(np.append(random.uniform(0.01, 0.1, 30), random.uniform(0.3, 0.45, 30)), ["a"] * 30 + ["b"] * 30)
     raw = add_raw_predictions(make_table([0.05, 0.4], "ab"))
     assert raw["predicted"].tolist() == ["a", "a"]
-    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", inner), raw, SETTINGS)
+    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", inner).load_oof, raw, LABELS, SETTINGS)
     assert rules.calibrator.method == "platt"
     assert scored["predicted"].tolist() == ["a", "b"] and scored["prediction_set"].tolist() == ["a", "b"]
     assert (scored["confidence"] == scored[["p_a", "p_b"]].max(1)).all()
@@ -127,7 +130,7 @@ def test_each_recording_is_read_by_the_rules_of_its_own_fold(tmp_path):
     bold = make_table(np.append(np.tile([0.02, 0.98], 10), [0.99, 0.99]), "ab" * 10 + "aa")
     classifier = make_classifier(tmp_path / "m", shy, bold)
     raw = add_raw_predictions(make_table([0.45, 0.6, 0.7, 0.8], "abab"), fold=[1, 0, 1, 0])
-    scored, rules = apply_fold_rules(classifier, raw, SETTINGS)
+    scored, rules = apply_fold_rules(classifier.load_oof, raw, LABELS, SETTINGS)
     assert scored["recording"].tolist() == raw["recording"].tolist() and scored["fold"].tolist() == [1, 0, 1, 0]
     by_fold = {1: rules[0], 0: rules[1]}  # in the order of first appearance
     for row, fold in enumerate([1, 0, 1, 0]):
@@ -141,7 +144,7 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
     """All are predicted, as raw, and no label is ruled out."""
     empty = make_table([], "")
     raw = add_raw_predictions(make_table([0.1, 0.8], "ab"))
-    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", empty), raw, SETTINGS)
+    scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", empty).load_oof, raw, LABELS, SETTINGS)
     pd.testing.assert_frame_equal(scored[raw.columns], raw)
     assert scored["threshold"].tolist() == [0.0, 0.0] and scored["prediction_set"].tolist() == ["a|b", "a|b"]
     assert rules.recordings == 0 and np.isnan(rules.threshold) and rules.conformal.thresholds == (ALWAYS, ALWAYS)
@@ -153,7 +156,8 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
 def test_chunks_in_several_folds_teach_nothing(tmp_path):
     """No model has not seen such a recording, so no inner table is right for it."""
     classifier = make_classifier(tmp_path / "m", make_table(np.tile([0.1, 0.9], 10), "ab" * 10))
-    scored, (rules,) = apply_fold_rules(classifier, add_raw_predictions(make_table([0.3], "a"), "mixed"), SETTINGS)
+    raw = add_raw_predictions(make_table([0.3], "a"), "mixed")
+    scored, (rules,) = apply_fold_rules(classifier.load_oof, raw, LABELS, SETTINGS)
     assert rules.recordings == 0 and scored["p_b"].tolist() == [0.3]
 
 

@@ -35,6 +35,7 @@ def test_plots_name_their_axes_with_units():
         ],
         "plot_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
         "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
+        "plot_models": [("accuracy (%), with its interval", "")],
         "plot_optimism": [("held-out chunks predicted correctly (%)", "")],
     }
     assert list_axes(plot_evaluation()) == expected

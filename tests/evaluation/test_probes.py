@@ -7,10 +7,14 @@ from builders.arrays import plan_recordings
 from builders.models import fit_lab, train_params, write_lab
 
 import mea.evaluation.probes
-from mea.evaluation.probes import probe_classifier, summarise_identity, summarise_optimism
+from mea.evaluation.probes import probe_models, summarise_identity, summarise_optimism
 from mea.networks.chunks import load_recordings
 
 pytestmark = pytest.mark.usefixtures("alone")
+
+
+def probe_planted(classifier, chunks, events, seed):
+    return probe_models(classifier.open_model, classifier.folds, chunks, events, seed)
 
 
 class Planted:
@@ -44,7 +48,7 @@ def plant(chunks, random, identity=0.0, label=0.0, noise=1.0, width=30):
 
 
 def probe(chunks, features, seed=0):
-    return probe_classifier(Planted(features, sorted(set(chunks["fold"]))), chunks, {}, seed)
+    return probe_planted(Planted(features, sorted(set(chunks["fold"]))), chunks, {}, seed)
 
 
 def probe_many(runs=4, chunks=None, **planted):
@@ -113,7 +117,7 @@ def test_the_honest_probe_has_not_seen_the_fold():
     spoiled = chunks.assign(
         label=np.where(chunks["fold"] == 0, chunks["label"].map({"a": "b", "b": "a"}), chunks["label"])
     )
-    one, other = (probe_classifier(classifier, table, {}, 0) for table in (chunks, spoiled))
+    one, other = (probe_planted(classifier, table, {}, 0) for table in (chunks, spoiled))
     assert one["label"] == pytest.approx(1 - other["label"]) and one["label"] != 0.5
     assert one["recording"] == other["recording"]
 
@@ -154,7 +158,7 @@ def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
     )
     features = plant(chunks, np.random.default_rng(0), identity=3.0)
     classifier = Planted(features, [0, 1])
-    found = probe_classifier(classifier, chunks, {}, 0)
+    found = probe_planted(classifier, chunks, {}, 0)
     for asked in classifier.asked:
         counts = asked["recording"].value_counts()
         others = counts.drop("r000", errors="ignore")
@@ -162,8 +166,8 @@ def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
         assert counts.get("r000", 3) in (2, 3)
     assert [set(asked["fold"]) == {0} for asked in classifier.asked[:2]].count(True) == 1
     assert found["recording"] > 0.95
-    assert probe_classifier(classifier, chunks, {}, 0) == found, "the seed decides which"
-    assert probe_classifier(classifier, chunks, {}, 1) != found
+    assert probe_planted(classifier, chunks, {}, 0) == found, "the seed decides which"
+    assert probe_planted(classifier, chunks, {}, 1) != found
 
 
 def test_what_is_told():
@@ -191,7 +195,7 @@ def test_real_models(tmp_path, model):
     lab = write_lab(tmp_path, lines, folds=2, duration_s=4.0)
     classifier, _ = fit_lab(lab, tmp_path / "folds", train_params(model, inner_folds=2, cnn_lstm=NETWORK), score=(0, 1))
     array, chunks = lab
-    found = probe_classifier(classifier, chunks, load_recordings(array, chunks["recording"].unique()), 0)
+    found = probe_planted(classifier, chunks, load_recordings(array, chunks["recording"].unique()), 0)
     assert found["chance"] == 1 / 8 and found["recording"] > 1 / 8
     if model != "rate":  # by one number a line can name the slowest and the fastest only
         assert found["recording"] > 0.3

@@ -39,7 +39,7 @@ LABELS = ["a", "b"]
 VIEW = GridView(100, STEP)
 QUICK = {"bin_ms": 100, "epochs": 3, "learning_rate": 0.003, "batch_size": 8}
 PARAMS = train_params("grid_lstm", inner_folds=2, grid_lstm=QUICK)
-NETWORK = "fold_0/model/network.safetensors"
+NETWORK = "fold_0/grid_lstm/network.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_held_out_recordings_do_not_reach_the_network(lab):
     (job,) = plan_lab((folder / "array", chunks), folder / "again", PARAMS)
     fit_fold(replace(job, chunks=chunks[chunks["fold"] != 0]))
     compared = compare_files(folder / "again/fold_0", folder / "folds/fold_0")
-    assert {"model/network.safetensors", "model/recordings.skops", "model/chunks.skops"} <= compared
+    assert {f"grid_lstm/{name}" for name in ("network.safetensors", "recordings.skops", "chunks.skops")} <= compared
 
 
 class CutOff(RegressionDataset):
@@ -210,10 +210,10 @@ def test_it_can_be_explained(lab):
 def test_a_recording_it_cannot_be_shown(lab):
     model = lab[2].open_model(0)
     assert model.check_input(make_events("other", rows=5, cols=7)) == ""
-    coarse = train_params("grid_lstm", grid_lstm=QUICK | {"bin_ms": 25}).of_models()["grid_lstm"]
+    coarse = train_params("grid_lstm", grid_lstm=QUICK | {"bin_ms": 25}).of_model("grid_lstm")
     assert "steps of 10 ms" in GridLstmModel(replace(model.spec, params=coarse)).check_input(make_events("new"))
 
 
 def test_nothing_is_chosen_on_the_test_fold():
-    assert PARAMS.of_models()["grid_lstm"].leak == ""
-    assert train_params(cnn_lstm={"validation": "test_fold"}).of_models()["cnn_lstm"].leak
+    assert PARAMS.of_model("grid_lstm").leak == ""
+    assert train_params(cnn_lstm={"validation": "test_fold"}).of_model("cnn_lstm").leak

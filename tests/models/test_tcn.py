@@ -25,7 +25,7 @@ from mea.networks.trained import load_network, set_weights
 from mea.networks.training import train_network
 from mea.runtime.errors import MeaError
 from mea.splitting.chunks import cut_chunks
-from mea.training.classifier import copy_models
+from mea.training.classifier import join_classifiers
 from mea.training.fitting import fit_fold, read_training_side
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -181,7 +181,7 @@ def fitted(tmp_path_factory):
 def test_every_training_recording_is_predicted_by_a_network_that_has_not_seen_its_batch(fitted):
     _, job, chunks, classifier = fitted
     data, training = read_training_side(job), chunks[chunks["fold"] != 0]
-    *planned, last = TcnModel._plan_networks(data, job.params["tcn"])[:3]
+    *planned, last = TcnModel._plan_networks(data, job.params)[:3]
     assert len(last.training) == len(training) and not len(last.validation) and last.number == len(planned) == 2
     for one in planned:
         assert not set(one.training["batch"]) & set(one.validation["batch"])
@@ -198,7 +198,7 @@ def test_a_fold_predicts_the_mean_of_its_networks_logits(fitted):
     view, windows = PopulationView(100), held_out[["recording", "start_s", "stop_s"]].itertuples(index=False)
     shown = torch.stack([torch.from_numpy(view.show(events[name], *window)) for name, *window in windows])
     logits = []
-    for path in sorted((folder / "models/fold_0/model").glob("network_*.safetensors")):
+    for path in sorted((folder / "models/fold_0/tcn").glob("network_*.safetensors")):
         with torch.inference_mode():
             logits.append(set_weights(TcnNetwork(2), load_network(path))(shown).double())
     mean = torch.stack(logits).mean(0)
@@ -212,14 +212,14 @@ def test_a_fold_predicts_the_mean_of_its_networks_logits(fitted):
 
 
 def test_all_networks_are_copied(fitted, tmp_path):
-    copy_models(fitted[3], tmp_path)
-    copied = {path.name for path in (tmp_path / "fold_0/model").iterdir()}
+    join_classifiers([fitted[3]], {"tcn": 1.0}, tmp_path)
+    copied = {path.name for path in (tmp_path / "fold_0/tcn").iterdir()}
     assert copied == {"model.json", *(f"network_{number}.safetensors" for number in range(4))}
 
 
 def test_where_the_test_fold_chooses_there_is_one_network(fitted):
     _, job, chunks, _ = fitted
-    params = train_params("cnn_lstm", cnn_lstm={"validation": "test_fold"}).of_models()["cnn_lstm"]
+    params = train_params("cnn_lstm", cnn_lstm={"validation": "test_fold"}).of_model("cnn_lstm")
     (one,) = CnnLstmModel._plan_networks(read_training_side(job), params)
     assert len(one.training) == (chunks["fold"] != 0).sum() and set(one.validation["fold"]) == {0}
 

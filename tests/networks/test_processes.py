@@ -30,7 +30,7 @@ from stages.unzip import Params, unzip
 
 pytestmark = pytest.mark.usefixtures("alone")
 QUICK = train_params("cnn_lstm", inner_folds=2, cnn_lstm={"bin_ms": 25, "epochs": 1, "silence": "computed"})
-NETWORK = "fold_0/model/network_0.safetensors"
+NETWORK = "fold_0/cnn_lstm/network_0.safetensors"
 UNEVEN = 3  # of 8 chunks: batches of 3, 3 and 2, which two processes share as 2 + 1, 2 + 1, 1 + 1
 
 
@@ -130,10 +130,10 @@ def test_the_train_stage_starts_the_processes_itself(monkeypatch, tmp_path):
         folder = tmp_path / str(count)
         for stage in ("split", "train"):
             run_stage(stage, folder, array, "split.score=[0, 2]")
-        metrics[count] = read_json(folder / "metrics/train.json")
+        metrics[count] = read_json(folder / "metrics/train/cnn_lstm.json")
         assert metrics[count].pop("processes") == count
-        assert read_json(folder / "models/folds/classifier.json")["facts"]["processes"] == count
-        assert (folder / "plots/train/live/fold_2/plots/metrics/validation_loss.tsv").is_file()
+        assert read_json(folder / "models/folds/cnn_lstm/classifier.json")["facts"]["processes"] == count
+        assert (folder / "plots/train/cnn_lstm/live/fold_2/plots/metrics/validation_loss.tsv").is_file()
     for part in ("mean", "fold_0", "fold_2"):
         assert metrics[2][part] == pytest.approx(metrics[1][part], rel=1e-5)
 

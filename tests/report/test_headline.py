@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mea.report.headline import format_headline, main
+from mea.report.headline import format_headline, list_models, main
 
 SCORES = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.9, "roc_auc": 0.8, "count": 24}
 COLUMNS = "recording,predicted,confidence,p_a,p_b,decision,reason\n"
@@ -16,6 +16,7 @@ def write_results(folder, leaky=0, warning="", lines=""):
     rate = SCORES | {"accuracy": 2 / 3}
     metrics = {"recording": SCORES, "chunk": chunk, "baseline": {"majority": {"accuracy": 0.5}, "rate": rate}}
     metrics["baseline"]["metadata"] = {"accuracy": 0.55}
+    metrics["models"] = {"features": SCORES}
     metrics["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
     metrics["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
     measured.write_text(json.dumps({**metrics, "leaky": leaky, "warning": warning}), encoding="utf-8")
@@ -31,6 +32,22 @@ def test_every_metric_stands_beside_its_name(tmp_path):
     assert text[5].endswith("50.0%") and "p = 0.0123, labels permuted between groups (at least about 0.001)" in text[6]
     assert "97.0% of chunks, not undefined" in text[7]
     assert len(text) == 8  # nothing was classified, so nothing is said of it
+
+
+def test_several_models_stand_side_by_side(tmp_path):
+    measured, classified = write_results(tmp_path)
+    metrics = json.loads(measured.read_text(encoding="utf-8"))
+    bounds = {"difference": -0.125, "difference_low": -0.4, "difference_high": 0.15, "verdict": "within noise"}
+    shown = {"balanced_accuracy": 0.7, "log_loss": 0.5, "ece": 0.1}
+    metrics["models"] = {
+        "features": SCORES | shown | bounds | {"weight": 0.8},
+        "cnn_lstm": SCORES | shown | bounds | {"accuracy": 0.625, "weight": 0.2},
+    }
+    measured.write_text(json.dumps(metrics), encoding="utf-8")
+    text = format_headline(measured, classified).splitlines()
+    assert text[8].split(maxsplit=1) == ["features", "75.0% (50.0% to 90.0%), AUC 0.8, chosen in 80.0%, within noise"]
+    assert text[9].split(maxsplit=1) == ["cnn_lstm", "62.5% (50.0% to 90.0%), AUC 0.8, chosen in 20.0%, within noise"]
+    assert list_models(metrics)[1]["difference"] == "-12.5% (-40.0% to 15.0%)"
 
 
 def test_a_warning_is_the_last_word(tmp_path):

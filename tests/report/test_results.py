@@ -12,7 +12,7 @@ MADE_BY = {
     "metrics/evaluate/chunks.csv": "evaluate", "metrics/classify.csv": "classify", "metrics/h5.json": "h5",
     "metrics/array.json": "array", "metrics/split.json": "split", "models/classifier/card.json": "evaluate",
     "models/classifier/card.md": "evaluate", "data/h5/catalogue.csv": "h5", "data/unzip/manifest.csv": "unzip",
-    "data/array/params.json": "array", "plots/train": "train", "plots/evaluate": "evaluate",
+    "data/array/params.json": "array", "plots/train/cnn_lstm": "train@cnn_lstm", "plots/evaluate": "evaluate",
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_probabilities_are_those_of_the_network(tmp_path):
     events = make_events("r1", duration_s=4.0)
     chunks = cut(events, classifier)
     assert len(chunks) == 10  # more than one batch
-    own = PARAMS.of_models()["cnn_lstm"]
+    own = PARAMS.of_model("cnn_lstm")
     for fold in (0, 1):
         network = make_network(ModelSpec(["a", "b"], 12, 12, own), fold)
         with torch.no_grad():
@@ -62,12 +62,12 @@ def test_weights_hold_no_metadata(tmp_path):
     """Several metadata keys change their order from run to run; there are none. The same numbers, the same bytes."""
     for name in ("one", "two"):
         make_classifier(tmp_path / name)
-    path = tmp_path / "one" / "fold_0" / "model" / "network_0.safetensors"
+    path = tmp_path / "one" / "fold_0" / "cnn_lstm" / "network_0.safetensors"
     (length,) = struct.unpack("<Q", path.read_bytes()[:8])
     header = json.loads(path.read_bytes()[8 : 8 + length])
     assert "__metadata__" not in header and "curves" in header
     files = {path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*") if path.is_file()}
-    of_fold = ("model/model.json", "model/network_0.safetensors", "baseline/model.json", "baseline/rate.skops")
+    of_fold = ("cnn_lstm/model.json", "cnn_lstm/network_0.safetensors", "baseline/model.json", "baseline/rate.skops")
     assert files == {DESCRIPTION, *(f"fold_{fold}/{name}" for fold in (0, 1) for name in of_fold)}
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
@@ -83,13 +83,13 @@ def test_no_classifier(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values | {"format_version": 99}, r"format version 99, but 2 is read\. Train it again\."),
-        (lambda values: {"hello": 1}, "format version None, but 2 is read"),
+        (lambda values: values | {"format_version": 99}, r"format version 99, but 3 is read\. Train it again\."),
+        (lambda values: {"hello": 1}, "format version None, but 3 is read"),
         (
             lambda values: values | {"colour": 1},
             r"not a classifier written by the train stage \(.*colour.*Train it again",
         ),
-        (lambda values: {"format_version": 2}, r"not a classifier written by the train stage \(.*missing"),
+        (lambda values: {"format_version": 3}, r"not a classifier written by the train stage \(.*missing"),
     ],
 )
 def test_a_description_of_another_kind(tmp_path, change, message):

@@ -20,7 +20,7 @@ from mea.training.folds import build_classifier, summarise_curves
 pytestmark = pytest.mark.usefixtures("alone")
 
 LABELS = ["a", "b"]
-NETWORK = "fold_0/model/network_0.safetensors"
+NETWORK = "fold_0/cnn_lstm/network_0.safetensors"
 
 
 def params(model="cnn_lstm", inner_folds=2, **changed):

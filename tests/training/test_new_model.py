@@ -68,15 +68,13 @@ def project(tmp_path):
     (tmp_path / "mea/models/toy.py").write_text(TOY, encoding="utf-8")
     registry = tmp_path / "mea/models/registry.py"
     text = registry.read_text(encoding="utf-8")
-    assert "GridLstmModel, EnsembleModel)" in text
-    text = text.replace("GridLstmModel, EnsembleModel)", "GridLstmModel, EnsembleModel, ToyModel)")
+    assert "GridLstmModel)" in text
+    text = text.replace("GridLstmModel)", "GridLstmModel, ToyModel)")
     registry.write_text(
         text.replace("\nMODELS:", "\nfrom mea.models.toy import ToyModel\n\nMODELS:", 1), encoding="utf-8"
     )
     params = (
-        (ROOT / "params.yaml")
-        .read_text(encoding="utf-8")
-        .replace("  seed: 0\n  tcn:", "  seed: 0\n  toy: {sharpness: 3}\n  tcn:")
+        (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  rate: {}", "  toy: {sharpness: 3}\n  rate: {}")
     )
     (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     write_lab(tmp_path / "data", plan_recordings(batches=3), duration_s=4.0)
@@ -90,7 +88,7 @@ def project(tmp_path):
 
 COMMANDS = """
 import runpy, sys
-settings = ["train.model=toy", "split.chunk_s=1", "split.folds=3", "evaluate.permutations=19"]
+settings = ["train.models=[toy]", "split.chunk_s=1", "split.folds=3", "evaluate.permutations=19"]
 flags = [word for setting in settings for word in ("--set", setting)]
 stored = ["--model", "models/classifier"]
 commands = [[f"stages.{stage}", *flags] for stage in ("split", "train", "evaluate")] + [
@@ -110,7 +108,7 @@ def test_a_model_in_one_file_goes_through_the_whole_pipeline(project):
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert read_json(project / "metrics/evaluate.json")["recording"]["accuracy"] == 1, done.stderr
     classifier = read_json(project / "models/classifier/classifier.json")
-    assert classifier["model"] == "toy" and classifier["params"]["train"]["toy"] == {"sharpness": 3}
+    assert classifier["weights"] == {"toy": 1.0} and classifier["params"]["train"]["toy"] == {"sharpness": 3}
     assert pd.read_csv(project / "predictions.csv")["decision"].tolist() == ["rejected"]
     assert set(pd.read_csv(project / "plots/explain/r00.csv")["kind"]) == {"whole", "electrode", "window"}
     assert done.returncode == 1 and "train.toy.sharpness = 0: Input should be greater than 0" in done.stderr

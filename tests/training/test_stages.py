@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
 from mea.arrays.events_file import save_events
+from mea.evaluation.models import SHOWN
 from mea.evaluation.rules import RuleSettings, learn_rules
 from mea.models.estimators import load_estimator
 from mea.report.headline import format_headline
@@ -95,26 +96,26 @@ def test_split_writes_chunks_with_folds(done):
 
 
 def test_train_keeps_every_fold_and_its_baseline(done):
-    folder = done / "models/folds"
+    folder = done / "models/folds/cnn_lstm"
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     of_fold = {
-        "model/network_0.safetensors",
-        "model/model.json",
+        "cnn_lstm/network_0.safetensors",
+        "cnn_lstm/model.json",
         "baseline/rate.skops",
         "baseline/model.json",
         "oof.csv",
     }
     assert names == {f"fold_{fold}/{name}" for fold in range(3) for name in of_fold} | {"classifier.json"}
-    about = read_json(done / "models/folds/classifier.json")
+    about = read_json(done / "models/folds/cnn_lstm/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["sampling_rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
-    metrics = read_json(done / "metrics/train.json")
+    metrics = read_json(done / "metrics/train/cnn_lstm.json")
     assert metrics["model"] == "cnn_lstm" and list(metrics)[1:] == ["processes", "mean", "fold_0", "fold_1", "fold_2"]
     assert metrics["fold_1"]["epochs"] == 2
-    curves = read_table(done / "plots/train/mean_curves.csv")
+    curves = read_table(done / "plots/train/cnn_lstm/mean_curves.csv")
     losses = [metrics[f"fold_{fold}"]["validation_loss"] for fold in range(3)]
     assert metrics["mean"]["validation_loss"] == pytest.approx(np.mean(losses)) and len(curves) == 2
-    assert (done / "plots/train/live/fold_2/plots/metrics/validation_loss.tsv").is_file()
+    assert (done / "plots/train/cnn_lstm/live/fold_2/plots/metrics/validation_loss.tsv").is_file()
 
 
 def test_every_prediction_is_written(done):
@@ -130,7 +131,7 @@ def test_every_prediction_is_written(done):
         len(chunks) == 24 and chunks["chunk"].tolist() == read_table(done / "data/split/chunks.csv")["chunk"].tolist()
     )
     for fold, part in table.groupby("fold"):
-        oof = read_table(done / f"models/folds/fold_{fold}/oof.csv")
+        oof = read_table(done / f"models/folds/cnn_lstm/fold_{fold}/oof.csv")
         assert not set(oof["batch"]) & set(part["batch"]) and len(oof) == 4
         rules = learn_rules(oof, ["a", "b"], RuleSettings(0.05, 0.95, 0))
         votes = chunks.groupby("recording")[["p_a", "p_b"]].mean().loc[part["recording"]].to_numpy()
@@ -150,7 +151,11 @@ def test_metrics_are_those_of_the_predictions(done):
         "conformal": ["coverage", "mean_size", "calibration_recordings"],
         "novelty": ["rejected_fraction", "flagged_fraction"],
     }
-    assert list(metrics) == ["recording", "chunk", "uncalibrated", *wanted, "leaky", "warning"]
+    assert list(metrics) == ["recording", "chunk", "uncalibrated", *wanted, "models", "leaky", "warning"]
+    (one,) = metrics["models"].values()
+    assert list(one) == [*SHOWN, "difference", "difference_low", "difference_high", "verdict", "weight"]
+    assert [one[name] for name in SHOWN] == [metrics["recording"][name] for name in SHOWN], "the headline is the model"
+    assert (one["difference"], one["verdict"], one["weight"]) == (0, "identical", 1)
     assert {name: list(metrics[name]) for name in wanted} == wanted
     for unit in (metrics["recording"], metrics["chunk"], metrics["uncalibrated"], metrics["baseline"]["rate"]):
         assert list(unit) == [*INTERVALS, *SCORES, "count"]
@@ -173,7 +178,10 @@ def test_plots_hold_what_dvc_draws(done):
     drawn = [(curve["x"], path, column) for named in plots for curve in named.values()
              for path, columns in curve["y"].items()
              for column in (columns if isinstance(columns, list) else [columns])]  # fmt: skip
-    assert {path for _, path, _ in drawn} >= {"plots/evaluate/confusion_recording.csv", "plots/train/mean_curves.csv"}
+    assert {path for _, path, _ in drawn} >= {
+        "plots/evaluate/confusion_recording.csv",
+        "plots/train/cnn_lstm/mean_curves.csv",
+    }
     for x, path, column in drawn:
         assert {x, column} <= set(read_table(done / path).columns), path
     confusion = read_table(done / "plots/evaluate/confusion_recording.csv")
@@ -183,8 +191,8 @@ def test_plots_hold_what_dvc_draws(done):
     plots = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
     kinds = ("confusion", "report", "reliability", "roc")
     both = {f"{kind}_{unit}" for kind in kinds for unit in ("recording", "chunk")}
-    assert plots == both | {"recordings", "permutation", "optimism", "risk_coverage", "conformal"}
-    assert {path.name for path in (done / "plots/train").glob("*.png")} == {"chunks.png", "curves.png"}
+    assert plots == both | {"recordings", "models", "permutation", "optimism", "risk_coverage", "conformal"}
+    assert {path.name for path in (done / "plots/train/cnn_lstm").glob("*.png")} == {"chunks.png", "curves.png"}
 
 
 def test_new_recordings_are_classified(done):
@@ -211,13 +219,13 @@ def test_the_same_bytes_again(done, tmp_path, array, new):
 
 
 def test_firing_rate_alone_end_to_end(array, tmp_path):
-    metrics = run_lab(tmp_path, array, "train.model=rate", "train.cnn_lstm.validation=test_fold")
+    metrics = run_lab(tmp_path, array, "train.models=[rate]", "train.cnn_lstm.validation=test_fold")
     assert metrics["uncalibrated"] == metrics["baseline"]["rate"] and metrics["recording"]["accuracy"] == 1.0
     assert metrics["leaky"] == 0, "no epoch was chosen"
-    assert read_json(tmp_path / "metrics/train.json") == {"model": "rate"}
+    assert read_json(tmp_path / "metrics/train/rate.json") == {"model": "rate"}
     assert not list((tmp_path / "models").rglob("*.safetensors"))
-    load_estimator(tmp_path / "models/classifier/fold_0/model/rate.skops")
-    assert {path.name for path in (tmp_path / "plots/train").iterdir()} >= {"chunks.png"}
+    load_estimator(tmp_path / "models/classifier/fold_0/rate/rate.skops")
+    assert {path.name for path in (tmp_path / "plots/train/rate").iterdir()} >= {"chunks.png"}
 
 
 def test_three_classes_end_to_end(tmp_path, new):
@@ -276,7 +284,7 @@ def test_spike_times_are_counted(tmp_path):
         SystemExit, match=r"train: r\d\d: holds spike times without waveforms, .* Set train.cnn_lstm.input: binned"
     ):
         run_stage("train", tmp_path, tmp_path / "array")
-    assert not (tmp_path / "models/classifier").exists() and not (tmp_path / "metrics/train.json").exists()
+    assert not (tmp_path / "models/classifier").exists() and not (tmp_path / "metrics/train/cnn_lstm.json").exists()
     metrics = run_lab(
         tmp_path, tmp_path / "array", "train.cnn_lstm.bin=count", "train.cnn_lstm.scale=1", "train.cnn_lstm.epochs=1"
     )
@@ -358,8 +366,8 @@ def test_what_is_missing_is_named(array, tmp_path):
     [
         (
             "train",
-            "train.model=oracle",
-            "train.model = 'oracle': must be one of rate, features, rocket, tcn, cnn_lstm, grid_lstm, ensemble",
+            "train.models=[oracle]",
+            "train.models = ['oracle']: must be a list of some of rate, features, rocket, tcn, cnn_lstm, grid_lstm.",
         ),
         ("train", "train.cnn_lstm.learning_rate=0", "train.cnn_lstm.learning_rate = 0: Input should be greater than 0"),
         ("train", "train.cnn_lstm.bin_ms=5000", "bins of 5000.0 ms in a window of 1 s"),
@@ -375,7 +383,7 @@ def test_what_is_missing_is_named(array, tmp_path):
 def test_train_and_evaluate_refuse(array, tmp_path, stage, setting, message):
     run_stage("split", tmp_path, array)
     if stage == "evaluate":
-        run_stage("train", tmp_path, array, "train.model=rate")
+        run_stage("train", tmp_path, array, "train.models=[rate]")
     assert message in refuse(stage, tmp_path, array, setting)
 
 
@@ -383,8 +391,8 @@ def test_two_grids_leave_an_earlier_training_alone(tmp_path):
     lines = plan_recordings()
     lines[4]["rows"] = 8
     write_array(tmp_path / "array", lines, duration_s=2.0)
-    (tmp_path / "plots/train").mkdir(parents=True)
-    (tmp_path / "plots/train/curves.png").write_bytes(b"earlier")
+    (tmp_path / "plots/train/cnn_lstm").mkdir(parents=True)
+    (tmp_path / "plots/train/cnn_lstm/curves.png").write_bytes(b"earlier")
     run_stage("split", tmp_path, tmp_path / "array")
     assert "recordings of different grids, [(8, 12), (12, 12)]" in refuse("train", tmp_path, tmp_path / "array")
 
@@ -426,11 +434,11 @@ def test_a_killed_training_ends_with_the_same_bytes(array, tmp_path):
     killed, whole = list_bytes(tmp_path / "killed"), list_bytes(tmp_path / "whole")
     assert set(killed) == set(whole) and [name for name in whole if killed[name] != whole[name]] == []
     assert not list((tmp_path / "killed/cache").glob("checkpoints/*"))
-    assert read_json(tmp_path / "whole/metrics/train.json")["fold_0"]["epochs"] == 10
+    assert read_json(tmp_path / "whole/metrics/train/cnn_lstm.json")["fold_0"]["epochs"] == 10
 
 
 def test_another_split_than_the_one_trained_with_is_refused(array, tmp_path):
     run_stage("split", tmp_path, array)
-    run_stage("train", tmp_path, array, "train.model=rate")
+    run_stage("train", tmp_path, array, "train.models=[rate]")
     run_stage("split", tmp_path, array, "split.seed=1")
-    assert "was trained with another split than this one" in refuse("evaluate", tmp_path, array)
+    assert "was trained with another split than this one" in refuse("evaluate", tmp_path, array, "train.models=[rate]")

@@ -231,7 +231,7 @@ def test_a_fresh_clone_can_begin_with_a_preset(built_lab, tmp_path):
     lab.run("git", "rm", "--quiet", "-r", "dvc.lock", "metrics", "plots")
     lab.run("git", "checkout", "HEAD", "--", "metrics/.gitignore")
     lab.commit("as it was before the first repro")
-    run_preset(lab, "predecessor_second", "--set", "train.model=rate")
+    run_preset(lab, "predecessor_second", "--set", "train.models=[rate]")
     assert lab.read_json("metrics/evaluate.json")["leaky"] == 1
     assert list_experiments(lab, "predecessor_second")
 
@@ -240,7 +240,7 @@ def test_a_fresh_clone_can_begin_with_a_preset(built_lab, tmp_path):
 def test_the_real_recordings_run_to_the_end(built_lab, tmp_path, shared_data):
     lab = share_cache(built_lab, tmp_path / "project")
     source = str(shared_data / "charlesworth2015")
-    said = run_preset(lab, "charlesworth2015", "--source", source, "--set", "train.model=rate")
+    said = run_preset(lab, "charlesworth2015", "--source", source, "--set", "train.models=[rate]")
     assert f"unzip.source: data/simulate/train -> {source}" in said
     metrics = lab.read_json("metrics/evaluate.json")
     assert metrics["recording"]["count"] == 370 and metrics["leaky"] == 0

@@ -1,18 +1,11 @@
-"""The ensemble: a weighted pool of its base models."""
+"""A weighted pool of models."""
 
 import numpy as np
 import pytest
-from builders.arrays import plan_recordings
-from builders.models import fit_lab, train_params, write_lab
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from mea.models.ensemble import BASE_MODELS, fit_weights, pool_oof, pool_probabilities
-from mea.networks.chunks import load_recordings
-from mea.runtime.files import read_json
-from mea.training.classifier import copy_models, load_classifier
-
-pytestmark = pytest.mark.usefixtures("alone")
+from mea.models.pool import fit_weights, pool_oof, pool_probabilities
 
 
 def state(odds):
@@ -91,34 +84,6 @@ def test_more_classes(n_labels):
     np.testing.assert_allclose(pooled.sum(1), 1)
 
 
-# --- through the real training --------------------------------------------------------------------------------------
-
-
-def test_a_fold_of_the_ensemble_is_the_pool_of_its_base_models(tmp_path):
-    quick = {"bin_ms": 100, "epochs": 1, "learning_rate": 0.001, "batch_size": 4}
-    plan = plan_recordings(batches=4, cultures=1)
-    lab = write_lab(tmp_path, plan, folds=2, chunk_s=4.0, duration_s=8.0, rows=4, cols=4)
-    params = train_params("ensemble", inner_folds=2, grid_lstm=quick)
-    trained, curves = fit_lab(lab, tmp_path / "folds", params, score=(0, 1), chunk_s=4.0)
-    assert not any(len(table) for table in curves), "none of its base models has an epoch to choose"
-    (tmp_path / "copied").mkdir()
-    copy_models(trained, tmp_path / "copied")
-    classifier = load_classifier(tmp_path / "copied")
-
-    chunks = lab[1]
-    events = load_recordings(tmp_path / "array", chunks["recording"].unique())
-    held_out = chunks[chunks["fold"] == 0]
-    model = classifier.open_model(0)
-    weights = read_json(tmp_path / "folds/fold_0/model/weights.json")
-    assert list(weights) == list(BASE_MODELS) == ["features", "grid_lstm"]
-    for method in ("predict_proba", "predict_recordings"):
-        stacked = np.stack([getattr(one, method)(held_out, events) for one in model.base_models])
-        assert np.abs(stacked - stacked[:1]).max() > 1e-3, "the base models differ"
-        expected = pool_probabilities(stacked, np.array(list(weights.values())))
-        np.testing.assert_allclose(getattr(model, method)(held_out, events), expected)
-    oof = trained.load_oof(0)
-    assert sorted(oof["recording"]) == sorted(chunks.loc[chunks["fold"] != 0, "recording"].unique())
-    np.testing.assert_allclose(oof[["p_a", "p_b"]].sum(axis=1), 1)
-    widths = [one.compute_features(held_out, events).shape[1] for one in model.base_models]
-    assert model.compute_features(held_out, events).shape[1] == sum(widths)
-    assert model.check_input(events["r00"]) == ""
+def test_one_with_all_the_weight_is_kept_to_the_bit():
+    models, _ = make_models()
+    assert pool_probabilities(models, np.array([0.0, 1.0])).tobytes() == models[1].tobytes()

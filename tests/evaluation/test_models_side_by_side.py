@@ -1,0 +1,98 @@
+"""Several models through the stages train, evaluate and classify."""
+
+import json
+
+import numpy as np
+import pytest
+from builders.arrays import plan_recordings, write_array
+from builders.recordings import write_small_mcs
+from builders.stages import run_lab, run_stage
+
+from mea.runtime.files import read_json
+from mea.runtime.tables import read_table
+from mea.training.classifier import load_classifier
+
+pytestmark = pytest.mark.usefixtures("alone")
+BOTH = "train.models=[rate, features]"
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    """A lab of six batches evaluated with ``choose: pool``: folder, recordings, metrics."""
+    folder = tmp_path_factory.mktemp("pooled")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"MEA_CACHE": str(folder / "cache"), "MEA_QUIET": "1", "MEA_WORKERS": "1"}.items():
+            patch.setenv(name, value)
+        array = folder / "array"
+        write_array(array, plan_recordings(batches=6), duration_s=2.0)
+        return folder, array, run_lab(folder, array, BOTH, "evaluate.choose=pool")
+
+
+def test_each_model_has_its_own_outputs_and_metrics(pooled):
+    folder, _, metrics = pooled
+    assert list(metrics["models"]) == ["rate", "features"]
+    for name, one in metrics["models"].items():
+        assert read_json(folder / f"metrics/train/{name}.json") == {"model": name}
+        assert (folder / f"plots/train/{name}/chunks.png").is_file()
+        assert (folder / f"plots/evaluate/{name}/confusion_recording.png").is_file()
+        params = load_classifier(folder / "models/folds" / name).params["train"]
+        assert list(params) == ["inner_folds", "seed", name], "the other's parameters decide nothing of it"
+        assert 0 < one["weight"] < 3
+    table = read_table(folder / "plots/evaluate/models.csv")
+    assert table["model"].tolist() == ["rate", "features"]
+
+
+def test_a_pool_is_shipped_with_all_it_needs_and_classifies(pooled):
+    folder, array, _ = pooled
+    shipped = load_classifier(folder / "models/classifier")
+    assert list(shipped.weights) == ["rate", "features"] and shipped.model == "rate + features"
+    assert {path.name for path in (folder / "models/classifier/fold_0").iterdir()} == {"rate", "features"}
+    card = read_json(folder / "models/classifier/card.json")
+    assert card["chosen_among"] == ["rate", "features"] and card["choose"] == "pool"
+    (folder / "new").mkdir()
+    write_small_mcs(folder / "new/one.h5", n_samples=50_000)
+    run_stage("classify", folder, array, argv=["--source", folder / "new"])
+    (row,) = read_table(folder / "metrics/classify.csv").to_dict("records")
+    assert row["p_a"] + row["p_b"] == pytest.approx(1)
+
+
+def test_the_headline_is_the_weighted_pool_of_both(pooled):
+    folder, _, metrics = pooled
+    table = read_table(folder / "metrics/evaluate/predictions.csv")
+    assert {"rate.p_a", "features.p_a", "rate.predicted", "features.predicted"} <= set(table.columns)
+    assert metrics["recording"]["accuracy"] == (table["predicted"] == table["label"]).mean()
+    for name in ("rate", "features"):
+        assert metrics["models"][name]["accuracy"] == (table[f"{name}.predicted"] == table["label"]).mean()
+
+
+def test_one_model_is_chosen_shipped_and_told(pooled, tmp_path):
+    """Named, it is the headline; what train.models does not list is removed from the folder that DVC hashes."""
+    folder, array, _ = pooled
+    run_stage("evaluate", folder, array, BOTH, "evaluate.choose=rate")
+    metrics = read_json(folder / "metrics/evaluate.json")
+    assert metrics["models"]["rate"]["verdict"] == "identical" and metrics["models"]["rate"]["weight"] == 1
+    assert metrics["recording"]["log_loss"] == metrics["models"]["rate"]["log_loss"]
+    shipped = load_classifier(folder / "models/classifier")
+    assert shipped.weights == {"rate": 1.0} and not list((folder / "models/classifier").rglob("features"))
+    assert list(shipped.params["train"]) == ["inner_folds", "seed", "rate", "features"], "what it was chosen among"
+    run_stage("evaluate", folder, array, "train.models=[rate]", "evaluate.choose=best")
+    assert [path.name for path in (folder / "models/folds").iterdir()] == ["rate"]
+    alone = read_json(folder / "metrics/evaluate.json")
+    assert {**alone["recording"]} == {**metrics["recording"]} and list(alone["models"]) == ["rate"]
+
+
+def test_a_model_that_is_not_trained_cannot_be_chosen(pooled, capsys):
+    folder, array, _ = pooled
+    with pytest.raises(SystemExit, match=r"evaluate.choose = 'rocket' must be one of best, pool, rate"):
+        run_stage("evaluate", folder, array, "train.models=[rate]", "evaluate.choose=rocket")
+
+
+def test_one_log_odds_is_the_sum_of_both(pooled):
+    """The raw pooled chunk: against a computation by hand."""
+    folder, array, _ = pooled
+    run_stage("train", folder, array, BOTH)
+    run_stage("evaluate", folder, array, BOTH, "evaluate.choose=pool")
+    chunks = read_table(folder / "metrics/evaluate/chunks.csv")
+    weights = json.loads((folder / "models/classifier/classifier.json").read_text(encoding="utf-8"))["weights"]
+    assert list(weights) == ["rate", "features"] and np.isfinite(list(weights.values())).all()
+    np.testing.assert_allclose(chunks["p_a"] + chunks["p_b"], 1)
