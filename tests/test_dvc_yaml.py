@@ -11,7 +11,7 @@ from builders.lab import ROOT
 from ruamel.yaml import YAML
 
 from mea.runtime.imports import find_closure
-from mea.runtime.params import load_params, read_section
+from mea.runtime.params import gather_values, load_params, read_section
 
 SCRIPTS = sorted((ROOT / "stages").glob("[a-z]*.py"))
 STAGES = [path.stem for path in SCRIPTS]
@@ -226,8 +226,7 @@ def test_params_model_and_params_yaml_hold_the_same_keys(name, params):
     model = importlib.import_module(f"stages.{name}").Params
     assert set(params[name]) == set(model.model_fields) - set(model.shared)
     assert model.model_config["extra"] == "forbid" and model.model_config["frozen"]
-    shared = {key: params[place.split(".")[0]][place.split(".")[1]] for key, place in model.shared.items()}
-    read_section(model, name, params[name] | shared, "params.yaml")
+    read_section(model, name, gather_values(model, name, params), "params.yaml")
     assert all(field.is_required() for field in model.model_fields.values()), "a default would hide a missing key"
     assert all(field.description for field in model.model_fields.values()), "--help needs a description"
 

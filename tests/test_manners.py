@@ -254,14 +254,16 @@ LONG = ("--set", "train.cnn_lstm.epochs=9", "--set", "train.cnn_lstm.patience=9"
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_ctrl_c_in_a_training_leaves_nothing_broken(own, workers):
     """Nothing half-written, the earlier results as they were, no stack trace; and the same command goes on."""
-    command = ["python", "-m", "stages.train", *LONG, "--out", "models/interrupted"]
+    command = ["python", "-m", "stages.train", "--models", "cnn_lstm", *LONG, "--out", "models/interrupted"]
     given = {"MEA_CACHE": str(own.folder / "fresh_cache"), "MEA_WORKERS": workers, "MEA_QUIET": ""}
     before = own.list_files("models/folds", "metrics")
     try:
         status, said = press_ctrl_c(command, own, "fresh_cache/checkpoints/*/last.ckpt", **given)
         assert status == 1 and "Traceback" not in said and "\x1b[" not in said, said
         assert "train: interrupted; nothing half-written was left. The same command goes on from here." in said
-        assert not (own.folder / "models" / "interrupted").exists() and not list(own.folder.rglob("*.partial"))
+        assert not (own.folder / "models" / "interrupted" / "cnn_lstm").exists() and not list(
+            own.folder.rglob("*.partial")
+        )
         assert own.list_files("models/folds", "metrics") == before
         assert list((own.folder / "fresh_cache").glob("checkpoints/*/last.ckpt")), "it could not go on from anywhere"
         said = own.run(*command, **given)
@@ -275,7 +277,7 @@ def test_ctrl_c_in_a_training_leaves_nothing_broken(own, workers):
 @pytest.mark.slow
 def test_ctrl_c_in_dvc_repro_can_be_followed_by_dvc_repro(own):
     cache = {"MEA_CACHE": str(own.folder / "fresh_cache")}
-    command = ["dvc", "repro", "--force", "--single-item", "train"]
+    command = ["dvc", "repro", "--force", "--single-item", "train@cnn_lstm"]
     try:
         status, said = press_ctrl_c(command, own, "fresh_cache/checkpoints/*/last.ckpt", **cache)
         assert status != 0 and "Traceback" not in said, said

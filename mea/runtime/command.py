@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes, count_workers, refuse_outer_processes, show_warnings_plainly
-from mea.runtime.params import StageParams, list_fields, load_params, read_section
+from mea.runtime.params import StageParams, gather_values, list_fields, load_params, read_section
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -98,11 +98,8 @@ def _read_params(section, params_model, arguments, paths) -> StageParams:
     values = load_params(file, arguments["set"])
     if section not in values:
         raise MeaError(f"{file}: has no section {section!r}; it has {', '.join(values)}.")
-    for name, place in params_model.shared.items():
-        other, key = place.split(".")
-        if key in values.get(other, {}):
-            flags.setdefault(name, values[other][key])
-    return read_section(params_model, section, values[section] | flags, str(file), arguments["set"])
+    gathered = gather_values(params_model, section, values)
+    return read_section(params_model, section, gathered | flags, str(file), arguments["set"])
 
 
 def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser:

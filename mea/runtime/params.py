@@ -87,6 +87,13 @@ def _apply_override(params: dict[str, Any], override: str, path: str) -> None:
         raise MeaError(f"--set {override}: the value is not readable as YAML: {error}") from None
 
 
+def gather_values(model: type[StageParams], section: str, sections: dict[str, Any]) -> dict[str, Any]:
+    """The values of a section, with those that its model shares with other stages (``StageParams.shared``)."""
+    places = {name: place.split(".") for name, place in model.shared.items()}
+    shared = {name: sections[other][key] for name, (other, key) in places.items() if key in sections.get(other, {})}
+    return sections[section] | shared
+
+
 def read_section(
     model: type[Model], section: str, values: dict[str, Any], origin: str, overrides: Sequence[str] = ()
 ) -> Model:

@@ -70,8 +70,11 @@ def _find_missing(index: Index) -> dict[str, list[str]]:
     missing: dict[str, list[str]] = {}
     for stage in index.stages:
         for entry in [*stage.deps, *stage.outs]:
-            beneath = any(entry.fs_path == path or entry.fs_path.startswith(path + os.sep) for path in pulled)
-            if entry.is_in_repo and not beneath and not entry.exists:
+            own = entry.fs_path  # data itself, in it, or a folder of several stages' data
+            of_data = any(
+                own == path or own.startswith(path + os.sep) or path.startswith(own + os.sep) for path in pulled
+            )
+            if entry.is_in_repo and not of_data and not entry.exists:
                 missing.setdefault(_name_stage(stage), []).append(f"{entry} is missing, and Git does not bring it")
     return missing
 

@@ -10,7 +10,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from mea.runtime.errors import MeaError
-from mea.runtime.params import load_params, read_section
+from mea.runtime.params import gather_values, load_params, read_section
 from mea.versions import presets
 from mea.versions.presets import _format_value, check_names, format_overrides, list_overrides, list_presets, load_preset
 
@@ -29,8 +29,9 @@ def list_preset(name: str, folder) -> dict[str, str]:
 def test_every_value_passes_the_stages_own_check(name, tmp_path):
     overrides = list_preset(name, tmp_path)
     params = load_params(ROOT / "params.yaml", [f"{key}={value}" for key, value in overrides.items()])
-    for section, values in params.items():
-        read_section(importlib.import_module(f"stages.{section}").Params, section, values, name)
+    for section in params:
+        model = importlib.import_module(f"stages.{section}").Params
+        read_section(model, section, gather_values(model, section, params), name)
 
 
 def test_a_mistyped_key_is_named():

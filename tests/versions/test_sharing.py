@@ -165,9 +165,9 @@ def test_dvc_answers_what_the_vs_code_extension_asks(lab):
     shown = json.loads(lab.run("dvc", "exp", "show", "--json"))
     workspace = next(entry for entry in shown if entry["rev"] == "workspace")["data"]
     assert set(workspace["params"]["params.yaml"]["data"]) == set(read_yaml(ROOT / "params.yaml"))
-    assert {f"metrics/{name}.json" for name in ("h5", "array", "split", "train", "evaluate")} == set(
-        workspace["metrics"]
-    )
+    assert {
+        f"metrics/{name}.json" for name in ("h5", "array", "split", "train/rate", "train/cnn_lstm", "evaluate")
+    } == set(workspace["metrics"])
     plots = json.loads(lab.run("dvc", "plots", "diff", "--json", "--split", "--out", "drawn"))["data"]
     assert {"confusion of recordings", "ROC of recordings"} <= set(plots)
     status = json.loads(lab.run("dvc", "data", "status", "--json", "--unchanged"))
@@ -209,9 +209,9 @@ def edit(lab: Lab, name: str, old: str, new: str) -> None:
     [
         ("dvc.yaml", "cmd: python -m stages.split", "cmd: python -X dev -m stages.split", "split", "changed command"),
         ("dvc.yaml", "stages/split.py,", "stages/split.py, LICENSE,", "split", "LICENSE"),
-        ("dvc.yaml", "outs: [data/split]", "outs: [data/splits]", "train", "data/split is"),
+        ("dvc.yaml", "outs: [data/split]", "outs: [data/splits]", "train@rate", "data/split is"),
         ("params.yaml", "bins: 10", "bins: 11", "evaluate", "params.yaml: evaluate"),
-        ("mea/splitting/folds.py", '"""', '"""Changed. ', "train", "mea/splitting modified"),
+        ("mea/splitting/folds.py", '"""', '"""Changed. ', "train@rate", "mea/splitting modified"),
         ("metrics/evaluate.json", "{", "{ ", "evaluate", "metrics/evaluate.json modified"),
     ],
 )
@@ -229,8 +229,8 @@ def test_parts_of_two_runs_in_one_lock_are_noticed(without_data):
     out["md5"] = "0123456789abcdef0123456789abcdef.dir"
     yaml.dump(lock, path)
     stale = find_stale(without_data.folder)
-    assert set(stale) >= {"train", "evaluate"} and "split" not in stale
-    assert "dvc.lock holds parts of two runs" in stale["train"][0]
+    assert set(stale) >= {"train@rate", "train@cnn_lstm"} and "split" not in stale
+    assert "dvc.lock holds parts of two runs" in stale["train@rate"][0]
 
 
 def test_what_git_should_have_brought_is_noticed(without_data):
@@ -239,7 +239,7 @@ def test_what_git_should_have_brought_is_noticed(without_data):
     (without_data.folder / "metrics" / "h5.json").unlink()
     stale = find_stale(without_data.folder)
     said = {name: "; ".join(changes) for name, changes in stale.items()}
-    assert "mea/splitting modified" in said["split"] and "stages/train.py is missing" in said["train"]
+    assert "mea/splitting modified" in said["split"] and "stages/train.py is missing" in said["train@rate"]
     assert "metrics/h5.json" in said["report"]
 
 
