@@ -5,11 +5,11 @@ Reads data/array. Writes data/split/chunks.csv and split.json, and metrics/split
 
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from mea.arrays.events_file import load_events
 from mea.runtime.command import print_line, run_command
@@ -22,7 +22,7 @@ from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import check_duplicates, explain_same_start
 from mea.splitting.fingerprints import compute_fingerprints
-from mea.splitting.folds import assign_folds, explain_validation
+from mea.splitting.folds import assign_folds, check_folds, count_folds, explain_validation
 from mea.splitting.groups import choose_split_level, explain_unknown
 from mea.statistics.permutation import permute_labels
 
@@ -33,7 +33,7 @@ class Params(StageParams):
     by: Literal["auto", "batch", "culture", "recording", "chunk"] = Field(
         description="level of the groups that are held out as a whole; auto: the coarsest that is known"
     )
-    folds: int = Field(ge=2, description="number of folds, each held out in turn")
+    folds: int | str = Field(description="folds, each held out in turn; auto: as many as groups allow, at most 5")
     score: Literal["all"] | list[int] = Field(description="numbers of the folds to score, or all")
     chunk_s: float = Field(gt=0, description="length of a chunk in seconds")
     first_s: float | None = Field(gt=0, description="use only this many seconds of each recording; null: all")
@@ -46,13 +46,10 @@ class Params(StageParams):
         ge=0, description="a control: permute the labels between groups with this seed; null: use the real ones"
     )
 
-    @field_validator("score")
+    @field_validator("folds", mode="before")
     @classmethod
-    def _check_score(cls, score: str | list[int], given: ValidationInfo) -> str | list[int]:
-        folds = given.data.get("folds", 0)  # 0: already rejected
-        if score != "all" and folds and (not score or not set(score) <= set(range(folds))):
-            raise ValueError(f"split.score must be all, or numbers from 0 to {folds - 1} (split.folds - 1)")
-        return score
+    def _check_folds(cls, folds: Any) -> int | str:
+        return check_folds(folds)
 
 
 def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
@@ -67,14 +64,15 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         raise MeaError(explain_too_short(too_short))
     if chunks.empty:
         raise MeaError(f"{array}: no recording is as long as one chunk. Choose a shorter split.chunk_s.")
-    chunks["fold"] = assign_folds(chunks, split_level, params.folds, params.seed)
+    folds = count_folds(chunks, split_level, params.folds, params.seed)
+    score = list_scored(params.score, folds)
+    chunks["fold"] = assign_folds(chunks, split_level, folds, params.seed)
     audited = show_progress(chunks["recording"].unique(), desc="split: audit", delay=PATIENCE_S)
     check_duplicates(compute_fingerprints(load_events(array / f"{name}.npz") for name in audited))
     leak = audit_split(chunks, split_level)
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
     used = recordings[recordings["recording"].isin(chunks["recording"])]
     warned = list(filter(None, [control, leak, explain_unknown(chunks, split_level), explain_same_start(used)]))
-    score = list(range(params.folds)) if params.score == "all" else sorted(set(params.score))
     for text in filter(None, [*warned, explain_validation(chunks, split_level, score)]):
         warnings.warn(text, stacklevel=1)
     verdict = {"split_level": split_level, "score": score, "leaky": int(bool(leak)), "warning": "; ".join(warned)}
@@ -83,12 +81,31 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
         sections = read_json(array / "params.json") | {"split": params.model_dump()}
         write_json(folder / "split.json", {**verdict, "params": sections})
     write_json(metrics, {**_count(chunks), **verdict, "set_aside": {name: str(why) for name, why in too_short.items()}})
-    print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, split by {split_level}: {out}")
+    divided = f"split by {split_level} into {folds} folds"
+    print_line(f"{len(chunks)} chunks of {chunks['recording'].nunique()} recordings, {divided}: {out}")
+
+
+def list_scored(score: str | list[int], folds: int) -> list[int]:
+    """Numbers of the folds to score.
+
+    Raises
+    ------
+    MeaError
+        If one of them is no fold.
+    """
+    if isinstance(score, str):  # all
+        return list(range(folds))
+    if not score or not set(score) <= set(range(folds)):
+        raise MeaError(
+            f"split.score = {score}: must be all, or numbers from 0 to {folds - 1}: there are {folds} folds."
+        )
+    return sorted(set(score))
 
 
 def _count(chunks: pd.DataFrame) -> dict:
     folds = {f"fold_{number}": len(part) for number, part in chunks.groupby("fold")}
     return {
+        "folds": len(folds),
         "recordings": chunks["recording"].nunique(),
         "chunks": {"all": len(chunks), **chunks["label"].value_counts().sort_index().to_dict(), **folds},
     }

@@ -27,7 +27,15 @@ from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import explain_same_start
-from mea.splitting.folds import CHANGE_SEED, assign_folds, find_obstacle, find_validation_obstacle
+from mea.splitting.folds import (
+    AUTO,
+    CHANGE_SEED,
+    MOST_AUTO,
+    assign_folds,
+    count_folds,
+    find_obstacle,
+    find_validation_obstacle,
+)
 from mea.splitting.groups import SPLIT_LEVELS, choose_split_level, explain_unknown, group_recordings
 from mea.statistics.permutation import run_permutation_test
 
@@ -126,12 +134,13 @@ def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings)
     findings = [Finding(WRONG, WHERE, explain_too_short(too_short))] if too_short else []
     if chunks.empty:
         return findings
-    obstacle, chunks = _try_folds(chunks, split_level, settings.split.folds, settings)
+    folds = count_folds(chunks, split_level, settings.split.folds, settings.split.seed)
+    obstacle, chunks = _try_folds(chunks, split_level, folds, settings)
     if obstacle:
         remedy = "" if obstacle.endswith(CHANGE_SEED) else _advise(chunks, settings)
         return [*findings, Finding(WRONG, WHERE, obstacle, remedy)]
     groups = group_recordings(recordings, split_level).max() + 1 if split_level != "chunk" else len(chunks)
-    what = f"can be split by {split_level}: {settings.split.folds} folds, {groups} groups, every class on both sides"
+    what = f"can be split by {split_level}: {folds} folds, {groups} groups, every class on both sides"
     findings.append(Finding(FINE, WHERE, what))
     leak, unknown = audit_split(chunks, split_level), explain_unknown(chunks, split_level)
     if leak:
@@ -164,7 +173,8 @@ def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
     """The most folds that are possible at each level, and whether that split would be leaky."""
     possible: dict[str, str] = {}
     everything = settings.model_copy(update={"split": settings.split.model_copy(update={"score": "all"})})
-    for split_level, folds in product(SPLIT_LEVELS[:-1], range(settings.split.folds, 1, -1)):
+    most = MOST_AUTO if settings.split.folds == AUTO else int(settings.split.folds)
+    for split_level, folds in product(SPLIT_LEVELS[:-1], range(most, 1, -1)):
         known = split_level == "recording" or (chunks[split_level] != "").any()
         if not known or split_level in possible:
             continue

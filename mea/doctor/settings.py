@@ -7,16 +7,17 @@ name is ignored, so a new parameter of a stage needs no line here.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from mea.recordings.labels import GroupPattern, LabelPatterns
 from mea.runtime.params import StageParams, apply_overrides, load_params, read_section
+from mea.splitting.folds import check_folds
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "unzip": {"source": "."},
     "h5": {"labels": {}, "culture": "", "batch": "", "stream": "raw"},
     "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
-    "split": {"by": "auto", "folds": 5, "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
+    "split": {"by": "auto", "folds": "auto", "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
     "train": {"models": ["features", "cnn_lstm"], "cnn_lstm": {"validation": "nested"}},
     "evaluate": {"permutations": 1000, "seed": 0},
 }
@@ -55,11 +56,16 @@ class Split(Section):
     """What is held out together."""
 
     by: Literal["auto", "batch", "culture", "recording", "chunk"]
-    folds: int = Field(ge=2)
+    folds: int | str
     score: Literal["all"] | list[int]
     chunk_s: float = Field(gt=0)
     first_s: float | None = Field(gt=0)
     seed: int = Field(ge=0)
+
+    @field_validator("folds", mode="before")
+    @classmethod
+    def _check_folds(cls, folds: Any) -> int | str:
+        return check_folds(folds)
 
 
 class CnnLstm(Section):

@@ -10,6 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from mea.runtime.errors import MeaError
 from mea.splitting.groups import group_recordings, list_recordings
 
+AUTO = "auto"
+MOST_AUTO = 5  # folds; more cost as many trainings and change little
 MAX_DRAWS = 20
 CHANGE_SEED = "Lower split.folds, or change split.seed."
 BOTH_SETS = "similar recordings may then be in both the training and the test set"
@@ -63,6 +65,50 @@ def assign_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) 
     fold = _number_folds(splitter.split(recordings, recordings["label"], groups), len(recordings))
     _check_training_sets(recordings["label"].to_numpy(), fold, split_level)
     return chunks["recording"].map(dict(zip(recordings["recording"], fold))).to_numpy()
+
+
+def count_folds(chunks: pd.DataFrame, split_level: str, folds: int | str, seed: int) -> int:
+    """The number of folds: that asked for or, with ``auto``, as many as the groups allow, at most 5.
+
+    2 where no number is possible: :func:`assign_folds` then says why.
+
+    Parameters
+    ----------
+    chunks, split_level, seed
+        As for :func:`assign_folds`.
+    folds
+        A number, or ``auto``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> chunks = pd.DataFrame({"recording": [f"r{k}" for k in range(6)], "label": ["a", "b"] * 3, "culture": "",
+    ...                        "batch": ["b1", "b1", "b2", "b2", "b3", "b3"]})
+    >>> count_folds(chunks, "batch", "auto", seed=0), count_folds(chunks, "batch", 2, seed=0)
+    (3, 2)
+    """
+    if folds != AUTO:
+        return int(folds)
+    for number in range(MOST_AUTO, 2, -1):
+        try:
+            assign_folds(chunks, split_level, number, seed)
+        except MeaError:
+            continue
+        return number
+    return 2
+
+
+def check_folds(folds: Any) -> int | str:
+    """``split.folds`` as parameters hold it.
+
+    Raises
+    ------
+    ValueError
+        If it is neither ``auto`` nor a whole number of at least 2.
+    """
+    if folds == AUTO or (isinstance(folds, int) and not isinstance(folds, bool) and folds >= 2):
+        return folds
+    raise ValueError("must be auto, or a whole number of at least 2")
 
 
 def assign_inner_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) -> np.ndarray:

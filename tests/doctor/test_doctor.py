@@ -95,7 +95,7 @@ def test_without_files_the_source_of_the_parameters_is_taken(tmp_path, capsys):
 
 def test_wrong_parameters_are_named(tmp_path, capsys):
     with pytest.raises(
-        MeaError, match=r"--set split.folds=1: split.folds = 1: Input should be greater than or equal to 2"
+        MeaError, match=r"--set split.folds=1: split.folds = 1: must be auto, or a whole number of at least 2"
     ):
         set_params("split.folds=1")
     with pytest.raises(MeaError, match=r"params\.yaml: no such file"):

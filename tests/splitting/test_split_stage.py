@@ -127,10 +127,22 @@ def test_a_wrong_fold_to_score_is_named_alone(tmp_path):
     write_array(tmp_path / "array", duration_s=2.0)
     with pytest.raises(SystemExit) as end:
         run_split(tmp_path, "split.score=[3]")
-    assert str(end.value).endswith(
-        "--set split.score=[3]: split.score = [3]: split.score must be all, or numbers from 0 to 1 (split.folds - 1)."
-    )
-    with pytest.raises(SystemExit, match=r"split\.folds = 1: Input should be greater than or equal to 2\.$"):
+    assert str(end.value).endswith("split.score = [3]: must be all, or numbers from 0 to 1: there are 2 folds.")
+    with pytest.raises(SystemExit, match=r"split\.folds = 1: must be auto, or a whole number of at least 2\.$"):
         run_split(tmp_path, "split.score=[3]", "split.folds=1")
     with pytest.raises(SystemExit, match=r"split\.permute_labels = -1: Input should be greater than or equal to 0"):
         run_split(tmp_path, "split.permute_labels=-1")
+
+
+@pytest.mark.parametrize(("batches", "folds"), [(2, 2), (3, 3), (4, 4), (7, 5)])
+def test_auto_takes_as_many_folds_as_groups_allow_and_at_most_five(tmp_path, batches, folds):
+    write_array(tmp_path / "array", plan_recordings(batches=batches), duration_s=2.0)
+    chunks, said = run_split(tmp_path, "split.folds=auto")
+    assert chunks["fold"].nunique() == folds and said["score"] == list(range(folds))
+    assert read_json(tmp_path / "split.json")["folds"] == folds
+
+
+def test_auto_does_not_hide_that_no_split_is_possible(tmp_path):
+    write_array(tmp_path / "array", plan_recordings(batches=1), duration_s=2.0)
+    with pytest.raises(SystemExit, match=r"1 groups by batch are fewer than 2 folds. Lower split.folds, record more"):
+        run_split(tmp_path, "split.folds=auto", "split.by=batch")

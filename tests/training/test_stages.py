@@ -307,14 +307,14 @@ def refuse(stage, folder, array, *settings):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("split.folds=1", "split.folds = 1: Input should be greater than or equal to 2"),
+        ("split.folds=1", "split.folds = 1: must be auto, or a whole number of at least 2"),
         ("split.folds=4", "3 groups by batch are fewer than 4 folds. Lower split.folds"),
         ("split.chunk_s=0", "split.chunk_s = 0: Input should be greater than 0"),
         ("split.chunk_s=1e-6", "a chunk must be a whole number of samples, at least one"),
         ("split.chunk_s=3", "r00: 2.5 s are shorter than one chunk (split.chunk_s = 3 s)."),
         ("split.by=plate", "split.by = 'plate': Input should be 'auto', 'batch', 'culture', 'recording' or 'chunk'"),
-        ("split.score=[3]", "split.score must be all, or numbers from 0 to 2 (split.folds - 1)"),
-        ("split.score=[]", "split.score must be all, or numbers from 0 to 2"),
+        ("split.score=[3]", "split.score = [3]: must be all, or numbers from 0 to 2: there are 3 folds."),
+        ("split.score=[]", "split.score = []: must be all, or numbers from 0 to 2"),
         ("split.colour=1", "split.colour: no such parameter; split knows by, folds, score"),
     ],
 )
