@@ -15,14 +15,15 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from mea.models.estimators import load_estimator, save_estimator
-from mea.models.wccn import CultureNormalizer
+from mea.models.multiclass import combine_problems, list_problems
+from mea.models.wccn import CultureNormalizer, have_replicates
 from mea.runtime.errors import MeaError
 from mea.statistics.calibration import fit_platt
 
 CLIP = 3.0  # standard deviations at which features are clipped, against outliers
 COSTS = (3.0, 10.0, 30.0)
 GAMMA_SCALES = (0.1, 0.2, 0.4)
-SHRINKAGES = (0.03, 0.1, 0.3)
+SHRINKAGES = (None, 0.03, 0.1, 0.3)
 STANDARD_ERRORS = 2.0  # by which other hyperparameters must be better than the defaults
 UNCHOSEN_PLATT = (2.0, 0.0)  # slope and intercept where no inner folds are possible
 
@@ -38,12 +39,17 @@ class SvmParams:
     gamma_scale
         Of the kernel exp(-gamma_scale * squared distance / total variance).
     shrinkage
-        Of :class:`mea.models.wccn.CultureNormalizer`.
+        Of :class:`mea.models.wccn.CultureNormalizer`; None for no normalisation.
     """
 
     C: float = 10.0
     gamma_scale: float = 0.2
-    shrinkage: float = 0.1
+    shrinkage: float | None = 0.1
+
+
+def choose_default(y: np.ndarray, cultures: np.ndarray) -> SvmParams:
+    """The hyperparameters that are kept unless others are clearly better: normalised where that can be estimated."""
+    return SvmParams() if have_replicates(y, cultures) else SvmParams(shrinkage=None)
 
 
 def build_scaler() -> Pipeline:
@@ -60,20 +66,22 @@ def build_pipeline(params: SvmParams) -> Pipeline:
 
 
 class RecordingSVC:
-    """One pipeline a class against the rest (with two classes, one for the second), Platt-scaled, normalised to sum 1.
+    """One pipeline for each problem of :func:`mea.models.multiclass.list_problems`, Platt-scaled, combined.
 
     Parameters
     ----------
     pipelines
         Of :func:`build_pipeline`, fitted.
+    n_labels
+        Number of classes.
     platt
         (n_pipelines, 2) slope and intercept from decisions to log odds.
     feature_names
         Of the features it takes, in order.
     """
 
-    def __init__(self, pipelines: list[Pipeline], platt: np.ndarray, feature_names: list[str]):
-        self.pipelines, self.platt, self.feature_names = pipelines, platt, feature_names
+    def __init__(self, pipelines: list[Pipeline], n_labels: int, platt: np.ndarray, feature_names: list[str]):
+        self.pipelines, self.n_labels, self.platt, self.feature_names = pipelines, n_labels, platt, feature_names
 
     @classmethod
     def fit(
@@ -106,15 +114,18 @@ class RecordingSVC:
             (n, n_labels) out-of-fold probabilities; (0, n_labels) without inner folds.
         """
         pipelines, platt, decisions = [], [], []
-        for label in [1] if n_labels == 2 else range(n_labels):
-            y = targets == label
-            params, held_out = SvmParams(), None
+        for problem in list_problems(n_labels):
+            own, y = problem.select(targets), np.isin(targets, problem.positive)
+            params, held_out = choose_default(targets, cultures), np.zeros(0)
             if folds is not None:
-                params, held_out = choose_params(X, y, cultures, folds)
-            pipelines.append(build_pipeline(params).fit(X, y, normalize__cultures=cultures))
-            platt.append(UNCHOSEN_PLATT if held_out is None else fit_platt(held_out, y))
-            decisions.append(np.zeros(0) if held_out is None else held_out)
-        model = cls(pipelines, np.array(platt), list(feature_names))
+                params, of_own = choose_params(X[own], y[own], cultures[own], folds[own], params)
+                held_out = hold_out_all(X, y, cultures, folds, own, params) if not own.all() else of_own
+                platt.append(fit_platt(of_own, y[own]))
+            else:
+                platt.append(UNCHOSEN_PLATT)
+            pipelines.append(build_pipeline(params).fit(X[own], y[own], normalize__cultures=cultures[own]))
+            decisions.append(held_out)
+        model = cls(pipelines, n_labels, np.array(platt), list(feature_names))
         return model, model.scale_decisions(np.stack(decisions, axis=1))
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -134,14 +145,13 @@ class RecordingSVC:
 
     def scale_decisions(self, decisions: np.ndarray) -> np.ndarray:
         """(n, n_labels) probabilities of (n, n_pipelines) decisions."""
-        proba = expit(decisions * self.platt[:, 0] + self.platt[:, 1])
-        if len(self.pipelines) == 1:
-            return np.concatenate([1 - proba, proba], axis=1)
-        return proba / np.maximum(proba.sum(1, keepdims=True), 1e-12)
+        return combine_problems(expit(decisions * self.platt[:, 0] + self.platt[:, 1]), self.n_labels)
 
     def save(self, path: Path) -> None:
         """Write it with skops."""
-        save_estimator(path, {name: getattr(self, name) for name in ("pipelines", "platt", "feature_names")})
+        save_estimator(
+            path, {name: getattr(self, name) for name in ("pipelines", "n_labels", "platt", "feature_names")}
+        )
 
     @classmethod
     def load(cls, path: Path) -> "RecordingSVC":
@@ -155,13 +165,26 @@ class RecordingSVC:
         return cls(**load_estimator(path))
 
 
+def hold_out_all(
+    X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray, own: np.ndarray, params: SvmParams
+) -> np.ndarray:
+    """(n,) decision of every recording by a pipeline that was fitted on those in ``own`` of the other inner folds."""
+    decisions = np.zeros(len(y))
+    for fold in np.unique(folds):
+        val_mask = folds == fold
+        seen = own & ~val_mask
+        pipeline = build_pipeline(params).fit(X[seen], y[seen], normalize__cultures=cultures[seen])
+        decisions[val_mask] = pipeline.decision_function(X[val_mask])
+    return decisions
+
+
 def choose_params(
-    X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray
+    X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray, default: SvmParams
 ) -> tuple[SvmParams, np.ndarray]:
     """Hyperparameters by the log loss of the recordings that inner folds hold out, and their decisions, (n,)."""
     decisions = compare_params(X, y, cultures, folds)
     losses = {params: compute_losses(held_out, y) for params, held_out in decisions.items()}
-    chosen = select_within_2se(losses, folds)
+    chosen = select_within_2se(losses, folds, default)
     return chosen, decisions[chosen]
 
 
@@ -189,7 +212,7 @@ def compare_params(
     return grid
 
 
-def select_within_2se(losses: dict[SvmParams, np.ndarray], folds: np.ndarray) -> SvmParams:
+def select_within_2se(losses: dict[SvmParams, np.ndarray], folds: np.ndarray, default: SvmParams) -> SvmParams:
     """The hyperparameters of lowest loss if it is clearly lower than that of the defaults, else the defaults.
 
     The lowest of many losses on a few batches is low by chance, too, and what is chosen then differs from fold to fold.
@@ -202,8 +225,10 @@ def select_within_2se(losses: dict[SvmParams, np.ndarray], folds: np.ndarray) ->
         (n,) loss of every recording, for each hyperparameters tried, the defaults among them.
     folds
         (n,) the inner fold that held it out.
+    default
+        The hyperparameters that others must be clearly better than.
     """
-    default, best = SvmParams(), min(losses, key=lambda params: losses[params].sum())
+    best = min(losses, key=lambda params: losses[params].sum())
     gains = np.array([(losses[default] - losses[best])[folds == fold].sum() for fold in np.unique(folds)])
     clear = gains.mean() > STANDARD_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains))
     return best if clear else default

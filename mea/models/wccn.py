@@ -16,7 +16,8 @@ class CultureNormalizer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     shrinkage
-        A direction whose variance between cultures is ``shrinkage`` times the mean one is scaled by 1 / sqrt(2).
+        A direction whose variance between cultures is ``shrinkage`` times the mean one is scaled by 1 / sqrt(2). None
+        shrinks nothing: only the scale is changed.
 
     Attributes
     ----------
@@ -35,13 +36,16 @@ class CultureNormalizer(TransformerMixin, BaseEstimator):
     (10, 2.2)
     """
 
-    def __init__(self, shrinkage: float = 0.1):
+    def __init__(self, shrinkage: float | None = 0.1):
         self.shrinkage = shrinkage
 
     def fit(self, X: np.ndarray, y: np.ndarray, cultures: np.ndarray) -> Self:
         """Learn from (n, n_features) standardised features, (n,) classes and (n,) cultures."""
-        self.directions_, variances = find_culture_directions(X, y, cultures)
-        self.factors_ = 1 / np.sqrt(1 + variances / (self.shrinkage * max(variances.mean(), 1e-12)))
+        if self.shrinkage is None:
+            self.directions_, self.factors_ = np.zeros((0, X.shape[1])), np.zeros(0)
+        else:
+            self.directions_, variances = find_culture_directions(X, y, cultures)
+            self.factors_ = 1 / np.sqrt(1 + variances / (self.shrinkage * max(variances.mean(), 1e-12)))
         self.scale_ = 1.0
         self.scale_ = 1 / np.sqrt(max(float(self.transform(X).var(0).sum()), 1e-12))
         return self
@@ -50,6 +54,28 @@ class CultureNormalizer(TransformerMixin, BaseEstimator):
         """(n, n_features) shrunk and scaled."""
         shrunk = X + ((X @ self.directions_.T) * (self.factors_ - 1)) @ self.directions_
         return shrunk * self.scale_
+
+
+def have_replicates(y: np.ndarray, cultures: np.ndarray) -> bool:
+    """Whether more than half of the cultures have several recordings of a class.
+
+    Without replicates the difference of two cultures cannot be told from that of two recordings: what cultures differ
+    in is then estimated as what recordings differ in, and shrinking it shrinks everything, the class included.
+
+    Parameters
+    ----------
+    y, cultures
+        (n,) class and culture of each recording.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([0, 0, 1, 1])
+    >>> have_replicates(y, np.array(["a", "a", "b", "b"])), have_replicates(y, np.array(["a", "b", "a", "b"]))
+    (True, False)
+    """
+    counts = np.unique(np.stack([y.astype(str), cultures.astype(str)]), axis=1, return_counts=True)[1]
+    return bool((counts > 1).mean() > 0.5)
 
 
 def find_culture_directions(X: np.ndarray, y: np.ndarray, cultures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

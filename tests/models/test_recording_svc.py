@@ -7,12 +7,14 @@ from scipy.special import expit
 from sklearn.svm import SVC
 
 from mea.models.estimators import TRUSTED
+from mea.models.multiclass import combine_problems
 from mea.models.recording_svc import (
     CLIP,
     RecordingSVC,
     SvmParams,
     build_pipeline,
     build_scaler,
+    choose_default,
     choose_params,
     compare_params,
     compute_losses,
@@ -80,6 +82,39 @@ def test_new_cultures_are_told_better_than_by_a_plain_svc():
     assert np.mean(ours) > np.mean(plain) + 0.05 and np.mean(ours) > 0.65
 
 
+def make_dishes(seed, dishes=24):
+    """One recording of each class from every dish; what tells the classes apart differs most between the dishes, too."""
+    random = np.random.default_rng(seed)
+    targets, dish = np.tile([0, 1], dishes), np.repeat(np.arange(dishes), 2)
+    values = random.normal(size=(2 * dishes, 60))
+    values[:, :20] += (targets + random.normal(0, 0.5, len(targets)))[:, None]
+    return values, targets, dish
+
+
+def test_without_replicates_nothing_is_normalised():
+    """The planted fault: the differences of single recordings, taken for those of cultures, are all directions."""
+    values, targets, dish = make_dishes(0)
+    assert choose_default(targets, dish).shrinkage is None
+    assert choose_default(*make_lab()[1:]).shrinkage == SvmParams().shrinkage
+    plain, normalised = [], []
+    for seed in range(12):
+        values, targets, dish = make_dishes(seed)
+        training = dish < 16
+        for params, found in ((SvmParams(shrinkage=None), plain), (SvmParams(shrinkage=0.03), normalised)):
+            pipeline = fit(values[training], targets[training], dish[training], params)
+            found.append((pipeline.predict(values[~training]) == targets[~training]).mean())
+    assert np.mean(plain) > np.mean(normalised) + 0.03
+    values, targets, dish = make_dishes(1)
+    model, _ = RecordingSVC.fit(values, targets, dish, dish % 4, 2, ["x"] * 60)
+    assert model.pipelines[0]["normalize"].shrinkage is None, "nothing was clearly better"
+
+
+def test_nothing_shrunk_is_the_identity_but_for_its_scale():
+    values, targets, culture = make_lab()
+    plain = CultureNormalizer(None).fit_transform(values, targets, cultures=culture)
+    np.testing.assert_allclose(plain, values / np.sqrt(values.var(0).sum()))
+
+
 def test_without_differences_it_is_a_plain_svc():
     values, targets, _ = make_lab(fingerprint=0.0)
     pipeline = fit(values, targets, targets, SvmParams(3.0, 0.2, 0.1))  # one culture a class: no differences
@@ -137,11 +172,11 @@ def test_recordings_are_classified_and_the_file_gives_the_same(n_labels, tmp_pat
 
 
 def test_two_classes_have_one_pipeline_and_three_are_normalised_to_sum_1():
-    two = RecordingSVC([None], np.array([[2.0, 1.0]]), [])
+    two = RecordingSVC([None], 2, np.array([[2.0, 1.0]]), [])
     np.testing.assert_allclose(two.scale_decisions(np.array([[0.5]])), [[1 - expit(2), expit(2)]])
-    three = RecordingSVC([None] * 3, np.array([[1.0, 0.0]] * 3), [])
-    odds = np.array([[0.3, -2.0, 1.0]])
-    np.testing.assert_allclose(three.scale_decisions(odds), expit(odds) / expit(odds).sum())
+    three = RecordingSVC([None] * 6, 3, np.array([[1.0, 0.0]] * 6), [])
+    odds = np.array([[0.3, -2.0, 1.0, 0.5, -0.1, 2.0]])
+    np.testing.assert_allclose(three.scale_decisions(odds), combine_problems(expit(odds), 3))
 
 
 def test_a_file_may_hold_nothing_but_what_we_wrote(tmp_path):
@@ -156,7 +191,7 @@ def test_a_file_may_hold_nothing_but_what_we_wrote(tmp_path):
 def test_what_is_held_out_inside_has_no_part_in_its_own_decision():
     values, targets, culture = make_lab()
     folds = culture // 2 % 3
-    params, decisions = choose_params(values, targets, culture, folds)
+    params, decisions = choose_params(values, targets, culture, folds, SvmParams())
     others = folds != 0
     pipeline = fit(values[others], targets[others], culture[others], params)
     np.testing.assert_allclose(pipeline.decision_function(values[~others]), decisions[~others], atol=1e-9)
@@ -173,9 +208,9 @@ def test_other_hyperparameters_must_be_clearly_better():
     by_chance, in_all = np.ones(40), np.full(40, 0.9)
     by_chance[:10] = 0.5
     in_all[::2] = 0.8
-    assert select_within_2se({default: np.ones(40), other: by_chance}, folds) == default
-    assert select_within_2se({default: np.ones(40), other: in_all}, folds) == other
-    assert select_within_2se({other: np.full(40, 1.1), default: np.ones(40)}, folds) == default
+    assert select_within_2se({default: np.ones(40), other: by_chance}, folds, default) == default
+    assert select_within_2se({default: np.ones(40), other: in_all}, folds, default) == other
+    assert select_within_2se({other: np.full(40, 1.1), default: np.ones(40)}, folds, default) == default
 
 
 def test_losses_weigh_both_classes_equally():
@@ -190,7 +225,7 @@ def test_hyperparameters_are_compared_as_if_each_were_fitted_by_itself():
     values, targets, culture = make_lab()
     folds = culture // 2 % 3
     compared = compare_params(values, targets, culture, folds)
-    assert len(compared) == 27
+    assert len(compared) == 36
     for params in list(compared)[::5]:
         for fold in range(3):
             own = folds != fold
