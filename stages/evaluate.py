@@ -16,21 +16,12 @@ from pydantic import Field, model_validator
 from mea.classification.measurements import measure_recordings
 from mea.classification.novelty import NoveltyDetector, count_false_alarms, save_detector
 from mea.evaluation.card import write_card
-from mea.evaluation.choice import BEST, POOL, choose_inside, choose_shipped
+from mea.evaluation.choice import BEST, POOL, check_rule
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.evaluation.evaluation import ScoreSettings, list_fold_scores
-from mea.evaluation.held_out import (
-    HeldOut,
-    apply_rules,
-    check_split,
-    combine_predictions,
-    load_models,
-    predict_baseline,
-    predict_held_out,
-    remove_unlisted,
-)
+from mea.evaluation.held_out import HeldOut, check_split, load_models, predict_baseline, remove_unlisted
 from mea.evaluation.metrics import Checks, collect_metrics
-from mea.evaluation.models import add_models, compare_models
+from mea.evaluation.models import add_models, compare_models, predict_models
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, learn_rules, save_rules
@@ -63,9 +54,7 @@ class Params(StageParams):
 
     @model_validator(mode="after")
     def _check_choose(self) -> "Params":
-        if self.choose not in (BEST, POOL, *self.models):
-            names = ", ".join([BEST, POOL, *self.models])
-            raise ValueError(f"evaluate.choose = {self.choose!r} must be one of {names} (best, pool or train.models)")
+        check_rule(self.choose, self.models)
         return self
 
 
@@ -76,23 +65,14 @@ def evaluate(
     remove_unlisted(model, params.models)
     trained = load_models(model, params.models)
     first = next(iter(trained.values()))
-    labels, folds = first.labels, first.folds
     chunks = read_table(split / "chunks.csv")
     check_split(first, chunks)
     events = load_recordings(array, chunks["recording"].unique())
     settings = RuleSettings(params.target_error, params.confidence_level, params.seed)
-    scoring = ScoreSettings(labels, params.bins, params.confidence_level)
-
-    predictions = {name: predict_held_out(one, chunks, events) for name, one in trained.items()}
-    choices = {fold: choose_inside(trained, fold, params.choose) for fold in folds}
-    chosen = combine_predictions(predictions, choices, labels)
-    held_out = apply_rules(chosen, lambda fold: choices[fold].oof, labels, settings)
-    models = {name: apply_rules(predictions[name], one.load_oof, labels, settings) for name, one in trained.items()}
-    table = compare_models(held_out, models, choices, scoring)
-    shipped = choose_shipped({name: one.raw for name, one in models.items()}, labels, params.choose)
-    rules = learn_rules(shipped.oof, labels, settings)
-
-    recordings = held_out.by_recording
+    scoring = ScoreSettings(first.labels, params.bins, params.confidence_level)
+    found = predict_models(trained, chunks, events, params.choose, settings)
+    table, rules = compare_models(found, scoring), learn_rules(found.shipped.oof, first.labels, settings)
+    held_out, recordings = found.headline, found.headline.by_recording
     groups = group_recordings(recordings, "batch")
     measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
     metadata = tabulate_metadata(read_table(array / "catalogue.csv"), recordings)
@@ -102,7 +82,11 @@ def evaluate(
         permutation=run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed),
         confounds=confounds,
         probes=probe_models(
-            lambda fold: open_weighted(trained, choices[fold].weights, fold), folds, chunks, events, params.seed
+            lambda fold: open_weighted(trained, found.choices[fold].weights, fold),
+            first.folds,
+            chunks,
+            events,
+            params.seed,
         ),
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
         by_rate=predict_baseline(first, chunks, events),
@@ -112,15 +96,15 @@ def evaluate(
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
     results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
-    write_predictions(out, held_out, models, labels)
+    write_predictions(out, held_out, found.models, first.labels)
     with fresh_folder(plots) as folder:
         draw_unit(folder, "recording", recordings, scoring, checks.doubts)
         draw_unit(folder, "chunk", held_out.by_chunk, scoring, checks.doubts)
         draw_recordings(folder, recordings, checks.doubts)
         draw_honesty(folder, recordings, checks.permutation, confounds, checks.probes, rules, results["selective"])
-        draw_models_side_by_side(folder, table, models, results["recording"], scoring, checks.doubts)
+        draw_models_side_by_side(folder, table, found.models, results["recording"], scoring, checks.doubts)
     with fresh_folder(classifier) as folder:
-        joined = join_classifiers(trained.values(), shipped.weights, folder)
+        joined = join_classifiers(trained.values(), found.shipped.weights, folder)
         save_rules(folder, rules)
         save_detector(folder, NoveltyDetector.fit(measured, groups))
         write_card(folder, joined, results, chunks, rules, params.model_dump())

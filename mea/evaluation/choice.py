@@ -23,6 +23,19 @@ from mea.training.classifier import Classifier
 BEST, POOL = "best", "pool"
 
 
+def check_rule(rule: str, models: list[str]) -> None:
+    """Check ``evaluate.choose``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a rule nor a model that is trained.
+    """
+    if rule not in (BEST, POOL, *models):
+        names = ", ".join([BEST, POOL, *models])
+        raise ValueError(f"evaluate.choose = {rule!r} must be one of {names} (best, pool or train.models)")
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which models predict, and how much each counts.

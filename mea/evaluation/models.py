@@ -1,33 +1,88 @@
 """Models side by side: each is scored on the same held-out recordings, and compared with what was chosen."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from mea.evaluation.choice import Choice
+from mea.arrays.events import SpikeEvents
+from mea.evaluation.choice import Choice, choose_inside, choose_shipped
 from mea.evaluation.evaluation import ScoreSettings, score_table
-from mea.evaluation.held_out import HeldOut
+from mea.evaluation.held_out import HeldOut, apply_rules, combine_predictions, predict_held_out
+from mea.evaluation.rules import RuleSettings
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings
 from mea.statistics.paired import compare_predictions
+from mea.training.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Predictions of everything that the folds held out.
+
+    Attributes
+    ----------
+    headline
+        Of what was chosen in each fold.
+    models
+        Of every model, by its name.
+    choices
+        Of each fold, made inside its training set.
+    shipped
+        The choice for new recordings.
+    """
+
+    headline: HeldOut
+    models: dict[str, HeldOut]
+    choices: dict[int, Choice]
+    shipped: Choice
+
 
 SHOWN = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "ece")
 
 
-def compare_models(
-    headline: HeldOut, models: Mapping[str, HeldOut], choices: Mapping[int, Choice], scoring: ScoreSettings
-) -> pd.DataFrame:
+def predict_models(
+    trained: dict[str, Classifier],
+    chunks: pd.DataFrame,
+    events: dict[str, SpikeEvents],
+    rule: str,
+    settings: RuleSettings,
+) -> SideBySide:
+    """Predict what each fold held out by every model, and choose among them.
+
+    Parameters
+    ----------
+    trained
+        Classifiers of one model each, in the order of ``train.models``.
+    chunks
+        All chunks with their fold.
+    events
+        Of each recording.
+    rule
+        ``evaluate.choose``.
+    settings
+        Of the rules that are learned inside each fold's training set.
+    """
+    first = next(iter(trained.values()))
+    predictions = {name: predict_held_out(one, chunks, events) for name, one in trained.items()}
+    choices = {fold: choose_inside(trained, fold, rule) for fold in first.folds}
+    chosen = combine_predictions(predictions, choices, first.labels)
+    headline = apply_rules(chosen, lambda fold: choices[fold].oof, first.labels, settings)
+    models = {
+        name: apply_rules(predictions[name], one.load_oof, first.labels, settings) for name, one in trained.items()
+    }
+    shipped = choose_shipped({name: one.raw for name, one in models.items()}, first.labels, rule)
+    return SideBySide(headline, models, choices, shipped)
+
+
+def compare_models(found: SideBySide, scoring: ScoreSettings) -> pd.DataFrame:
     """The table of models.
 
     Parameters
     ----------
-    headline
-        Predictions of what was chosen in each fold.
-    models
-        Those of every model, by its name.
-    choices
-        Of each fold.
+    found
+        Predictions of what was chosen in each fold, and of every model.
     scoring
         Classes, bins and confidence level.
 
@@ -39,9 +94,10 @@ def compare_models(
         (:class:`mea.statistics.paired.Difference`), and weight (its mean over the folds: with ``best`` the fraction of
         folds in which it was chosen).
     """
+    headline = found.headline
     groups = group_recordings(headline.by_recording, "batch")
     rows = []
-    for name, one in models.items():
+    for name, one in found.models.items():
         scores = score_table(one.by_recording, scoring)
         difference = compare_predictions(
             scoring.labels,
@@ -57,7 +113,7 @@ def compare_models(
             "difference_low": difference.low,
             "difference_high": difference.high,
             "verdict": difference.verdict,
-            "weight": float(np.mean([choice.weights.get(name, 0.0) for choice in choices.values()])),
+            "weight": float(np.mean([choice.weights.get(name, 0.0) for choice in found.choices.values()])),
         }
         rows.append({"model": name} | {key: scores.get(key, float("nan")) for key in SHOWN} | compared)
     return pd.DataFrame(rows)

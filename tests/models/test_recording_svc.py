@@ -83,7 +83,7 @@ def test_new_cultures_are_told_better_than_by_a_plain_svc():
 
 
 def make_dishes(seed, dishes=24):
-    """One recording of each class from every dish; what tells the classes apart differs most between the dishes, too."""
+    """One recording of each class from every dish; what tells the classes apart also differs most between dishes."""
     random = np.random.default_rng(seed)
     targets, dish = np.tile([0, 1], dishes), np.repeat(np.arange(dishes), 2)
     values = random.normal(size=(2 * dishes, 60))
