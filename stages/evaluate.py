@@ -32,7 +32,7 @@ from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
-from mea.training.classifier import join_classifiers, open_weighted
+from mea.training.classifier import join_classifiers
 
 
 class Params(StageParams):
@@ -81,13 +81,7 @@ def evaluate(
     checks = Checks(
         permutation=run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed),
         confounds=confounds,
-        probes=probe_models(
-            lambda fold: open_weighted(trained, found.choices[fold].weights, fold),
-            first.folds,
-            chunks,
-            events,
-            params.seed,
-        ),
+        probes=probe_models(found.open_model, first.folds, chunks, events, params.seed),
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
         by_rate=predict_baseline(first, chunks, events),
         leaky=max(one.leaky for one in trained.values()),

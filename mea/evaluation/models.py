@@ -11,10 +11,12 @@ from mea.evaluation.choice import Choice, choose_inside, choose_shipped
 from mea.evaluation.evaluation import ScoreSettings, score_table
 from mea.evaluation.held_out import HeldOut, apply_rules, combine_predictions, predict_held_out
 from mea.evaluation.rules import RuleSettings
+from mea.models.base import Model
+from mea.models.pool import Pool
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings
 from mea.statistics.paired import compare_predictions
-from mea.training.classifier import Classifier
+from mea.training.classifier import Classifier, open_weighted
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class SideBySide:
 
     Attributes
     ----------
+    trained
+        Classifiers of one model each, by its name.
     headline
         Of what was chosen in each fold.
     models
@@ -33,10 +37,15 @@ class SideBySide:
         The choice for new recordings.
     """
 
+    trained: dict[str, Classifier]
     headline: HeldOut
     models: dict[str, HeldOut]
     choices: dict[int, Choice]
     shipped: Choice
+
+    def open_model(self, fold: int) -> Model | Pool:
+        """What was chosen in a fold."""
+        return open_weighted(self.trained, self.choices[fold].weights, fold)
 
 
 SHOWN = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "ece")
@@ -73,7 +82,7 @@ def predict_models(
         name: apply_rules(predictions[name], one.load_oof, first.labels, settings) for name, one in trained.items()
     }
     shipped = choose_shipped({name: one.raw for name, one in models.items()}, first.labels, rule)
-    return SideBySide(headline, models, choices, shipped)
+    return SideBySide(trained, headline, models, choices, shipped)
 
 
 def compare_models(found: SideBySide, scoring: ScoreSettings) -> pd.DataFrame:

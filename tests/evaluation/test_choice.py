@@ -109,7 +109,7 @@ def test_a_model_that_is_best_on_the_outer_folds_only_is_not_chosen():
     chosen = combine_predictions(predictions, choices, LABELS)
     headline = apply_rules(chosen, lambda fold: choices[fold].oof, LABELS, SETTINGS)
     models = {name: apply_rules(predictions[name], trained[name].load_oof, LABELS, SETTINGS) for name in trained}
-    table = compare_models(SideBySide(headline, models, choices, choices[0]), SCORING).set_index("model")
+    table = compare_models(SideBySide(trained, headline, models, choices, choices[0]), SCORING).set_index("model")
     assert (headline.by_recording["predicted"] == headline.by_recording["label"]).mean() == pytest.approx(20 / 24)
     assert table["accuracy"].round(6).to_dict() == {"honest": round(20 / 24, 6), "planted": 1.0}
     assert table["weight"].to_dict() == {"honest": 1.0, "planted": 0.0}
