@@ -30,7 +30,9 @@ from mea.statistics.scores import count_confusion, measure_calibration, report_c
 from mea.statistics.selective import trace_risk_coverage
 
 
-def draw_unit(folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSettings, doubts: str) -> None:
+def draw_unit(
+    folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSettings, doubts: str, model: str = ""
+) -> None:
     """Confusion matrix, classification report, calibration and ROC curve of recordings or chunks.
 
     Parameters
@@ -45,26 +47,29 @@ def draw_unit(folder: Path, unit: str, table: pd.DataFrame, settings: ScoreSetti
         Classes, bins and confidence level.
     doubts
         What makes the metrics doubtful, in words; it stands above the plots.
+    model
+        Whose predictions they are, if not the headline's.
     """
+    what = f"held-out {unit}s" + (f", {model}" if model else "")
     labels = settings.labels
     actual, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     probabilities = get_probabilities(table, labels)
     matrix = count_confusion(labels, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(plot_confusion(matrix, labels, f"Confusion matrix: held-out {unit}s"), doubts)
+    confusion = _warn_above(plot_confusion(matrix, labels, f"Confusion matrix: {what}"), doubts)
     save_plot(confusion, folder / f"confusion_{unit}.png", pairs)
-    report = plot_report(report_classes(labels, actual, predicted), f"Classification report: held-out {unit}s")
+    report = plot_report(report_classes(labels, actual, predicted), f"Classification report: {what}")
     save_plot(report, folder / f"report_{unit}.png")
     calibration, _ = measure_calibration(labels, actual, probabilities, settings.bins, settings.confidence_level)
     save_plot(
-        plot_reliability(calibration, f"Calibration: held-out {unit}s"),
+        plot_reliability(calibration, f"Calibration: {what}"),
         folder / f"reliability_{unit}.png",
     )
     curves = trace_roc(labels, actual, probabilities)
     if curves:
         save_plot(
-            _warn_above(plot_roc(curves, f"ROC curve: held-out {unit}s"), doubts),
+            _warn_above(plot_roc(curves, f"ROC curve: {what}"), doubts),
             folder / f"roc_{unit}.png",
         )
 
@@ -83,7 +88,7 @@ def draw_models_side_by_side(
     save_plot(plot, folder / "models.png")
     for name, one in models.items() if len(models) > 1 else ():
         (folder / name).mkdir()
-        draw_unit(folder / name, "recording", one.by_recording, settings, doubts)
+        draw_unit(folder / name, "recording", one.by_recording, settings, doubts, name)
 
 
 def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None:

@@ -17,6 +17,7 @@ from mea.recordings.recording import Identity, Recording
 from mea.runtime.errors import BadRecording, MeaError
 
 COLUMNS = ("recording", "label", "culture", "batch")
+AGE = "; if the class changes with time, as age does, this is as it should be"
 
 
 #: Called with a recording's id and the path of its file; raises BadRecording when it has no label, or two.
@@ -146,16 +147,19 @@ def _look_up(table: pd.DataFrame, recording: str, path: str) -> Identity:
 
 
 def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:
-    """One sentence for each culture that has two labels or stands in two batches: its name was probably given twice."""
+    """At most one sentence each on cultures that have several labels, and on those that stand in several batches."""
+    members: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        members.setdefault(recording.culture, []).append(recording)
     sentences = []
-    for culture in sorted({recording.culture for recording in recordings} - {""}):
-        members = [recording for recording in recordings if recording.culture == culture]
-        for what in ("label", "batch"):
-            values = sorted({getattr(recording, what) for recording in members})
-            if len(values) > 1:
-                shown = ", ".join(value or "unknown" for value in values)
-                text = "One culture has one of it; if these are different cultures, give them different names."
-                sentences.append(f"culture {culture!r} has more than one {what}: {shown}. {text}")
+    for what in ("label", "batch"):
+        values = {name: sorted({getattr(one, what) for one in members[name]}) for name in sorted(members) if name}
+        odd = [name for name, found in values.items() if len(found) > 1]
+        if odd:
+            shown = ", ".join(value or "unknown" for value in values[odd[0]])
+            others = f" (and so have {len(odd) - 1} other cultures)" if len(odd) > 1 else ""
+            text = f"If these are different cultures, give them different names{AGE if what == 'label' else ''}."
+            sentences.append(f"culture {odd[0]!r} has more than one {what}: {shown}{others}. {text}")
     return sentences
 
 

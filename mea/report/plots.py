@@ -117,6 +117,10 @@ def _caption_models(results: Results) -> Iterable[tuple[str, str, str]]:
     told = "; ".join(f"{name} {show_percent(one['accuracy'])}" for name, one in models.items())
     yield "models", "Accuracy of recordings", f"Each on the same held-out recordings: {told}."
     for name, one in models.items():
-        yield f"{name}/confusion_recording", f"Confusion matrix, {name}", f"Accuracy: {show_percent(one['accuracy'])}."
+        yield (
+            f"{name}/confusion_recording",
+            f"Confusion matrix, {name}",
+            f"{name}: accuracy {show_percent(one['accuracy'])}.",
+        )
         area = show_number(one["roc_auc"])
-        yield f"{name}/roc_recording", f"ROC curve, {name}", f"Area under the curve: {area}; 0.5 is chance."
+        yield f"{name}/roc_recording", f"ROC curve, {name}", f"{name}: area under the curve {area}; 0.5 is chance."

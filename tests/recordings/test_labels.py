@@ -9,6 +9,7 @@ import pytest
 from mea.recordings.labels import (
     check_group_pattern,
     choose_identify,
+    explain_odd_groups,
     match_group,
     match_label,
     read_recordings_csv,
@@ -168,6 +169,14 @@ def test_a_culture_with_two_labels_or_batches_is_odd():
         warn_of_odd_groups([make_recording("a", "1", "p"), make_recording("b", "1", "p")])
     with pytest.warns(UserWarning, match="culture '1' has more than one batch: unknown, p"):
         warn_of_odd_groups([make_recording("a", "1", "p"), make_recording("a", "1", "")])
+
+
+def test_many_odd_cultures_are_one_sentence():
+    """As where the class is the day, and each culture was recorded on several."""
+    recordings = [make_recording(day, str(number), "p") for number in range(40) for day in ("day 5", "day 7")]
+    (sentence,) = explain_odd_groups([*recordings, make_recording("day 5", "even", "p")])
+    assert sentence.startswith("culture '0' has more than one label: day 5, day 7 (and so have 39 other cultures). If")
+    assert sentence.endswith("if the class changes with time, as age does, this is as it should be.")
 
 
 def test_unknown_cultures_are_not_one_culture():
