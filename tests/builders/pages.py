@@ -30,6 +30,7 @@ def run_stage(name: str, folder: Path, *settings: str) -> None:
     options = [part for setting in (*FAST, *settings) for part in ("--set", setting)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("MEA_WORKERS", "1")  # workers that other tests started stand in another folder
         patch.setattr(sys, "argv", [name, "--params", str(ROOT / "params.yaml"), *options])
         patch.delitem(sys.modules, f"stages.{name}", raising=False)  # another test may have imported it
         runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
