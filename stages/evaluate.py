@@ -19,7 +19,7 @@ from mea.evaluation.card import write_card
 from mea.evaluation.choice import BEST, POOL, check_rule
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.evaluation.evaluation import ScoreSettings, list_fold_scores
-from mea.evaluation.held_out import HeldOut, check_split, load_models, predict_baseline, remove_unlisted
+from mea.evaluation.held_out import HeldOut, load_models, predict_baseline, remove_unlisted
 from mea.evaluation.metrics import Checks, collect_metrics
 from mea.evaluation.models import add_models, compare_models, predict_models
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
@@ -32,7 +32,7 @@ from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
-from mea.training.classifier import join_classifiers
+from mea.training.classifier import join_classifiers, join_warnings
 
 
 class Params(StageParams):
@@ -63,10 +63,9 @@ def evaluate(
 ) -> None:
     """Predict what each fold held out; score, check and plot it; write the classifier for new recordings."""
     remove_unlisted(model, params.models)
-    trained = load_models(model, params.models)
-    first = next(iter(trained.values()))
     chunks = read_table(split / "chunks.csv")
-    check_split(first, chunks)
+    trained = load_models(model, params.models, chunks)
+    first = next(iter(trained.values()))
     events = load_recordings(array, chunks["recording"].unique())
     settings = RuleSettings(params.target_error, params.confidence_level, params.seed)
     scoring = ScoreSettings(first.labels, params.bins, params.confidence_level)
@@ -77,7 +76,6 @@ def evaluate(
     measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
     metadata = tabulate_metadata(read_table(array / "catalogue.csv"), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
-    reasons = dict.fromkeys(part for one in trained.values() for part in one.warning.split("; ") if part)
     checks = Checks(
         permutation=run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed),
         confounds=confounds,
@@ -85,7 +83,7 @@ def evaluate(
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
         by_rate=predict_baseline(first, chunks, events),
         leaky=max(one.leaky for one in trained.values()),
-        doubts="; ".join([*reasons, *explain_confounds(confounds, recordings)]),
+        doubts="; ".join(filter(None, [join_warnings(trained.values()), *explain_confounds(confounds, recordings)])),
     )
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)

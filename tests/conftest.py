@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from builders.environment import work_alone
 from builders.lab import Lab, build_lab
 from matplotlib.axes import Axes
 
@@ -28,12 +28,10 @@ def ax() -> Axes:
 
 
 @pytest.fixture
-def alone(tmp_path, monkeypatch) -> None:
+def alone(tmp_path) -> Iterator[None]:
     """On one core, with a cache of the test's own and nothing printed."""
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    for name, value in {"MEA_QUIET": "1", "MEA_DEVICE": "cpu", "MEA_WORKERS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    torch.set_num_threads(1)
+    with work_alone(tmp_path):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mea.models.base import draw_inner_folds
+from mea.models.base import draw_recording_folds
 from mea.models.pool import fit_weights, pool_oof
 from mea.runtime.errors import MeaError
 from mea.splitting.aggregation import get_probabilities
@@ -116,9 +116,8 @@ def choose_inside(trained: dict[str, Classifier], fold: int, rule: str) -> Choic
 
     def find_folds(recordings: pd.DataFrame) -> np.ndarray | None:
         try:
-            train, level = first.params["train"], first.facts["split_level"]
-            level = "recording" if level == "chunk" else level  # as TrainingSide.try_inner_folds
-            return draw_inner_folds(recordings, level, train["inner_folds"], train["seed"])
+            train = first.params["train"]
+            return draw_recording_folds(recordings, first.facts["split_level"], train["inner_folds"], train["seed"])
         except MeaError:
             return None
 

@@ -184,23 +184,20 @@ def apply_fold_rules(
     return pd.concat(parts).sort_index(), learned
 
 
-def load_models(folder: Path, names: Iterable[str]) -> dict[str, Classifier]:
+def load_models(folder: Path, names: Iterable[str], chunks: pd.DataFrame) -> dict[str, Classifier]:
     """The classifiers that the train stage wrote, by the name of their model.
 
     Raises
     ------
     MeaError
-        If one is missing or not readable, or they were not trained in the same folds.
+        If one is missing or not readable, or they were not trained in the folds of these chunks, or not in the same.
     """
     trained = {name: load_classifier(folder / name) for name in names}
     first = next(iter(trained.values()))
-    for name, one in trained.items():
-        if (one.folds, one.labels, one.facts["split_sha256"]) != (
-            first.folds,
-            first.labels,
-            first.facts["split_sha256"],
-        ):
-            raise MeaError(f"{folder / name}: trained in other folds than {first.folder}. Train both: dvc repro train.")
+    for one in trained.values():
+        check_split(one, chunks)
+        if one.folds != first.folds:
+            raise MeaError(f"{one.folder}: trained in other folds than {first.folder}. Train both: dvc repro train.")
     return trained
 
 

@@ -15,7 +15,7 @@ from mea.models.base import Model
 from mea.models.pool import Pool
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings
-from mea.statistics.paired import compare_predictions
+from mea.statistics.paired import compare_accuracy
 from mea.training.classifier import Classifier, open_weighted
 
 
@@ -108,15 +108,14 @@ def compare_models(found: SideBySide, scoring: ScoreSettings) -> pd.DataFrame:
     rows = []
     for name, one in found.models.items():
         scores = score_table(one.by_recording, scoring)
-        difference = compare_predictions(
+        difference = compare_accuracy(
             scoring.labels,
             headline.by_recording["label"].to_numpy(),
             groups,
             get_probabilities(headline.by_recording, scoring.labels),
             get_probabilities(one.by_recording, scoring.labels),
-            scoring.bins,
             scoring.confidence_level,
-        )[0]
+        )
         compared = {
             "difference": difference.value,
             "difference_low": difference.low,

@@ -113,15 +113,11 @@ class TrainingSide:
         return draw_inner_folds(self.chunks, self.split_level, self.inner_folds, self.seed)
 
     def try_inner_folds(self, table: pd.DataFrame | None = None) -> np.ndarray | None:
-        """(n,) inner fold of each row of a table of recordings, or of the chunks; None, with a warning, if impossible.
-
-        Recordings cannot be split by chunk; they are then split by recording.
-        """
+        """(n,) inner fold of each recording of a table, or of each chunk; None, with a warning, if impossible."""
         try:
             if table is None:
                 return self.assign_inner_folds()
-            level = "recording" if self.split_level == "chunk" else self.split_level
-            return draw_inner_folds(table, level, self.inner_folds, self.seed)
+            return draw_recording_folds(table, self.split_level, self.inner_folds, self.seed)
         except MeaError as error:
             warnings.warn(f"fold {self.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
             return None
@@ -151,6 +147,11 @@ def draw_inner_folds(table: pd.DataFrame, split_level: str, inner_folds: int, se
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # scikit-learn, of small inner folds
         return assign_inner_folds(table, split_level, inner_folds, seed)
+
+
+def draw_recording_folds(recordings: pd.DataFrame, split_level: str, inner_folds: int, seed: int) -> np.ndarray:
+    """The same for a table of recordings; they cannot be split by chunk, and are then split by recording."""
+    return draw_inner_folds(recordings, "recording" if split_level == "chunk" else split_level, inner_folds, seed)
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,10 @@ def _build_parser(section, work, params_model, paths) -> argparse.ArgumentParser
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name, default in paths.items():
-        shown = f"instead of the parameter {section}.{name}" if name in params_model.model_fields else default
-        default = None if name in params_model.model_fields else default
-        metavar = "NAME" if name == "models" else "PATH"
+        field = params_model.model_fields.get(name)
+        shown = f"instead of the parameter {section}.{name}" if field else default
+        default = None if field else default
+        metavar = "PATH" if not field or field.annotation is str else "NAME"
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, default=default, help=shown)
     parser.add_argument("--params", metavar="FILE", default="params.yaml", help="params.yaml")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override a parameter")

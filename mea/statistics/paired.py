@@ -51,6 +51,23 @@ class Difference:
         return "B" if (self.value > 0) == METRICS[self.metric].higher_is_better else "A"
 
 
+def compare_accuracy(
+    labels: list[str],
+    actual: np.ndarray,
+    groups: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    confidence_level: float = 0.95,
+) -> Difference:
+    """The accuracy's difference alone, with :func:`bound_difference`; parameters as of :func:`compare_predictions`."""
+    change = find_changes(labels, actual, a, b)
+    bounds = UNDEFINED  # if every probability is the same, there is nothing to bound
+    if not np.array_equal(a, b):
+        bounds = bound_difference(change, groups, confidence_level)
+    first, second = (float((np.array(labels)[version.argmax(1)] == actual).mean()) for version in (a, b))
+    return Difference("accuracy", first, second, *bounds, name_verdict(*bounds, not change.any()))
+
+
 def compare_predictions(
     labels: list[str],
     actual: np.ndarray,
@@ -100,18 +117,18 @@ def compare_predictions(
     ('accuracy', 0.5, 'a real difference', 'B')
     """
     first, second = (Predictions(labels, actual, version, bins) for version in (a, b))
-    change = find_changes(labels, actual, a, b)
-    low, high = bound_difference(change, groups, confidence_level)
-    reach = (change.mean() - low, high - change.mean())
+    accuracy = compare_accuracy(labels, actual, groups, a, b, confidence_level)
+    reach = (accuracy.value - accuracy.low, accuracy.high - accuracy.value)
     few = _count_changed(first.predicted != second.predicted, groups) < MIN_GROUPS
     halves = _jackknife(labels, actual, groups, a, b, bins, confidence_level)
     scores = [score_predictions(labels, actual, version, bins) for version in (a, b)]
     differences = []
     for name, half in halves.items():
+        if name == accuracy.metric:
+            differences.append(accuracy)
+            continue
         is_fraction = METRICS[name].is_fraction
         sides = (half, half) if not few or not is_fraction else np.maximum(half, reach)  # NaN stays NaN
-        if name == "accuracy":
-            sides = reach
         bounds = UNDEFINED  # if every probability is the same, there is nothing to bound
         if not np.array_equal(a, b):
             bounds = _bound(scores[1][name] - scores[0][name], sides, is_fraction)

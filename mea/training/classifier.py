@@ -124,6 +124,11 @@ def _weigh(models: list[Any], weights: dict[str, float]) -> Model | Pool:
     return models[0] if len(models) == 1 else Pool(models, np.array(list(weights.values())))
 
 
+def join_warnings(trained: Iterable[Classifier]) -> str:
+    """What makes scores of classifiers not honest; what several of them say is said once."""
+    return "; ".join(dict.fromkeys(part for one in trained for part in one.warning.split("; ") if part))
+
+
 def join_classifiers(trained: Iterable[Classifier], weights: dict[str, float], folder: Path) -> Classifier:
     """Copy what classifies new recordings, the models of every fold, into another folder, with their description.
 
@@ -143,7 +148,6 @@ def join_classifiers(trained: Iterable[Classifier], weights: dict[str, float], f
         for name in map(name_fold, classifier.folds):
             shutil.copytree(classifier.folder / name / classifier.model, folder / name / classifier.model)
     first = kept[0]
-    parts = [part for classifier in trained for part in classifier.warning.split("; ") if part]
     train: dict[str, Any] = {}
     for classifier in trained:
         train |= classifier.params["train"]
@@ -152,7 +156,7 @@ def join_classifiers(trained: Iterable[Classifier], weights: dict[str, float], f
         folder=folder,
         weights={classifier.model: weights[classifier.model] for classifier in kept},
         leaky=max(classifier.leaky for classifier in trained),
-        warning="; ".join(dict.fromkeys(parts)),
+        warning=join_warnings(trained),
         params=first.params | {"train": train},
     )
     save_classifier(joined)

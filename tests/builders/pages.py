@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.environment import work_alone
 from builders.lab import ROOT
 from builders.recordings import write_small_mcs
 
@@ -49,10 +50,7 @@ def build_hostile_lab(folder: Path) -> Path:
     write_small_mcs(folder / "new" / "good.h5", seed=50)
     write_small_mcs(folder / "new" / "slow.h5", seed=51, sampling_rate_hz=10_000)
     (folder / "new" / "bad.h5").write_bytes(b"no recording")
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in {"MEA_QUIET": "1", "MEA_WORKERS": "1", "MEA_DEVICE": "cpu"}.items():
-            patch.setenv(variable, value)
-        patch.setenv("MEA_CACHE", str(folder / "cache"))
+    with work_alone(folder):
         for name in STAGES:
             run_stage(name, folder)
     return folder

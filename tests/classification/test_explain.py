@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders.arrays import describe_events, make_events, plan_recordings
+from builders.environment import work_alone
 from builders.models import fit_lab, train_params, write_lab
 from PIL import Image
 from scipy.special import logit
@@ -32,10 +33,8 @@ def train(folder, model):
 
 @pytest.fixture(scope="module")
 def by_rate(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("explain")
-        for name, value in {"MEA_CACHE": str(folder / "cache"), "MEA_QUIET": "1", "MEA_WORKERS": "1"}.items():
-            patch.setenv(name, value)
+    folder = tmp_path_factory.mktemp("explain")
+    with work_alone(folder):
         train(folder, "rate")
     return folder
 

@@ -1,13 +1,14 @@
 """Several models through the stages train, evaluate and classify."""
 
-import json
-
 import numpy as np
 import pytest
 from builders.arrays import plan_recordings, write_array
+from builders.environment import work_alone
 from builders.recordings import write_small_mcs
 from builders.stages import run_lab, run_stage
+from scipy.special import logit
 
+from mea.networks.chunks import load_recordings
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 from mea.training.classifier import load_classifier
@@ -20,9 +21,7 @@ BOTH = "train.models=[rate, features]"
 def pooled(tmp_path_factory):
     """A lab of six batches evaluated with ``choose: pool``: folder, recordings, metrics."""
     folder = tmp_path_factory.mktemp("pooled")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"MEA_CACHE": str(folder / "cache"), "MEA_QUIET": "1", "MEA_WORKERS": "1"}.items():
-            patch.setenv(name, value)
+    with work_alone(folder):
         array = folder / "array"
         write_array(array, plan_recordings(batches=6), duration_s=2.0)
         return folder, array, run_lab(folder, array, BOTH, "evaluate.choose=pool")
@@ -87,12 +86,28 @@ def test_a_model_that_is_not_trained_cannot_be_chosen(pooled, capsys):
         run_stage("evaluate", folder, array, "train.models=[rate]", "evaluate.choose=rocket")
 
 
-def test_one_log_odds_is_the_sum_of_both(pooled):
-    """The raw pooled chunk: against a computation by hand."""
+def test_models_of_other_folds_are_not_compared(pooled, tmp_path):
+    _, array, _ = pooled
+    run_stage("split", tmp_path, array)
+    run_stage("train", tmp_path, array, "train.models=[features]")
+    run_stage("split", tmp_path, array, "split.score=[0]")
+    run_stage("train", tmp_path, array, "train.models=[rate]")
+    with pytest.raises(SystemExit, match=r"features: trained in other folds than .*rate. Train both: dvc repro train"):
+        run_stage("evaluate", tmp_path, array, BOTH)
+
+
+def test_the_log_odds_of_a_pool_are_weighted_sums_of_its_models(pooled):
+    """In each fold, with one pair of weights for all its chunks; the models are asked directly."""
     folder, array, _ = pooled
+    run_stage("split", folder, array)
     run_stage("train", folder, array, BOTH)
     run_stage("evaluate", folder, array, BOTH, "evaluate.choose=pool")
     chunks = read_table(folder / "metrics/evaluate/chunks.csv")
-    weights = json.loads((folder / "models/classifier/classifier.json").read_text(encoding="utf-8"))["weights"]
-    assert list(weights) == ["rate", "features"] and np.isfinite(list(weights.values())).all()
-    np.testing.assert_allclose(chunks["p_a"] + chunks["p_b"], 1)
+    events = load_recordings(array, chunks["recording"].unique())
+    for fold, part in chunks.groupby("fold"):
+        models = [load_classifier(folder / "models/folds" / name).open_model(fold) for name in ("rate", "features")]
+        single = np.stack([logit(model.predict_proba(part, events)[:, 1]) for model in models], axis=1)
+        pooled_odds = logit(part["p_b"].to_numpy())
+        weights = np.linalg.lstsq(single, pooled_odds, rcond=None)[0]
+        np.testing.assert_allclose(single @ weights, pooled_odds, atol=1e-4)
+        assert (weights > 0).all() and np.abs(single[:, 0] - single[:, 1]).max() > 0.1, "the models differ"

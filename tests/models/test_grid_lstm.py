@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from builders.arrays import describe_events, make_events, plan_recordings
+from builders.environment import work_alone
 from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import assert_same
 
@@ -46,9 +47,7 @@ NETWORK = "fold_0/grid_lstm/network.safetensors"
 def lab(tmp_path_factory):
     """A lab whose class b fires more, and the classifier learned from it: folder, chunks, classifier."""
     folder = tmp_path_factory.mktemp("grid")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"MEA_CACHE": str(folder / "cache"), "MEA_QUIET": "1", "MEA_WORKERS": "1"}.items():
-            patch.setenv(name, value)
+    with work_alone(folder):
         made = write_lab(folder, plan_recordings(batches=4, cultures=1), folds=2, duration_s=4.0)
         classifier, curves = fit_lab(made, folder / "folds", PARAMS, score=(0, 1))
         assert all(part.empty for part in curves)  # there is no epoch to choose

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from builders.arrays import describe_events, make_events
+from builders.environment import work_alone
 from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import Interrupted, assert_same
 from torch.nn.functional import cross_entropy
@@ -169,9 +170,7 @@ def test_task_and_config_change_the_training(sides):
 def fitted(tmp_path_factory):
     """A fold of a lab of twelve recordings: folder, job, chunks, classifier."""
     folder = tmp_path_factory.mktemp("bags")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"MEA_QUIET": "1", "MEA_DEVICE": "cpu", "MEA_CACHE": str(folder / "cache")}.items():
-            patch.setenv(name, value)
+    with work_alone(folder):
         lab, params = write_lab(folder, duration_s=4.0), train_params("tcn", inner_folds=2, tcn=QUICK)
         classifier, _ = fit_lab(lab, folder / "models", params)
         (job,) = plan_lab(lab, folder / "models", params)
