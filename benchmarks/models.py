@@ -22,10 +22,10 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
+from mea.arrays.events_file import load_recordings
 from mea.evaluation.evaluation import ScoreSettings, score_table
 from mea.evaluation.held_out import apply_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings
-from mea.networks.chunks import load_recordings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table

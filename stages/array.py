@@ -72,7 +72,7 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
         write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
         with fresh_folder(plots) as folder:
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
-            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots")
+            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots", begin_here=True)
     write_json(metrics, summarise(catalogue))
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
     for name, reason in catalogue.loc[catalogue["status"] != "used", ["recording", "reason"]].itertuples(index=False):

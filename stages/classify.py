@@ -5,6 +5,7 @@ model's own. Writes one row per recording; for an empty folder, a table without 
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,12 +13,16 @@ from mea.classification.classify import classify_files
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import is_empty_folder
 from mea.runtime.params import StageParams
+from mea.statistics.prior import Prior
 
 
 class Params(StageParams):
     """What to classify."""
 
     source: str = Field(min_length=1, description="folder or file with recordings to classify; empty: nothing to do")
+    prior: Literal["estimate"] | Prior | None = Field(
+        description="shares of the classes among them: null (the classifier's own), equal, estimate, or {label: share}",
+    )
 
 
 def classify(params: Params, model: Path, out: Path) -> None:
@@ -25,7 +30,7 @@ def classify(params: Params, model: Path, out: Path) -> None:
     source = Path(params.source)
     if is_empty_folder(source):
         print_line(f"{source}: empty, so that there is nothing to classify")
-    classify_files(None if is_empty_folder(source) else source, model, out)
+    classify_files(None if is_empty_folder(source) else source, model, out, params.prior)
 
 
 if __name__ == "__main__":

@@ -8,30 +8,33 @@ it the hash that DVC keeps of it, is the same wherever these models are trained;
 """
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from mea.arrays.events_file import load_recordings
+from mea.classification.known import TRAINED_ON, list_digests
 from mea.classification.measurements import measure_recordings
 from mea.classification.novelty import NoveltyDetector, count_false_alarms, save_detector
 from mea.evaluation.card import write_card
 from mea.evaluation.choice import BEST, POOL, check_rule
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
-from mea.evaluation.evaluation import ScoreSettings, list_fold_scores
-from mea.evaluation.held_out import HeldOut, load_models, predict_baseline, remove_unlisted
+from mea.evaluation.evaluation import ScoreSettings
+from mea.evaluation.held_out import load_models, predict_baseline, remove_unlisted
 from mea.evaluation.metrics import Checks, collect_metrics
-from mea.evaluation.models import add_models, compare_models, predict_models
+from mea.evaluation.models import compare_models, predict_models, write_predictions
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
-from mea.evaluation.rules import RuleSettings, learn_rules, save_rules
-from mea.networks.chunks import load_recordings
+from mea.evaluation.rules import RuleSettings, explain_doubts, learn_rules, save_rules
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
+from mea.statistics.prior import Prior
 from mea.training.classifier import join_classifiers, join_warnings
 
 
@@ -49,6 +52,10 @@ class Params(StageParams):
     target_error: float = Field(
         gt=0, lt=0.5, description="acceptable fraction of wrong predictions; less confident recordings are rejected"
     )
+    prior: Prior = Field(
+        description="shares of the classes for which probabilities hold: training, equal, or {label: share}"
+    )
+    order: list[str] | None = Field(description="the classes in order, such as doses or days; null: they have none")
     permutations: int = Field(ge=19, description="number of permutations of the labels between groups, for p-values")
     seed: int = Field(ge=0, description="of permutations, probes and calibration folds")
 
@@ -67,8 +74,8 @@ def evaluate(
     trained = load_models(model, params.models, chunks)
     first = next(iter(trained.values()))
     events = load_recordings(array, chunks["recording"].unique())
-    settings = RuleSettings(params.target_error, params.confidence_level, params.seed)
-    scoring = ScoreSettings(first.labels, params.bins, params.confidence_level)
+    settings = RuleSettings(params.target_error, params.confidence_level, params.seed, params.prior)
+    scoring = ScoreSettings(first.labels, params.bins, params.confidence_level, params.order)
     found = predict_models(trained, chunks, events, params.choose, settings)
     table, rules = compare_models(found, scoring), learn_rules(found.shipped.oof, first.labels, settings)
     held_out, recordings = found.headline, found.headline.by_recording
@@ -76,15 +83,18 @@ def evaluate(
     measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
     metadata = tabulate_metadata(read_table(array / "catalogue.csv"), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
+    permutation = run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed)
+    doubts = [*explain_doubts(held_out.fold_rules, permutation.p_value), *explain_confounds(confounds, recordings)]
     checks = Checks(
-        permutation=run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed),
+        permutation=permutation,
         confounds=confounds,
         probes=probe_models(found.open_model, first.folds, chunks, events, params.seed),
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
         by_rate=predict_baseline(first, chunks, events),
         leaky=max(one.leaky for one in trained.values()),
-        doubts="; ".join(filter(None, [join_warnings(trained.values()), *explain_confounds(confounds, recordings)])),
+        doubts="; ".join(filter(None, [join_warnings(trained.values()), *doubts])),
     )
+    rules = replace(rules, flags=tuple(rules.list_flags(permutation.p_value, bool(checks.leaky))))
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
     results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
@@ -99,17 +109,10 @@ def evaluate(
         joined = join_classifiers(trained.values(), found.shipped.weights, folder)
         save_rules(folder, rules)
         save_detector(folder, NoveltyDetector.fit(measured, groups))
+        write_table(folder / TRAINED_ON, list_digests(events[name] for name in recordings["recording"]))
         write_card(folder, joined, results, chunks, rules, params.model_dump())
     write_json(metrics, results)
     print_line(f"{len(recordings)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
-
-
-def write_predictions(out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str]) -> None:
-    """The tables of predictions by recording and by chunk, and of accuracy by fold."""
-    with fresh_folder(out) as folder:
-        write_table(folder / "predictions.csv", add_models(held_out.by_recording, models, labels))
-        write_table(folder / "chunks.csv", held_out.by_chunk)
-        write_table(folder / "folds.csv", list_fold_scores(held_out.by_recording, held_out.by_chunk))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
 from mea.splitting.duplicates import check_duplicates, explain_same_start
 from mea.splitting.fingerprints import compute_fingerprints
-from mea.splitting.folds import assign_folds, check_folds, count_folds, explain_validation
+from mea.splitting.folds import assign_folds, check_folds, count_folds, explain_inner_folds
 from mea.splitting.groups import choose_split_level, explain_unknown
 from mea.statistics.permutation import permute_labels
 
@@ -73,7 +73,8 @@ def split(params: Params, array: Path, out: Path, metrics: Path) -> None:
     control = "" if seed is None else f"labels permuted (split.permute_labels = {seed}): a control, not a result"
     used = recordings[recordings["recording"].isin(chunks["recording"])]
     warned = list(filter(None, [control, leak, explain_unknown(chunks, split_level), explain_same_start(used)]))
-    for text in filter(None, [*warned, explain_validation(chunks, split_level, score)]):
+    uncalibrated = " ".join(explain_inner_folds(chunks, split_level, score)).strip()
+    for text in filter(None, [*warned, uncalibrated]):
         warnings.warn(text, stacklevel=1)
     verdict = {"split_level": split_level, "score": score, "leaky": int(bool(leak)), "warning": "; ".join(warned)}
     with fresh_folder(out) as folder:

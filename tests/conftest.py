@@ -13,6 +13,15 @@ from mea.runtime.style import new_plot
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests on the built lab come first and go to one worker, so that it is built once; other files to any."""
+    for item in items:
+        group = "lab" if "built_lab" in item.fixturenames else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: "built_lab" not in item.fixturenames)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real recordings beside the repository; the test is skipped where it is missing."""

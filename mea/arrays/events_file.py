@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from mea.arrays.events import SpikeEvents
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
+from mea.runtime.parallel import PATIENCE_S, show_progress
 
 FORMAT_VERSION = 2
 TEXT_AND_NUMBERS = (str, int, float)
@@ -77,3 +79,9 @@ def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> SpikeEvents:
         offset=np.concatenate([[0], np.cumsum(length, dtype=np.int64)]),
         waveform_counts=arrays.get("waveform_counts", np.zeros(0, np.int16)),
     )
+
+
+def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, SpikeEvents]:
+    """The events of the recordings named, from the folder of the array stage."""
+    shown = show_progress(list(names), desc="recordings read", delay=PATIENCE_S)
+    return {name: load_events(folder / f"{name}.npz") for name in shown}

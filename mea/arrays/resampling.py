@@ -5,7 +5,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
@@ -37,6 +36,8 @@ def resample_counts(counts: np.ndarray, source: RawRecording, sampling_rate_hz: 
     BadRecording
         If 32 bits cannot hold a sample.
     """
+    from scipy.signal import resample_poly  # half a second to import, and seldom needed
+
     ratio = Fraction(int(sampling_rate_hz), int(source.sampling_rate_hz))
     resampled = np.empty((len(counts), math.ceil(counts.shape[1] * ratio)), np.int32)
     for electrode, row in enumerate(counts):

@@ -5,13 +5,19 @@ folder with zip archives or HDF5 files, or one such file. Writes one row a recor
 """
 
 import argparse
+import json
+import sys
 import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from mea.classification.decisions import LAST_COLUMNS, Predictor, classify_recording, load_predictor
+from mea.classification.decisions import LAST_COLUMNS, Examined, Predictor, decide, examine_recording, load_predictor
 from mea.classification.sources import open_source, read_new
 from mea.recordings.catalogue import Rejection
 from mea.recordings.recording import Recording
@@ -20,14 +26,18 @@ from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import write_json
 from mea.runtime.parallel import run_parallel
 from mea.runtime.tables import write_table
+from mea.statistics.prior import EQUAL, check_prior, estimate_prior, resolve_prior
 from mea.training.classifier import Classifier, load_classifier
 
+NewPrior = str | Mapping[str, float] | None
+ESTIMATE = "estimate"
+SOME_REJECTED, SOME_UNREADABLE = 3, 4  # exit status, if asked for; 1 and 2 are errors
 FIRST_COLUMNS = ("recording", "predicted", "confidence")
 TEXT_COLUMNS = ("predicted", *LAST_COLUMNS)
 UNREADABLE = "unreadable"
 
 
-def classify_files(source: Path | None, model: Path, out: Path) -> None:
+def classify_files(source: Path | None, model: Path, out: Path, prior: NewPrior = None) -> None:
     """Classify every recording of a folder or file, write the table, and report how many were predicted.
 
     Parameters
@@ -38,6 +48,8 @@ def classify_files(source: Path | None, model: Path, out: Path) -> None:
         Folder of a classifier.
     out
         Table to write; its suffix, ``.csv`` or ``.json``, is the format.
+    prior
+        As for :func:`classify_source`.
 
     Raises
     ------
@@ -45,12 +57,12 @@ def classify_files(source: Path | None, model: Path, out: Path) -> None:
         If the suffix is another, or there is no classifier or no such source.
     """
     check_suffix(out)
-    table = classify_source(load_classifier(model), source)
+    table = classify_source(load_classifier(model), source, prior)
     write_predictions(out, table)
     print_line(f"{summarize_predictions(table)}: {out}")
 
 
-def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame:
+def classify_source(classifier: Classifier, source: Path | None, prior: NewPrior = None) -> pd.DataFrame:
     """Classify every recording of a folder or file.
 
     Parameters
@@ -59,6 +71,9 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
         The fold models.
     source
         Folder with archives or HDF5 files, or one such file; None for nothing to do.
+    prior
+        Shares of the classes among the new recordings: None (those the classifier was calibrated for), ``equal``,
+        ``estimate`` (from the new recordings themselves), or the share of each class by its label.
 
     Returns
     -------
@@ -67,6 +82,11 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
         ``rejected``), reason, flags (how a recording that was predicted differs from the training data),
         prediction_set (the labels that cannot be ruled out). ``predicted`` and ``confidence`` are empty for a
         rejected recording; its probabilities are given whenever they can be computed.
+
+    Raises
+    ------
+    MeaError
+        If a prior is asked of a classifier that was not evaluated, is of other classes, or cannot be estimated.
     """
     predictor = load_predictor(classifier)
     if predictor.rules is None:
@@ -75,28 +95,62 @@ def classify_source(classifier: Classifier, source: Path | None) -> pd.DataFrame
             "rejected for being unlike the training data. Run dvc repro evaluate, and name the classifier it writes.",
             stacklevel=2,
         )
-    rows: list[dict[str, Any]] = []
+    examined: list[tuple[str, Examined]] = []
     if source is not None:
         with open_source(classifier, source) as (folder, found):
-            rows = run_parallel(_ClassifyFile(predictor, folder), found, "recordings")
+            examined = run_parallel(_ExamineFile(predictor, folder), found, "recordings", begin_here=True)
+    examined, shares = apply_prior(predictor, examined, prior)
+    rows = [{"recording": name} | decide(predictor, one, shares) for name, one in examined]
     columns = [*FIRST_COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
     table = pd.DataFrame(rows, columns=columns)
     table = table.astype(dict.fromkeys(TEXT_COLUMNS, object)).fillna(dict.fromkeys(TEXT_COLUMNS, ""))
     return table.sort_values("recording", ignore_index=True)
 
 
-class _ClassifyFile:
-    """Gives one recording's row; an object, so that it can be sent to worker processes."""
+def apply_prior(
+    predictor: Predictor, examined: list[tuple[str, Examined]], prior: NewPrior
+) -> tuple[list[tuple[str, Examined]], np.ndarray | None]:
+    """The recordings, flagged where the prior is an estimate, and the (n_labels,) shares that were asked for."""
+    if prior is None:
+        return examined, None
+    rules, labels = predictor.rules, predictor.classifier.labels
+    if rules is None:
+        raise MeaError(
+            f"{predictor.classifier.folder}: not evaluated, so it has no prior that could be changed. Run dvc repro "
+            "evaluate, or leave the prior away."
+        )
+    if prior != ESTIMATE:
+        shares = resolve_prior(prior, labels, np.ones(len(labels)))
+        print_line(f"prior: {format_prior(labels, shares)}")
+        return examined, shares
+    usable = [one.probabilities for _, one in examined if one.probabilities is not None and not one.reasons]
+    shares = estimate_prior(np.array(usable).reshape(-1, len(labels)), np.array(rules.prior))
+    said = f"prior: {format_prior(labels, shares)}, estimated from {len(usable)} of these recordings"
+    print_line(said)
+    return [(name, replace(one, flags=[*one.flags, said])) for name, one in examined], shares
+
+
+def format_prior(labels: list[str], shares: np.ndarray) -> str:
+    """The share of each class in words.
+
+    >>> format_prior(["ko", "wt"], np.array([0.25, 0.75]))
+    'ko 0.25, wt 0.75'
+    """
+    return ", ".join(f"{label} {share:.2g}" for label, share in zip(labels, shares))
+
+
+class _ExamineFile:
+    """Examines one recording; an object, so that it can be sent to worker processes."""
 
     def __init__(self, predictor: Predictor, folder: Path):
         self.predictor, self.folder = predictor, folder
 
-    def __call__(self, found: Recording | Rejection) -> dict[str, Any]:
+    def __call__(self, found: Recording | Rejection) -> tuple[str, Examined]:
         try:
             events, odd_rate = read_new(self.predictor.classifier, self.folder, found)
         except BadRecording as error:
-            return {"recording": found.recording, "decision": "rejected", "reason": f"{UNREADABLE}: {error}"}
-        return {"recording": found.recording} | classify_recording(self.predictor, events, odd_rate)
+            return found.recording, Examined([f"{UNREADABLE}: {error}"], [], None)
+        return found.recording, examine_recording(self.predictor, events, odd_rate)
 
 
 def check_suffix(path: Path) -> None:
@@ -114,12 +168,16 @@ def check_suffix(path: Path) -> None:
 
 
 def write_predictions(path: Path, table: pd.DataFrame) -> None:
-    """Write the table of :func:`classify_source`: CSV, or JSON with one mapping a recording (null where empty)."""
+    """Write the table of :func:`classify_source`: CSV, or JSON."""
     if path.suffix.lower() == ".json":
-        cells = table.astype(object).where(table.notna() & (table != ""), None)
-        write_json(path, {"recordings": cells.to_dict("records")})
+        write_json(path, {"recordings": list_rows(table)})
     else:
         write_table(path, table)
+
+
+def list_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """One mapping a recording; None where a cell is empty."""
+    return table.astype(object).where(table.notna() & (table != ""), None).to_dict("records")
 
 
 def summarize_predictions(table: pd.DataFrame) -> str:
@@ -149,13 +207,62 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     )
     out = "table to write, .csv or .json (predictions.csv)"
     parser.add_argument("--out", metavar="FILE", type=Path, default=Path("predictions.csv"), help=out)
+    shares = "shares of the classes among these recordings: equal, estimate, or LABEL=SHARE for each class"
+    parser.add_argument("--prior", metavar="SHARE", nargs="+", help=shares)
+    as_json = "print the table as JSON to standard output, and write no file"
+    parser.add_argument("--json", action="store_true", help=as_json)
+    status = f"end with status {SOME_REJECTED} if a recording was rejected, {SOME_UNREADABLE} if one was unreadable"
+    parser.add_argument("--exit-code", action="store_true", help=status)
     return parser
 
 
+def parse_prior(given: list[str] | None) -> NewPrior:
+    """The prior of a command line.
+
+    Raises
+    ------
+    MeaError
+        If it is none.
+
+    Examples
+    --------
+    >>> parse_prior(["ko=0.3", "wt=0.7"])
+    {'ko': 0.3, 'wt': 0.7}
+    """
+    if not given or given in ([EQUAL], [ESTIMATE]):
+        return given[0] if given else None
+    try:
+        pairs = [one.rpartition("=") for one in given]
+        prior = {label: float(share) for label, _, share in pairs}
+        check_prior(prior)
+    except ValueError:
+        raise MeaError(
+            f"--prior {' '.join(given)}: must be equal, estimate, or LABEL=SHARE for each class, and the shares must "
+            "be above 0 and sum to 1."
+        ) from None
+    return prior
+
+
 def main(argv: list[str] | None = None, prog: str = "mea classify") -> None:
-    """Classify, write the table, and say how many recordings were predicted. Rejected ones are no error."""
+    """Classify, write or print the table, and say how many recordings were predicted. Rejected ones are no error."""
     arguments = build_parser(prog).parse_args(argv)
     show_warnings_plainly()
     with end_plainly("classify", "interrupted; nothing was written."):
         check_environment()
-        classify_files(arguments.source, arguments.model, arguments.out)
+        check_suffix(arguments.out)
+        with redirect_stdout(sys.stderr if arguments.json else sys.stdout):  # standard output is for the JSON alone
+            table = classify_source(load_classifier(arguments.model), arguments.source, parse_prior(arguments.prior))
+        if arguments.json:
+            print(json.dumps({"recordings": list_rows(table)}, indent=1, ensure_ascii=False))
+        else:
+            write_predictions(arguments.out, table)
+            print_line(f"{summarize_predictions(table)}: {arguments.out}")
+        if arguments.exit_code:
+            sys.exit(choose_status(table))
+
+
+def choose_status(table: pd.DataFrame) -> int:
+    """Exit status: 0 if every recording was predicted; unreadable ones count more than rejected ones."""
+    if table["reason"].str.startswith(f"{UNREADABLE}:").any():
+        return SOME_UNREADABLE
+    return SOME_REJECTED if (table["decision"] == "rejected").any() else 0

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from mea.arrays.events import SpikeEvents
+from mea.classification.known import explain_known, read_digests
 from mea.classification.measurements import measure_recording
 from mea.classification.novelty import SILENT, NoveltyDetector, load_detector
 from mea.evaluation.rules import Rules, load_rules
 from mea.splitting.chunks import cut_chunks
+from mea.statistics.prior import shift_prior
 from mea.training.classifier import Classifier
 
 LAST_COLUMNS = ("decision", "reason", "flags", "prediction_set")
@@ -29,20 +31,48 @@ class Predictor:
         Calibration and confidence threshold; None for a classifier that was trained, but not evaluated.
     novelty
         Compares a recording with the training data; None for the same.
+    digests
+        Recordings that it learned from: :func:`mea.classification.known.read_digests`.
     """
 
     classifier: Classifier
     rules: Rules | None
     novelty: NoveltyDetector | None
+    digests: dict[str, str]
 
 
 def load_predictor(classifier: Classifier) -> Predictor:
     """Read what lies beside the models of a classifier."""
-    return Predictor(classifier, load_rules(classifier.folder), load_detector(classifier.folder))
+    folder = classifier.folder
+    return Predictor(classifier, load_rules(folder), load_detector(folder), read_digests(folder))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One new recording, before it is decided.
+
+    Attributes
+    ----------
+    reasons
+        Why it is rejected, whatever its probabilities.
+    flags
+        What should be looked at before a prediction is trusted.
+    probabilities
+        (n_labels,) calibrated for the classifier's own prior; None where they cannot be computed.
+    """
+
+    reasons: list[str]
+    flags: list[str]
+    probabilities: np.ndarray | None
 
 
 def classify_recording(predictor: Predictor, events: SpikeEvents, odd_rate: str = "") -> dict[str, Any]:
-    """Predict the class of one recording, or reject it.
+    """Predict the class of one recording, or reject it: :func:`examine_recording`, then :func:`decide`."""
+    return decide(predictor, examine_recording(predictor, events, odd_rate))
+
+
+def examine_recording(predictor: Predictor, events: SpikeEvents, odd_rate: str = "") -> Examined:
+    """Compare a recording with the training data, and compute its probabilities.
 
     Parameters
     ----------
@@ -52,24 +82,41 @@ def classify_recording(predictor: Predictor, events: SpikeEvents, odd_rate: str 
         The recording, at the classifier's sampling rate.
     odd_rate
         Why the sampling rate of its file differs from the classifier's; empty where it does not.
+    """
+    reasons = [f"sampling rate: {odd_rate} (array.sampling_rate_hz)"] if odd_rate else []
+    reasons += list_differences(predictor.classifier, events)
+    flags: list[str] = []
+    if not reasons:
+        reasons, flags = _check_novelty(predictor, events)
+    known = explain_known(events, predictor.digests)
+    probabilities, obstacle = predict_proba(predictor.classifier, events, predictor.rules)
+    return Examined(reasons + [obstacle] * bool(obstacle), [known] * bool(known) + flags, probabilities)
+
+
+def decide(predictor: Predictor, examined: Examined, prior: np.ndarray | None = None) -> dict[str, Any]:
+    """Predict or reject a recording that was examined.
+
+    Parameters
+    ----------
+    predictor
+        The classifier.
+    examined
+        The recording.
+    prior
+        (n_labels,) share of each class among the new recordings; None: that of the classifier.
 
     Returns
     -------
     dict
         predicted, confidence, ``p_<label>``, decision, reason, flags, prediction_set; keys without a value are absent.
     """
-    classifier, rules = predictor.classifier, predictor.rules
-    reasons = [f"sampling rate: {odd_rate}"] if odd_rate else []
-    reasons += list_differences(classifier, events)
-    flags: list[str] = []
-    if not reasons:
-        reasons, flags = _check_novelty(predictor, events)
-    probabilities, obstacle = predict_proba(classifier, events, rules)
-    if obstacle:
-        reasons.append(obstacle)
-    row: dict[str, Any] = {"flags": "; ".join(flags)}
+    labels, rules = predictor.classifier.labels, predictor.rules
+    reasons, probabilities = list(examined.reasons), examined.probabilities
+    row: dict[str, Any] = {"flags": "; ".join(examined.flags)}
     if probabilities is not None:
-        row |= {f"p_{label}": value for label, value in zip(classifier.labels, probabilities)}
+        if rules and prior is not None:
+            probabilities = shift_prior(probabilities[None], np.array(rules.prior), prior)[0]
+        row |= {f"p_{label}": value for label, value in zip(labels, probabilities)}
         best = int(probabilities.argmax())
         if rules:
             row["prediction_set"] = rules.format_sets(probabilities[None])[0]
@@ -77,10 +124,9 @@ def classify_recording(predictor: Predictor, events: SpikeEvents, odd_rate: str 
             reasons += [unsure] if unsure else []
     if reasons or probabilities is None:
         return row | {"decision": "rejected", "reason": "; ".join(reasons)}
-    prediction = {"predicted": classifier.labels[best], "confidence": probabilities[best]}
-    if rules is None:
-        prediction["flags"] = NOT_EVALUATED
-    return row | prediction | {"decision": "predicted", "reason": ""}
+    of_classifier = list(rules.flags) if rules else [NOT_EVALUATED]
+    row["flags"] = "; ".join([*of_classifier, *examined.flags])
+    return row | {"predicted": labels[best], "confidence": probabilities[best], "decision": "predicted", "reason": ""}
 
 
 def _check_novelty(predictor: Predictor, events: SpikeEvents) -> tuple[list[str], list[str]]:
@@ -121,5 +167,5 @@ def cut_recording(classifier: Classifier, events: SpikeEvents) -> tuple[pd.DataF
     one = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s, "recording": events.recording}
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
     chunks, too_short = cut_chunks(table, classifier.chunk_s, classifier.first_s)
-    short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s"
+    short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s (split.chunk_s)"
     return chunks, classifier.check_input(events) or (short if too_short else "")

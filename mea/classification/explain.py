@@ -8,12 +8,12 @@ computed: :mod:`mea.classification.occlusion`.
 import argparse
 from pathlib import Path
 
+from mea.arrays.events_file import load_recordings
 from mea.classification.decisions import cut_recording
 from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.classification.plots import plot_attributions
 from mea.classification.sources import open_source, read_new
 from mea.evaluation.held_out import check_split
-from mea.networks.chunks import load_recordings
 from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.style import save_plot

@@ -124,4 +124,4 @@ def measure_recording(events: SpikeEvents, used_s: float, threshold: float) -> M
 def measure_recordings(events: list[SpikeEvents], used_s: float, threshold: float) -> list[Measured]:
     """:func:`measure_recording` of many, on all cores."""
     work = partial(measure_recording, used_s=used_s, threshold=threshold)
-    return run_parallel(work, events, "recordings measured")
+    return run_parallel(work, events, "recordings measured", begin_here=True)

@@ -74,7 +74,7 @@ def compute_attributions(whole: Occlusion) -> tuple[str, pd.DataFrame]:
     log_odds = whole.score()
     best = int(log_odds.argmax())
     parts, occlusions = zip(*_leave_out(whole))
-    scored = run_parallel(Occlusion.score, occlusions, f"{whole.events.recording} explained")
+    scored = run_parallel(Occlusion.score, occlusions, f"{whole.events.recording} explained", begin_here=True)
     scores = np.concatenate([log_odds[[best]], np.array(scored)[:, best]])
     table = pd.DataFrame([{"kind": "whole"}, *parts])
     table["log_odds"] = np.where(table["kind"].isin(["whole", "window"]), scores, log_odds[best] - scores)

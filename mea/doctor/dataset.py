@@ -13,7 +13,6 @@ from mea.doctor.power import (
     ASSUMED_CORRELATION,
     EXAMPLE,
     POWER,
-    SIGNIFICANCE,
     Power,
     find_groups_needed,
     measure_power,
@@ -33,11 +32,11 @@ from mea.splitting.folds import (
     MOST_AUTO,
     assign_folds,
     count_folds,
+    explain_inner_folds,
     find_obstacle,
-    find_validation_obstacle,
 )
 from mea.splitting.groups import SPLIT_LEVELS, choose_split_level, explain_unknown, group_recordings
-from mea.statistics.permutation import run_permutation_test
+from mea.statistics.permutation import SIGNIFICANCE, run_permutation_test
 
 WHERE = "data set"
 LARGE = 0.9  # an experiment that shows nothing below this accuracy is a small one
@@ -126,7 +125,7 @@ def _check_likeness(recordings: pd.DataFrame) -> list[Finding]:
 
 
 def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings) -> list[Finding]:
-    """What the split stage would report, and whether the train stage could assign inner folds."""
+    """What the split stage would report."""
     try:
         chunks, too_short = cut_chunks(recordings, settings.split.chunk_s, settings.split.first_s)
     except MeaError as error:
@@ -142,6 +141,10 @@ def _check_split(recordings: pd.DataFrame, split_level: str, settings: Settings)
     groups = group_recordings(recordings, split_level).max() + 1 if split_level != "chunk" else len(chunks)
     what = f"can be split by {split_level}: {folds} folds, {groups} groups, every class on both sides"
     findings.append(Finding(FINE, WHERE, what))
+    score = list(range(folds)) if settings.split.score == "all" else sorted(set(settings.split.score))
+    uncalibrated, remedy = explain_inner_folds(chunks, split_level, score)
+    if uncalibrated:
+        findings.append(Finding(DOUBTFUL, WHERE, uncalibrated, remedy))
     leak, unknown = audit_split(chunks, split_level), explain_unknown(chunks, split_level)
     if leak:
         findings.append(
@@ -163,29 +166,28 @@ def _try_folds(chunks: pd.DataFrame, split_level: str, folds: int, settings: Set
             chunks = chunks.assign(fold=assign_folds(chunks, split_level, folds, settings.split.seed))
         except MeaError as error:
             return str(error), chunks
-    if not settings.train.needs_inner_folds:
-        return "", chunks
-    score = list(range(folds)) if settings.split.score == "all" else sorted(set(settings.split.score))
-    return find_validation_obstacle(chunks, split_level, score)[0], chunks
+    return "", chunks
 
 
 def _advise(chunks: pd.DataFrame, settings: Settings) -> str:
     """The most folds that are possible at each level, and whether that split would be leaky."""
     possible: dict[str, str] = {}
-    everything = settings.model_copy(update={"split": settings.split.model_copy(update={"score": "all"})})
+    honest = False
     most = MOST_AUTO if settings.split.folds == AUTO else int(settings.split.folds)
     for split_level, folds in product(SPLIT_LEVELS[:-1], range(most, 1, -1)):
         known = split_level == "recording" or (chunks[split_level] != "").any()
         if not known or split_level in possible:
             continue
-        obstacle, divided = _try_folds(chunks, split_level, folds, everything)
+        obstacle, divided = _try_folds(chunks, split_level, folds, settings)
         if not obstacle:
             leaky = " (leaky)" if audit_split(divided, split_level) else ""
+            honest = honest or not leaky
             possible[split_level] = f"split.by: {split_level} with split.folds: {folds}{leaky}"
+    record = "No honest split is possible at any level: record every class in more cultures and batches."
     if not possible:
-        return "No honest split is possible at any level: record every class in more cultures and batches."
+        return record
     finer = "The finer the level, the more similar recordings are in both the training and the test set."
-    return f"Possible: {' or '.join(possible.values())}. {finer}"
+    return f"{'' if honest else f'{record} '}Possible: {' or '.join(possible.values())}. {finer}"
 
 
 def _check_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: Settings) -> list[Finding]:

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-SIGNIFICANCE = 0.05  # of the test
+from mea.statistics.permutation import SIGNIFICANCE
+
 POWER = 0.8
 CORRELATIONS = (0.0, 0.5, 1.0)  # it is unknown before the experiment: none, an assumed one, and only groups count
 ASSUMED_CORRELATION = 0.5

@@ -18,7 +18,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "h5": {"labels": {}, "culture": "", "batch": "", "stream": "raw"},
     "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
     "split": {"by": "auto", "folds": "auto", "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
-    "train": {"models": ["features", "cnn_lstm"], "cnn_lstm": {"validation": "nested"}},
     "evaluate": {"permutations": 1000, "seed": 0},
 }
 
@@ -68,24 +67,6 @@ class Split(Section):
         return check_folds(folds)
 
 
-class CnnLstm(Section):
-    """How the epoch of cnn_lstm is chosen."""
-
-    validation: Literal["nested", "test_fold"]
-
-
-class Train(Section):
-    """Which models, and whether they need inner folds."""
-
-    models: list[str] = Field(min_length=1)
-    cnn_lstm: CnnLstm
-
-    @property
-    def needs_inner_folds(self) -> bool:
-        """Whether anything is chosen inside the training set; not if the test fold chooses, as the predecessor did."""
-        return not (self.models == ["cnn_lstm"] and self.cnn_lstm.validation == "test_fold")
-
-
 class Evaluate(Section):
     """How the permutation test is made."""
 
@@ -100,12 +81,11 @@ class Settings(StageParams):
     h5: H5
     array: Array
     split: Split
-    train: Train
     evaluate: Evaluate
 
 
 SECTIONS: dict[str, type[Section]] = {
-    "unzip": Unzip, "h5": H5, "array": Array, "split": Split, "train": Train, "evaluate": Evaluate
+    "unzip": Unzip, "h5": H5, "array": Array, "split": Split, "evaluate": Evaluate
 }  # fmt: skip
 
 

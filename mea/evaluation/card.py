@@ -70,6 +70,8 @@ def write_card(
         "metrics": metrics,
         "confidence": {
             "calibration": rules.calibrator.to_dict(),
+            "prior": dict(zip(rules.labels, rules.prior)),
+            "flags": list(rules.flags),
             "threshold": rules.threshold,
             "target_error": rules.target_error,
             "predicted": _format_selection(rules),
@@ -214,6 +216,7 @@ def _format_confidence(confidence: dict[str, Any]) -> list[str]:
         "temperature": "the model's raw probabilities are scaled by one temperature",
         "platt": "the model's raw probabilities are scaled by one temperature, and each class gets a bias",
     }[confidence["calibration"]["method"]]
+    shares = ", ".join(f"{label} {_show_percent(share)}" for label, share in confidence["prior"].items())
     sets = confidence["too_few_for_prediction_sets"] or "enough recordings and groups in each class"
     return [
         "## Confidence",
@@ -221,6 +224,9 @@ def _format_confidence(confidence: dict[str, Any]) -> list[str]:
         f"Learned from {confidence['learned_from_recordings']} held-out recordings:",
         "",
         f"- Calibration: {kind}.",
+        f"- Prior: the probabilities hold where the classes have these shares: {escape_markdown(shares)}. "
+        "`mea classify --prior` applies others.",
+        *(f"- Every prediction is flagged: {escape_markdown(flag)}." for flag in confidence["flags"]),
         f"- Recordings that get a prediction: {escape_markdown(confidence['predicted'])}.",
         f"- Prediction sets: {escape_markdown(sets)}.",
         "",

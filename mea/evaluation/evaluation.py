@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import accuracy_score, log_loss
 
 from mea.evaluation.rules import Rules, read_sets
+from mea.runtime.errors import MeaError
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings, list_recordings
 from mea.statistics.conformal import measure_coverage
 from mea.statistics.intervals import bound_accuracy
+from mea.statistics.prior import weigh_recordings
 from mea.statistics.scores import Predictions, bound_scores, score_predictions
 from mea.statistics.selective import measure_aurc, score_selective
 
@@ -27,11 +30,33 @@ class ScoreSettings:
         Bins of equal width of the calibration error.
     confidence_level
         Of the intervals.
+    order
+        The classes in their declared order, such as that of doses; None where they have none.
+
+    Raises
+    ------
+    MeaError
+        If the order does not name each class once.
     """
 
     labels: list[str]
     bins: int
     confidence_level: float
+    order: list[str] | None = None
+
+    def __post_init__(self):
+        if self.order is not None and sorted(self.order) != sorted(self.labels):
+            raise MeaError(f"evaluate.order = {self.order}: must name each class once: {', '.join(self.labels)}.")
+
+
+def score_at_prior(recordings: pd.DataFrame, labels: list[str], prior: np.ndarray) -> dict[str, float]:
+    """Accuracy and log loss where the classes have the shares of a prior, (n_labels,); recordings are weighted."""
+    weights = weigh_recordings(recordings["label"].map(labels.index).to_numpy(int), prior)
+    actual, probabilities = recordings["label"], get_probabilities(recordings, labels)
+    return {
+        "accuracy": accuracy_score(actual, recordings["predicted"], sample_weight=weights),
+        "log_loss": log_loss(actual, probabilities, labels=labels, sample_weight=weights),
+    }
 
 
 def score_selection(recordings: pd.DataFrame, shipped: Rules, confidence_level: float) -> dict[str, Any]:

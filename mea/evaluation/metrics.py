@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mea.evaluation.confounds import summarise_audit
 from mea.evaluation.evaluation import (
     ScoreSettings,
+    score_at_prior,
     score_majority,
     score_selection,
     score_sets,
@@ -16,6 +18,7 @@ from mea.evaluation.evaluation import (
 from mea.evaluation.held_out import HeldOut
 from mea.evaluation.probes import summarise_identity, summarise_optimism
 from mea.evaluation.rules import Rules
+from mea.statistics.ordinal import score_order
 from mea.statistics.permutation import PermutationTest
 
 
@@ -90,7 +93,10 @@ def collect_metrics(
         "conformal": score_sets(recordings, held_out.fold_rules),
         "novelty": checks.false_alarms,
         "models": models.set_index("model").to_dict("index"),
+        "prior": dict(zip(rules.labels, rules.prior)),
+        "at_prior": score_at_prior(recordings, rules.labels, np.array(rules.prior)),
+        "ordered": score_order(scoring.order, recordings["label"], recordings["predicted"]) if scoring.order else {},
         "leaky": checks.leaky,
         "warning": checks.doubts,
     }
-    return metrics
+    return {name: value for name, value in metrics.items() if value != {}}

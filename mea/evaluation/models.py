@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mea.arrays.events import SpikeEvents
 from mea.evaluation.choice import Choice, choose_inside, choose_shipped
-from mea.evaluation.evaluation import ScoreSettings, score_table
+from mea.evaluation.evaluation import ScoreSettings, list_fold_scores, score_table
 from mea.evaluation.held_out import HeldOut, apply_rules, combine_predictions, predict_held_out
 from mea.evaluation.rules import RuleSettings
 from mea.models.base import Model
 from mea.models.pool import Pool
+from mea.runtime.files import fresh_folder
+from mea.runtime.tables import write_table
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings
 from mea.statistics.paired import compare_accuracy
@@ -136,3 +139,11 @@ def add_models(recordings: pd.DataFrame, models: Mapping[str, HeldOut], labels: 
         return recordings
     own = ["predicted", *(f"p_{label}" for label in labels)]
     return recordings.join([one.by_recording[own].add_prefix(f"{name}.") for name, one in models.items()])
+
+
+def write_predictions(out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str]) -> None:
+    """The tables of predictions by recording and by chunk, and of accuracy by fold."""
+    with fresh_folder(out) as folder:
+        write_table(folder / "predictions.csv", add_models(held_out.by_recording, models, labels))
+        write_table(folder / "chunks.csv", held_out.by_chunk)
+        write_table(folder / "folds.csv", list_fold_scores(held_out.by_recording, held_out.by_chunk))

@@ -54,12 +54,13 @@ def draw_unit(
     labels = settings.labels
     actual, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     probabilities = get_probabilities(table, labels)
-    matrix = count_confusion(labels, actual, predicted)
+    shown = settings.order or labels
+    matrix = count_confusion(shown, actual, predicted)
     # The actual and predicted labels, one line each, are what DVC's confusion template draws.
     pairs = table[["label", "predicted"]].rename(columns={"label": "actual"})
-    confusion = _warn_above(plot_confusion(matrix, labels, f"Confusion matrix: {what}"), doubts)
+    confusion = _warn_above(plot_confusion(matrix, shown, f"Confusion matrix: {what}"), doubts)
     save_plot(confusion, folder / f"confusion_{unit}.png", pairs)
-    report = plot_report(report_classes(labels, actual, predicted), f"Classification report: {what}")
+    report = plot_report(report_classes(shown, actual, predicted), f"Classification report: {what}")
     save_plot(report, folder / f"report_{unit}.png")
     calibration, _ = measure_calibration(labels, actual, probabilities, settings.bins, settings.confidence_level)
     save_plot(

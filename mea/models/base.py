@@ -6,7 +6,7 @@ decides, says which recordings it cannot take, and lies on disk in one folder. `
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -102,24 +102,17 @@ class TrainingSide:
         """What a model fitted here must know."""
         return ModelSpec(self.labels, self.rows, self.cols, params)
 
-    def assign_inner_folds(self) -> np.ndarray:
-        """(n_chunks,) inner fold of each chunk: whole groups, as outside.
+    def assign_inner_folds(self, table: pd.DataFrame | None = None) -> np.ndarray | None:
+        """(n,) inner fold of each chunk, or of each recording of a table: whole groups, as outside.
 
-        Raises
-        ------
-        MeaError
-            If the groups are too few.
+        None, with a warning, where there are too few groups.
         """
-        return draw_inner_folds(self.chunks, self.split_level, self.inner_folds, self.seed)
-
-    def try_inner_folds(self, table: pd.DataFrame | None = None) -> np.ndarray | None:
-        """(n,) inner fold of each recording of a table, or of each chunk; None, with a warning, if impossible."""
         try:
             if table is None:
-                return self.assign_inner_folds()
+                return draw_inner_folds(self.chunks, self.split_level, self.inner_folds, self.seed)
             return draw_recording_folds(table, self.split_level, self.inner_folds, self.seed)
         except MeaError as error:
-            warnings.warn(f"fold {self.fold} is not calibrated and has no threshold: {error}", stacklevel=1)
+            warnings.warn(f"fold {self.fold}: {error}", stacklevel=1)
             return None
 
     def list_recordings(self) -> pd.DataFrame:
@@ -260,17 +253,17 @@ def save_model(model: Model, folder: Path) -> None:
     write_json(folder / MODEL_FILE, {"model": model.name, **spec})
 
 
-def load_model(folder: Path, kinds: Mapping[str, type[Model]]) -> Model:
-    """Read what :func:`save_model` wrote; ``kinds`` are the classes it may be of, by name.
+def load_model(folder: Path, find: Callable[[str], type[Model]]) -> Model:
+    """Read what :func:`save_model` wrote; ``find`` gives the class of a name, or a KeyError.
 
     Raises
     ------
     MeaError
-        If a file is missing, not readable, or of a model that is not among these kinds.
+        If a file is missing, not readable, or of a model that is not known.
     """
     values = read_json(folder / MODEL_FILE)
     try:
-        kind = kinds[values.pop("model")]
+        kind = find(values.pop("model"))
         spec = ModelSpec(**values | {"params": kind.Params(**values["params"])})
     except (KeyError, TypeError, ValidationError) as error:
         raise MeaError(

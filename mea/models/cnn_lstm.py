@@ -33,6 +33,9 @@ class CnnLstmParams(ModelParams):
     bin_ms: BinMs
     bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")
     scale: float = Field(gt=0, description="values are divided by this; 1: plain µV or counts, as the predecessor")
+    class_weight: Literal["balanced"] | None = Field(
+        description="balanced: all classes count equally in the loss; null: all chunks, as in the predecessor"
+    )
     validation: Literal["nested", "test_fold"] = Field(
         description="which chunks choose the epoch: an inner fold; or the test fold, as the predecessor did (a leak)"
     )

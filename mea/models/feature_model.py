@@ -68,7 +68,7 @@ class FeatureModel(Model):
             model.summarise_recordings(data.chunks, data.events, values),
             data.number_labels(recordings),
             group_recordings(recordings, "culture"),
-            data.try_inner_folds(recordings),
+            data.assign_inner_folds(recordings),
             len(data.labels),
             model.name_recording_features(has_waveforms),
         )

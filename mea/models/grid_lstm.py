@@ -34,9 +34,8 @@ from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.layers import convolve_time, pool_time
-from mea.networks.loop import TrainedNetwork
 from mea.networks.tasks import FeatureRegression
-from mea.networks.trained import fetch_network, load_network, run_network, save_network, set_weights
+from mea.networks.trained import TrainedNetwork, fetch_network, load_network, run_network, save_network, set_weights
 from mea.networks.training import train_network
 from mea.splitting.aggregation import summarise_chunks
 

@@ -17,9 +17,8 @@ from mea.networks.chunks import ChunkDataset, ChunkView
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.curves import tabulate_curves
 from mea.networks.devices import choose_device
-from mea.networks.loop import TrainedNetwork
 from mea.networks.tasks import Classification
-from mea.networks.trained import fetch_network, load_network, run_network, save_network, set_weights
+from mea.networks.trained import TrainedNetwork, fetch_network, load_network, run_network, save_network, set_weights
 from mea.networks.training import train_network
 from mea.runtime.errors import MeaError
 from mea.splitting.aggregation import average_recordings
@@ -101,6 +100,8 @@ class NetworkModel(Model):
         if getattr(params, "validation", "nested") == "test_fold":
             return [FoldNetwork(0, data.chunks, data.test_chunks)]
         inner = data.assign_inner_folds()
+        if inner is None:  # nothing can choose the epoch: the whole training side, to the end
+            return [FoldNetwork(number, data.chunks, data.chunks[:0]) for number in range(max(1, cls.n_refits))]
         count = int(inner.max()) + 1
         if not cls.one_per_inner_fold:
             return [FoldNetwork(0, data.chunks[inner != 0], data.chunks[inner == 0])]
@@ -123,7 +124,8 @@ class NetworkModel(Model):
         )
         title = f"fold {data.fold}" + (f", network {planned.number}" if cls.one_per_inner_fold else "")
         run = TrainingRun(title, data.fold, checkpoint_folder, data.live_folder)
-        return train_network(network, cls.task, training, validation if len(validation) else None, config, run)
+        task = replace(cls.task, class_weight=weigh_classes(planned.training, data, params))
+        return train_network(network, task, training, validation if len(validation) else None, config, run)
 
     @classmethod
     def assemble(cls, spec: ModelSpec, trained: list[TrainedNetwork]) -> Self:
@@ -181,6 +183,14 @@ class NetworkModel(Model):
         """Read what :meth:`save` wrote."""
         count = max(1, len(list(folder.glob("network_*.safetensors"))))
         return cls.assemble(spec, [load_network(folder / f"network_{number}.safetensors") for number in range(count)])
+
+
+def weigh_classes(chunks: pd.DataFrame, data: TrainingSide, params: Any) -> tuple[float, ...] | None:
+    """Weights with which all classes count equally; None where they do so already, or are not to."""
+    counts = np.bincount(data.number_labels(chunks), minlength=len(data.labels))
+    if getattr(params, "class_weight", None) != "balanced" or counts.min() == counts.max():
+        return None
+    return tuple((counts.sum() / (len(counts) * counts)).tolist())
 
 
 def make_training_key(name: str, data: TrainingSide, params: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class RateModel(Model):
     @classmethod
     def fit(cls, data: TrainingSide, params: Any) -> Fit:
         """Fit on all chunks; out-of-fold predictions come from one more fit for each inner fold."""
-        model, folds = fit_rate(data, params), data.try_inner_folds()
+        model, folds = fit_rate(data, params), data.assign_inner_folds()
         if folds is None:
             return Fit(model, data.tabulate_oof(data.list_recordings()[:0], np.zeros((0, len(data.labels)))))
         values, targets = model.compute_features(data.chunks, data.events), data.chunks["label"].to_numpy()

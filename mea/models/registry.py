@@ -4,16 +4,44 @@ from functools import lru_cache
 from pathlib import Path
 
 from mea.models.base import Model, load_model
-from mea.models.cnn_lstm import CnnLstmModel
-from mea.models.features import FeaturesModel
-from mea.models.grid_lstm import GridLstmModel
-from mea.models.rate import RateModel
-from mea.models.rocket import RocketModel
-from mea.models.tcn import TcnModel
 
-MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (RateModel, FeaturesModel, RocketModel, TcnModel, CnnLstmModel, GridLstmModel)
-}
+MODELS = ("rate", "features", "rocket", "tcn", "cnn_lstm", "grid_lstm")
+
+
+def find_model(name: str) -> type[Model]:
+    """The class of a model. Its module is imported now: what is not used, such as PyTorch, takes no time.
+
+    Raises
+    ------
+    KeyError
+        If there is no such model.
+    """
+    match name:
+        case "rate":
+            from mea.models.rate import RateModel
+
+            return RateModel
+        case "features":
+            from mea.models.features import FeaturesModel
+
+            return FeaturesModel
+        case "rocket":
+            from mea.models.rocket import RocketModel
+
+            return RocketModel
+        case "tcn":
+            from mea.models.tcn import TcnModel
+
+            return TcnModel
+        case "cnn_lstm":
+            from mea.models.cnn_lstm import CnnLstmModel
+
+            return CnnLstmModel
+        case "grid_lstm":
+            from mea.models.grid_lstm import GridLstmModel
+
+            return GridLstmModel
+    raise KeyError(name)
 
 
 def open_model(folder: Path) -> Model:
@@ -31,4 +59,4 @@ def open_model(folder: Path) -> Model:
 @lru_cache(maxsize=16)
 def _open_model(folder: Path, _written: tuple) -> Model:
     """Read once, until a file is written anew: many recordings are predicted, one after the other, by a few models."""
-    return load_model(folder, MODELS)
+    return load_model(folder, find_model)

@@ -1,8 +1,7 @@
 """Chunks of recordings as the network sees them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,15 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mea.arrays.events import SpikeEvents
-from mea.arrays.events_file import load_events
 from mea.runtime.errors import MeaError
-from mea.runtime.parallel import PATIENCE_S, show_progress
-
-
-def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, SpikeEvents]:
-    """The events of the recordings named, from the folder of the array stage."""
-    shown = show_progress(list(names), desc="recordings read", delay=PATIENCE_S)
-    return {name: load_events(folder / f"{name}.npz") for name in shown}
 
 
 class ChunkView(Protocol):

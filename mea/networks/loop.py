@@ -4,45 +4,28 @@ import logging
 import math
 import pickle
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
-import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
+from mea.networks.callbacks import History, Progress
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
-from mea.networks.curves import History, Progress, tabulate_curves
+from mea.networks.curves import tabulate_curves
 from mea.networks.devices import choose_device, list_devices
 from mea.networks.sampling import BagShuffle, BatchShare, EpochShuffle
 from mea.networks.sparse_chunks import SparseBatch, SparseChunks, build_chunks, collate_sparse, is_built_on
-from mea.networks.tasks import Task, average_logits
+from mea.networks.tasks import Task, average_logits, count_units
+from mea.networks.trained import TrainedNetwork
 from mea.runtime.errors import MeaError
 from mea.runtime.memory import keep_freed_memory
 
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # Lightning's names
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """What a training gives.
-
-    Attributes
-    ----------
-    weights
-        State of the network at its best epoch.
-    curves
-        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy. How many
-        processes trained each epoch is in ``curves.attrs["processes"]``.
-    """
-
-    weights: dict[str, Tensor]
-    curves: pd.DataFrame
 
 
 class _Module(lightning.LightningModule):
@@ -180,13 +163,8 @@ def run_training(
     return TrainedNetwork(history.best, tabulate_curves(history.rows, history.processes))
 
 
-def count_units(task: Task, config: TrainingConfig) -> int:
-    """Training examples in a step: chunks, or bags of chunks."""
-    return max(1, config.batch_size // (task.bag_size or 1))
-
-
 def _load_training(training: ChunkDataset | RegressionDataset, task: Task, config: TrainingConfig) -> DataLoader:
-    units = count_units(task, config)
+    units = count_units(task, config.batch_size)
     if isinstance(training, RegressionDataset) or not task.bag_size:
         return _load_share(training, EpochShuffle(len(training), config.seed), units)
     bags = BagShuffle(training, task.bag_size, task.bags_per_recording, config.seed)

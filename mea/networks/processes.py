@@ -19,8 +19,9 @@ from torch.utils.data import Dataset
 
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.curves import tabulate_curves
-from mea.networks.loop import TrainedNetwork, run_training
+from mea.networks.loop import run_training
 from mea.networks.tasks import Task
+from mea.networks.trained import TrainedNetwork
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes
 

@@ -46,6 +46,7 @@ class Classification:
     """
 
     label_smoothing: float = 0.0
+    class_weight: tuple[float, ...] | None = None  # of each class; None: all alike
     bag_size: int = 0
     bags_per_recording: float = 1.5
 
@@ -57,7 +58,11 @@ class Classification:
 
     def loss(self, outputs: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Labels are smoothed in training only."""
-        return cross_entropy(outputs, targets, label_smoothing=self.label_smoothing if training else 0.0)
+        smoothing = self.label_smoothing if training else 0.0
+        if self.class_weight is None:
+            return cross_entropy(outputs, targets, label_smoothing=smoothing)
+        losses = cross_entropy(outputs, targets, label_smoothing=smoothing, reduction="none")
+        return (losses * outputs.new_tensor(self.class_weight)[targets]).mean()
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Accuracy."""
@@ -99,3 +104,8 @@ def average_logits(logits: Tensor, targets: Tensor, numbers: Tensor) -> tuple[Te
     sums = logits.new_zeros(count, logits.shape[1]).index_add(0, numbers, logits)
     sizes = bincount(numbers, minlength=count)
     return sums / sizes[:, None], targets.new_zeros(count).index_copy(0, numbers, targets)
+
+
+def count_units(task: Task, batch_size: int) -> int:
+    """Training examples in a step: chunks, or bags of chunks."""
+    return max(1, batch_size // (task.bag_size or 1))

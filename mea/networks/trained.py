@@ -3,10 +3,12 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -15,12 +17,28 @@ from torch.utils.data import DataLoader
 
 from mea.networks.chunks import ChunkDataset
 from mea.networks.curves import tabulate_curves
-from mea.networks.loop import TrainedNetwork
 from mea.runtime.cache import fetch_file, find_cache, forget_file, make_key
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes
 
 WEIGHTS = "network."  # prefix of the network's tensors in a file; its curves lie beside them
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What a training gives.
+
+    Attributes
+    ----------
+    weights
+        State of the network at its best epoch.
+    curves
+        One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy. How many
+        processes trained each epoch is in ``curves.attrs["processes"]``.
+    """
+
+    weights: dict[str, Tensor]
+    curves: pd.DataFrame
 
 
 def run_network(layers: Callable[[Tensor], Tensor], dataset: ChunkDataset, batch_size: int = 8) -> Tensor:

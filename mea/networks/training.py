@@ -5,9 +5,8 @@ from torch import nn
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.devices import check_processes, choose_device, is_started_by_torchrun
-from mea.networks.loop import TrainedNetwork, count_units, run_training
-from mea.networks.processes import train_in_processes
-from mea.networks.tasks import Task
+from mea.networks.tasks import Task, count_units
+from mea.networks.trained import TrainedNetwork
 from mea.runtime.parallel import count_processes
 
 
@@ -44,8 +43,12 @@ def train_network(
     MeaError
         If the training diverged before its first epoch ended, or several processes cannot share it.
     """
+    # Lightning takes seconds to import: only where a network is trained.
+    from mea.networks.loop import run_training
+    from mea.networks.processes import train_in_processes
+
     run = run or TrainingRun()
-    check_processes(choose_device(), count_units(task, config))
+    check_processes(choose_device(), count_units(task, config.batch_size))
     if count_processes() > 1 and not is_started_by_torchrun():
         return train_in_processes(network, task, training, validation, config, run)
     return run_training(network, task, training, validation, config, run)

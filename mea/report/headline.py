@@ -86,7 +86,21 @@ def list_metrics(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             f"would have shown {show_percent(optimism['chunk_split_accuracy'])} of chunks, not "
             f"{show_percent(optimism['honest_accuracy'])} (linear probe on the same features)",
         ),
+        (
+            "prior",
+            "probabilities hold where the classes have these shares: "
+            + ", ".join(f"{label} {show_percent(share)}" for label, share in metrics["prior"].items()),
+        ),
+        *_list_order(metrics.get("ordered")),
     ]
+
+
+def _list_order(ordered: dict[str, float] | None) -> list[tuple[str, str]]:
+    """How far off predictions of ordered classes are; nothing where no order is declared."""
+    if not ordered:
+        return []
+    rank_error, adjacent = show_number(ordered["rank_error"]), show_percent(ordered["adjacent"])
+    return [("ordered classes", f"mean absolute error of ranks {rank_error}; {adjacent} correct or one rank off")]
 
 
 def list_models(metrics: dict[str, Any]) -> list[dict[str, str]]:

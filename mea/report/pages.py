@@ -79,13 +79,19 @@ def list_decisions(classified: pd.DataFrame, labels: list[str]) -> list[dict[str
     for line in classified.to_dict("records"):
         probabilities = {label: _read_number(line[f"p_{label}"]) for label in labels}
         known = {name: str(line[name]) for name in ("recording", "predicted", "decision", "reason", "flags")}
-        possible = read_sets(pd.Series([str(line["prediction_set"])]), labels)[0]
+        as_written = str(line["prediction_set"])
+        possible = read_sets(pd.Series([as_written]), labels)[0]
+        always = " (too few calibration recordings to exclude it)"
         decisions.append(
             known
             | {
                 "confidence": _read_number(line["confidence"]),
                 "probabilities": {label: value for label, value in probabilities.items() if value is not None},
-                "possible": [label for label, inside in zip(labels, possible) if inside],
+                "possible": [
+                    label + (always if f"({label})" in as_written.split("|") else "")
+                    for label, inside in zip(labels, possible)
+                    if inside
+                ],
             }
         )
     return decisions

@@ -57,8 +57,9 @@ class Results:
 
     @property
     def labels(self) -> list[str]:
-        """The classes, in the model's order."""
-        return list(self.card["classes"])
+        """The classes in their declared order, or sorted."""
+        order = self.card["parameters"]["evaluate"]["order"]
+        return list(self.card["classes"]) if order == "null" else order
 
     @property
     def confidence_level(self) -> float:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import count_processes, count_workers, refuse_outer_processes, show_warnings_plainly
@@ -31,8 +32,8 @@ def run_command(
         Called as ``work(params, **paths)`` with every path a :class:`~pathlib.Path`.
     params_model
         The section of ``params.yaml`` named like the stage. A parameter that ``paths`` names too, such as
-        ``source``, is also a flag; when flags give every parameter and nothing is overridden, no parameter file is
-        read.
+        ``source``, is also a flag; when flags give every parameter that must not be null, and nothing is overridden,
+        no parameter file is read.
     argv
         Arguments instead of ``sys.argv[1:]``.
     **paths
@@ -92,8 +93,10 @@ def check_environment() -> None:
 
 def _read_params(section, params_model, arguments, paths) -> StageParams:
     flags = {name: arguments[name] for name in paths if name in params_model.model_fields and arguments[name]}
-    if set(flags) == set(params_model.model_fields) and not arguments["set"]:
-        return read_section(params_model, section, flags, "the command line")
+    fields = params_model.model_fields
+    optional = {name: None for name, field in fields.items() if type(None) in get_args(field.annotation)}
+    if set(flags) | set(optional) == set(fields) and not arguments["set"]:
+        return read_section(params_model, section, optional | flags, "the command line")
     file = Path(arguments["params"])
     values = load_params(file, arguments["set"])
     if section not in values:

@@ -2,16 +2,19 @@
 
 import os
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mea.runtime.cluster import ADDRESS, run_on_cluster
 from mea.runtime.errors import MeaError
 
+START_S = 4.0  # until worker processes have started and imported what they need
 PATIENCE_S = 1.0  # what is mostly over by then shows its progress only after it
 
 
@@ -66,11 +69,16 @@ def refuse_outer_processes() -> None:
             )
 
 
-def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None) -> list[Any]:
+def run_parallel(
+    work: Callable[..., Any], items: Iterable[Any], title: str, workers: int | None = None, begin_here: bool = False
+) -> list[Any]:
     """``[work(item) for item in items]`` on worker processes, with a progress bar; results in the items' order.
 
     The results do not depend on the number of workers, nor on where they are: with ``DASK_SCHEDULER_ADDRESS`` it is the
     workers of that cluster, however many, that work.
+
+    With ``begin_here`` this process works on the first items, and on all of them where that is over before workers
+    would have started: each has to import what this process has imported already.
     """
     items = list(items)
     address = os.environ.get(ADDRESS)
@@ -78,18 +86,34 @@ def run_parallel(work: Callable[..., Any], items: Iterable[Any], title: str, wor
         placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
         return [placed[number] for number in range(len(items))]
     workers = min(workers or count_workers(), max(1, len(items)))
-    pool = Parallel(n_jobs=workers, return_as="generator", initializer=show_warnings_plainly)
-    results = pool(delayed(work)(item) for item in items)
+    results = _work(work, items, workers, begin_here and workers > 1)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     return list(show_progress(results, total=len(items), desc=title))
+
+
+def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool) -> Iterator[Any]:
+    done, spent_s = 0, 0.0
+    while begin_here and done < len(items):
+        started = time.monotonic()
+        with threadpool_limits(1, user_api="blas"):  # as in a worker, so that the last bits are the same
+            result = work(items[done])
+        yield result
+        spent_s += time.monotonic() - started if done else 0.0  # the first one pays for imports, too
+        left_s = spent_s / max(1, done) * (len(items) - done - 1)
+        done += 1
+        begin_here = done < 2 or spent_s < START_S / 4 or left_s <= 2 * START_S  # two workers halve what is left
+    if done < len(items):
+        pool = Parallel(n_jobs=workers, return_as="generator", initializer=show_warnings_plainly)
+        yield from pool(delayed(work)(item) for item in items[done:])
 
 
 def show_warnings_plainly() -> None:
     """Print warnings as one line, ``warning: ...``, without the place in the code that raised them."""
 
     def show(message, category, *_args, **_kwargs):
-        print(f"warning: {message}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"warning: {message}\n")  # at once: print writes the line's end by itself, and workers share
+        sys.stderr.flush()
 
     warnings.showwarning = show
 

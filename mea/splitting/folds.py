@@ -15,6 +15,9 @@ MOST_AUTO = 5  # folds; more cost as many trainings and change little
 MAX_DRAWS = 20
 CHANGE_SEED = "Lower split.folds, or change split.seed."
 BOTH_SETS = "similar recordings may then be in both the training and the test set"
+WITHOUT_INNER_FOLDS = (
+    "Networks then learn for all of their epochs, and no model is calibrated or has a confidence threshold."
+)
 
 
 def assign_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed: int) -> np.ndarray:
@@ -144,11 +147,15 @@ def assign_inner_folds(chunks: pd.DataFrame, split_level: str, folds: int, seed:
             return assign_folds(chunks, split_level, max(2, min(folds, count)), seed + draw)
         except MeaError as error:
             reason = str(error).removesuffix(f" {CHANGE_SEED}")
-    raise MeaError(f"no inner validation is possible in the training set: {reason} {_advise(split_level)}")
+    raise MeaError(
+        f"no inner folds are possible in the training set: {reason} {WITHOUT_INNER_FOLDS} {_advise(split_level)}"
+    )
 
 
-def explain_validation(chunks: pd.DataFrame, split_level: str, score: list[int]) -> str:
-    """A warning if the training set of a fold has too few groups for inner folds; else an empty string.
+def explain_inner_folds(chunks: pd.DataFrame, split_level: str, score: list[int]) -> tuple[str, str]:
+    """What follows if the training set of a fold has too few groups for inner folds, and the remedy.
+
+    Empty strings where inner folds are possible.
 
     Parameters
     ----------
@@ -159,18 +166,10 @@ def explain_validation(chunks: pd.DataFrame, split_level: str, score: list[int])
     score
         The folds to be scored.
     """
-    return " ".join(filter(None, find_validation_obstacle(chunks, split_level, score)))
-
-
-def find_validation_obstacle(chunks: pd.DataFrame, split_level: str, score: list[int]) -> tuple[str, str]:
-    """Why inner folds are not possible in some training set, and the remedy; else empty strings."""
     for fold in score:
         reason = find_obstacle(chunks[chunks["fold"] != fold], split_level, 2)[0]
         if reason:
-            what = (
-                f"inner folds are impossible at fold {fold}: in its training set, {reason} Networks that choose their "
-                "epoch will stop there, other models will not be calibrated."
-            )
+            what = f"no inner folds are possible in fold {fold}: in its training set, {reason} {WITHOUT_INNER_FOLDS}"
             return what, _advise(split_level)
     return "", ""
 
@@ -211,12 +210,12 @@ def find_obstacle(chunks: pd.DataFrame, split_level: str, folds: int) -> tuple[s
 
 
 def _advise(split_level: str) -> str:
-    """What makes inner validation possible; fewer outer folds do not."""
+    """What makes inner folds possible; fewer outer folds do not."""
     finer = {"batch": "(culture, recording)", "culture": "(recording)"}.get(split_level)
-    choose = f", choose a finer split.by {finer} ({BOTH_SETS})" if finer else ""
+    choose = f", or choose a finer split.by {finer} ({BOTH_SETS})" if finer else ""
     more_groups = f"Record every class in at least three groups by {split_level}"
     record = "Record longer" if split_level == "chunk" else more_groups
-    return f"{record}{choose}, or set train.cnn_lstm.validation: test_fold, which marks all metrics as leaky."
+    return f"{record}{choose}."
 
 
 def _check_training_sets(labels: np.ndarray, fold: np.ndarray, split_level: str) -> None:

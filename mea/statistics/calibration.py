@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mea.runtime.errors import MeaError
 from mea.statistics.intervals import measure_mean_variance
+from mea.statistics.prior import weigh_recordings
 
 METHODS = ("none", "temperature", "platt")  # from the simplest
 MIN_PROBABILITY = 1e-6  # a raw 0 counts as this; float32 cannot tell smaller distances from certainty
@@ -34,11 +35,12 @@ class Calibrator:
     Attributes
     ----------
     method
-        ``none`` (as they are), ``temperature``, or ``platt`` (temperature and bias).
+        What was fitted: ``none``, ``temperature``, or ``platt`` (temperature and bias).
     temperature
         Above 1 for a classifier that is overconfident.
     bias
-        One number a class, in nats; they sum to 0.
+        One number a class, in nats; they sum to 0. It holds the logarithm of the prior, too: raw probabilities are for
+        classes that are equally common.
     """
 
     method: str
@@ -46,8 +48,8 @@ class Calibrator:
     bias: tuple[float, ...]
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, (n, n_labels), of (n, n_labels) raw ones; with ``none`` the same array."""
-        if self.method == "none":
+        """Calibrated probabilities, (n, n_labels), of (n, n_labels) raw ones; the same array where nothing changes."""
+        if self.temperature == 1 and not any(self.bias):
             return probabilities
         return softmax(take_logs(probabilities) / self.temperature + np.array(self.bias), axis=1)
 
@@ -72,7 +74,9 @@ class Calibrator:
         return cls(method, temperature, tuple(float(value) for value in stored["bias"]))
 
 
-def fit_calibrator(probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int) -> Calibrator:
+def fit_calibrator(
+    probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int, prior: np.ndarray | None = None
+) -> Calibrator:
     """Fit a calibrator on held-out recordings; its method is chosen by cross-validation over whole groups.
 
     Temperature scaling: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017
@@ -90,6 +94,9 @@ def fit_calibrator(probabilities: np.ndarray, targets: np.ndarray, groups: np.nd
         (n,) group of each; those of one group are held out together.
     seed
         Of the assignment of groups to folds.
+    prior
+        (n_labels,) share of each class for which the calibrated probabilities are to hold; recordings are weighted
+        accordingly. None: equally many of each, without weights.
 
     Returns
     -------
@@ -110,16 +117,19 @@ def fit_calibrator(probabilities: np.ndarray, targets: np.ndarray, groups: np.nd
     [[0.18, 0.82]]
     """
     if len(np.unique(groups)) < 2:
-        return fit_method("none", probabilities, targets)
-    return fit_method(choose_method(compare_methods(probabilities, targets, groups, seed)), probabilities, targets)
+        return fit_method("none", probabilities, targets, prior)
+    method = choose_method(compare_methods(probabilities, targets, groups, seed, prior))
+    return fit_method(method, probabilities, targets, prior)
 
 
-def compare_methods(probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int) -> pd.DataFrame:
+def compare_methods(
+    probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int, prior: np.ndarray | None = None
+) -> pd.DataFrame:
     """Log loss of each method by cross-validation over whole groups, in at most ten folds.
 
     Parameters
     ----------
-    probabilities, targets, groups, seed
+    probabilities, targets, groups, seed, prior
         As for :func:`fit_calibrator`; two groups or more.
 
     Returns
@@ -133,9 +143,11 @@ def compare_methods(probabilities: np.ndarray, targets: np.ndarray, groups: np.n
     for fold in np.unique(folds):
         held_out = folds == fold
         for column, method in enumerate(METHODS):
-            calibrator = fit_method(method, probabilities[~held_out], targets[~held_out])
+            calibrator = fit_method(method, probabilities[~held_out], targets[~held_out], prior)
             logs = take_logs(calibrator.calibrate(probabilities[held_out]))
             losses[held_out, column] = -logs[np.arange(held_out.sum()), targets[held_out]]
+    if prior is not None:
+        losses *= weigh_recordings(targets, prior)[:, None]
     gaps = losses - losses[:, [losses.mean(0).argmin()]]
     errors = [np.sqrt(measure_mean_variance(gaps[:, column], groups)) for column in range(len(METHODS))]
     columns = {"method": METHODS, "log_loss": losses.mean(0), "gap": gaps.mean(0), "standard_error": errors}
@@ -151,7 +163,9 @@ def choose_method(comparison: pd.DataFrame) -> str:
     return comparison.loc[comparison["gap"] <= comparison["standard_error"], "method"].iloc[0]
 
 
-def fit_method(method: str, probabilities: np.ndarray, targets: np.ndarray) -> Calibrator:
+def fit_method(
+    method: str, probabilities: np.ndarray, targets: np.ndarray, prior: np.ndarray | None = None
+) -> Calibrator:
     """Fit a calibrator of one method: the minimum of the log loss plus the weak prior.
 
     Parameters
@@ -162,26 +176,36 @@ def fit_method(method: str, probabilities: np.ndarray, targets: np.ndarray) -> C
         (n, n_labels).
     targets
         (n,) int.
+    prior
+        As for :func:`fit_calibrator`.
     """
     n_labels = probabilities.shape[1]
+    log_prior = np.zeros(n_labels) if prior is None else np.log(prior) - np.log(prior).mean()
     if method == "none":
-        return Calibrator("none", 1.0, (0.0,) * n_labels)
+        return Calibrator("none", 1.0, tuple(log_prior.tolist()))
     n_bias = n_labels if method == "platt" else 0
-    logs, one_hot = take_logs(probabilities), np.eye(n_labels)[targets]
-    start = np.zeros(1 + n_bias)  # the mean of the prior, which keeps every step finite
-    found = minimize(_compute_loss, start, (logs, one_hot), jac=True, method="BFGS", options={"gtol": 1e-8}).x
-    bias = found[1:] if n_bias else np.zeros(n_labels)
+    weights = np.ones(len(targets)) if prior is None else weigh_recordings(targets, prior)
+    weighted = np.eye(n_labels)[targets] * weights[:, None]
+    start = np.zeros(1 + n_bias)  # the mean of the weak prior, which keeps every step finite
+    given = (take_logs(probabilities), weighted, log_prior)
+    found = minimize(_compute_loss, start, given, jac=True, method="BFGS", options={"gtol": 1e-8}).x
+    bias = log_prior + (found[1:] if n_bias else 0.0)
     return Calibrator(method, float(np.exp(found[0])), tuple((bias - bias.mean()).tolist()))
 
 
-def _compute_loss(values: np.ndarray, logs: np.ndarray, one_hot: np.ndarray) -> tuple[float, np.ndarray]:
-    """Log loss plus prior, and its gradient, at (log temperature, then the bias of each class if there is one)."""
+def _compute_loss(
+    values: np.ndarray, logs: np.ndarray, weighted: np.ndarray, log_prior: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Log loss plus the weak prior, and its gradient, at (log temperature, then the bias of each class if any).
+
+    ``weighted`` is (n, n_labels): each recording's weight, at its label.
+    """
     scaled = logs * np.exp(-values[0])
     bias = values[1:]
-    logits = scaled + bias if len(bias) else scaled
+    logits = scaled + log_prior + (bias if len(bias) else 0.0)
     stds = np.array([STD_LOG_TEMPERATURE] + [STD_BIAS] * len(bias))
-    residuals = softmax(logits, axis=1) - one_hot
-    loss = -(log_softmax(logits, axis=1) * one_hot).sum() + (values**2 / stds**2).sum() / 2
+    residuals = softmax(logits, axis=1) * weighted.sum(1, keepdims=True) - weighted
+    loss = -(log_softmax(logits, axis=1) * weighted).sum() + (values**2 / stds**2).sum() / 2
     gradient = np.concatenate([[-(residuals * scaled).sum()], residuals.sum(0)[: len(bias)]])
     return loss, gradient + values / stds**2
 

@@ -53,12 +53,16 @@ class ConformalSets:
         """(n, n_labels) bool, whether each label stays in the set, of (n, n_labels) probabilities. May be empty."""
         return 1 - np.asarray(probabilities, float) <= np.array(self.thresholds)
 
+    def list_always(self) -> list[bool]:
+        """Of each class, whether it is in every set, because its recordings are too few to exclude it."""
+        return [recordings < count_needed(1 - self.confidence_level) for recordings in self.recordings]
+
     def explain(self) -> str:
         """Which classes have too few recordings or groups for the confidence level, in words; else an empty string."""
         needed, percent = count_needed(1 - self.confidence_level), f"{100 * self.confidence_level:.4g} %"
         words = []
-        for label, recordings, groups in zip(self.labels, self.recordings, self.groups):
-            if recordings < needed:
+        for label, recordings, groups, always in zip(self.labels, self.recordings, self.groups, self.list_always()):
+            if always:
                 words.append(
                     f"too few recordings for {percent}: class {label} has {recordings} calibration recordings, "
                     f"{needed} are needed; it is in every set"

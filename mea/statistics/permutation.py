@@ -19,6 +19,7 @@ import pandas as pd
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.splitting.groups import group_recordings
 
+SIGNIFICANCE = 0.05  # p-values below it count
 WIDENING = math.sqrt(2)  # of the null: see run_permutation_test
 
 

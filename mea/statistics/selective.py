@@ -42,9 +42,17 @@ def trace_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataF
 
 def _count_kept(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thresholds from the highest down, and how many recordings, and wrong ones, each keeps."""
+    threshold, kept, wrong = _weigh_kept(confidence, correct, np.ones(len(confidence)))
+    return threshold, kept.astype(int), wrong.astype(int)
+
+
+def _weigh_kept(
+    confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with the sum of weights in place of the number of recordings."""
     threshold, number = np.unique(-np.asarray(confidence, float), return_inverse=True)
-    kept = np.bincount(number).cumsum()
-    wrong = np.bincount(number, weights=~np.asarray(correct, bool)).cumsum().astype(int)
+    kept = np.bincount(number, weights=weights).cumsum()
+    wrong = np.bincount(number, weights=weights * ~np.asarray(correct, bool)).cumsum()
     return -threshold, kept, wrong
 
 
@@ -68,7 +76,9 @@ def measure_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
     return float((expected_wrong / np.arange(1, n + 1)).mean())
 
 
-def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: float) -> float:
+def choose_threshold(
+    confidence: np.ndarray, correct: np.ndarray, target_error: float, weights: np.ndarray | None = None
+) -> float:
     """The lowest confidence at which to predict, for a target error rate among the recordings predicted.
 
     Takes the largest set of most confident recordings with (wrong + 1) / (kept + 1) of at most ``target_error``: as if
@@ -84,6 +94,8 @@ def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: 
         (n,) bool.
     target_error
         Highest error rate among the recordings predicted, between 0 and 1.
+    weights
+        (n,) of mean 1, by which a recording counts (:func:`mea.statistics.prior.weigh_recordings`); None: all alike.
 
     Returns
     -------
@@ -100,7 +112,8 @@ def choose_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: 
     >>> choose_threshold(confidence, correct, target_error=0.1)
     0.69
     """
-    threshold, kept, wrong = _count_kept(confidence, correct)
+    weights = np.ones(len(confidence)) if weights is None else weights
+    threshold, kept, wrong = _weigh_kept(confidence, correct, weights)
     good = np.flatnonzero(wrong + 1 <= target_error * (kept + 1) + 1e-9)  # 1 / 20 is 5 %, whatever rounding says
     if len(good) and good[-1] == len(kept) - 1:
         return 0.0
@@ -121,9 +134,11 @@ def count_needed(target_error: float) -> int:
     return math.ceil(round(1 / target_error - 1, 9))
 
 
-def explain_threshold(confidence: np.ndarray, correct: np.ndarray, target_error: float) -> str:
+def explain_threshold(
+    confidence: np.ndarray, correct: np.ndarray, target_error: float, weights: np.ndarray | None = None
+) -> str:
     """Why there is no threshold, in words; an empty string if :func:`choose_threshold` finds one."""
-    if not np.isnan(choose_threshold(confidence, correct, target_error)):
+    if not np.isnan(choose_threshold(confidence, correct, target_error, weights)):
         return ""
     n, needed, percent = len(confidence), count_needed(target_error), f"{100 * target_error:.4g} %"
     if n < needed:

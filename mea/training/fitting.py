@@ -5,11 +5,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from mea.arrays.events_file import load_recordings
 from mea.models.base import ModelParams, TrainingSide, save_model
 from mea.models.rate import fit_rate
-from mea.models.registry import MODELS
-from mea.networks.chunks import load_recordings
-from mea.networks.curves import write_live
+from mea.models.registry import find_model
 from mea.networks.devices import choose_device
 from mea.runtime.parallel import count_processes, count_workers, run_parallel
 from mea.runtime.tables import write_table
@@ -23,11 +22,13 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     """Fit one fold's model and baseline, keep them with the out-of-fold predictions, and give the learning curves."""
     torch.set_num_threads(job.threads)
     data, folder = read_training_side(job), job.folder / name_fold(job.fold)
-    fit = MODELS[job.model].fit(data, job.params)
+    fit = find_model(job.model).fit(data, job.params)
     save_model(fit.model, folder / job.model)
     save_model(fit_rate(data, ModelParams()), folder / BASELINE)
     write_table(folder / OOF, fit.oof)
     if len(fit.curves):  # the same curves whether it was trained now, resumed or cached
+        from mea.networks.callbacks import write_live
+
         write_live(fit.curves.drop(columns="epoch").to_numpy().tolist(), job.live_folder)
     return fit.curves
 
@@ -54,15 +55,15 @@ def read_training_side(job: FoldJob) -> TrainingSide:
 
 def precompute_features(params: TrainParams, model: str, chunks: pd.DataFrame, array: Path) -> None:
     """Compute what a model's folds share of every recording, on all cores, so that each finds it in the cache."""
-    if MODELS[model].shares_features:
+    if find_model(model).shares_features:
         parts = [(model, params.of_model(model), part, array) for _, part in chunks.groupby("recording")]
-        run_parallel(_precompute_one, parts, "features of recordings")
+        run_parallel(_precompute_one, parts, "features of recordings", begin_here=True)
 
 
 def _precompute_one(part: tuple[str, ModelParams, pd.DataFrame, Path]) -> None:
     model, params, chunks, array = part
     events = load_recordings(array, chunks["recording"].unique())
-    MODELS[model].precompute(chunks, events, params)
+    find_model(model).precompute(chunks, events, params)
 
 
 def count_trainers() -> int:

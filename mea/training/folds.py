@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 from joblib import cpu_count
 
-from mea.arrays.events_file import load_events
+from mea.arrays.events_file import load_events, load_recordings
 from mea.models.base import ModelParams
-from mea.networks.chunks import load_recordings
 from mea.networks.devices import choose_device
 from mea.networks.trained import list_processes
 from mea.runtime.errors import MeaError
@@ -133,7 +132,8 @@ def summarise_curves(folds: list[int], curves: list[pd.DataFrame]) -> tuple[pd.D
     best = {}
     for fold, part in zip(folds, curves):
         if len(part):
-            row = part.loc[part["validation_loss"].idxmin()]
+            validated = part["validation_loss"].notna().any()  # else it learned to the end
+            row = part.loc[part["validation_loss"].idxmin()] if validated else part.iloc[-1]
             best[f"fold_{fold}"] = {"epochs": len(part), "best_epoch": int(row["epoch"]), **row.drop("epoch").to_dict()}
     if best:
         names = ("validation_loss", "validation_accuracy", "best_epoch")

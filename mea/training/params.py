@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, create_model, field_validator
 
 from mea.models.base import ModelParams
-from mea.models.registry import MODELS
+from mea.models.registry import MODELS, find_model
 from mea.runtime.params import StageParams
 
 
@@ -38,7 +38,7 @@ class TrainParams(StageParams):
 def add_model_sections(module: str) -> type[TrainParams]:
     """The parameters of the stage in ``module``: a section ``train.<model>`` for every registered model."""
     sections: dict[str, Any] = {
-        name: (model.Params, Field(description=f"a section with {', '.join(model.Params.model_fields) or 'nothing'}"))
-        for name, model in MODELS.items()
+        name: (params, Field(description=f"a section with {', '.join(params.model_fields) or 'nothing'}"))
+        for name, params in {name: find_model(name).Params for name in MODELS}.items()
     }
     return create_model("Params", __base__=TrainParams, __module__=module, **sections)

@@ -91,7 +91,9 @@ def plot_chunks(counts: pd.DataFrame, title: str = "") -> Plot:
 
 @styled
 def draw_learning_curves(ax: Axes, table: pd.DataFrame, quantity: str = "loss") -> None:
-    """Draw one quantity per epoch: validation solid with markers, training dashed; one colour and marker per fold.
+    """Draw one quantity per epoch: validation solid with markers (if there is one), training dashed.
+
+    Each fold has its colour and marker.
 
     Parameters
     ----------
@@ -107,7 +109,8 @@ def draw_learning_curves(ax: Axes, table: pd.DataFrame, quantity: str = "loss") 
         style = series_style(series)
         marked = {"color": style["color"], "marker": style["marker"], "markevery": max(1, len(rows) // 20)}
         validation, train = scale * rows[f"validation_{quantity}"], scale * rows[f"train_{quantity}"]
-        ax.plot(rows["epoch"], validation, linestyle="-", label=f"fold {fold}, validation", **marked)
+        if validation.notna().any():
+            ax.plot(rows["epoch"], validation, linestyle="-", label=f"fold {fold}, validation", **marked)
         thin: dict[str, Any] = {
             "linestyle": "--",
             "linewidth": 1.0,

@@ -10,7 +10,7 @@ from mea.models.base import Model, ModelParams, ModelSpec, save_model
 from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.rate import RateModel, build_classifier
 from mea.networks.curves import tabulate_curves
-from mea.networks.loop import TrainedNetwork
+from mea.networks.trained import TrainedNetwork
 from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import BASELINE, Classifier, name_fold, save_classifier
 

@@ -9,8 +9,8 @@ from builders.arrays import describe_events, make_events
 from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.chunks import ArrayView, ChunkDataset
 from mea.networks.config import TrainingConfig, TrainingRun
-from mea.networks.loop import TrainedNetwork
 from mea.networks.tasks import Classification
+from mea.networks.trained import TrainedNetwork
 from mea.networks.training import train_network
 from mea.splitting.chunks import cut_chunks
 
@@ -62,3 +62,6 @@ class Interrupted(ChunkDataset):
             raise OSError("power cut")
         self.left -= 1
         return super().__getitem__(index)
+
+
+# FIXIMPORT TrainedNetwork

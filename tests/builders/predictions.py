@@ -29,5 +29,5 @@ def add_raw_predictions(table, fold=0):
 
 def make_rules(**changed):
     sets = ConformalSets(0.9, ("a", "b"), (0.6, 0.3), (20, 20), (20, 20))
-    rules = Rules(40, Calibrator("none", 1.0, (0.0, 0.0)), 0.05, 0.7, "", sets)
+    rules = Rules(40, Calibrator("none", 1.0, (0.0, 0.0)), (0.5, 0.5), "", 0.05, 0.7, "", sets)
     return replace(rules, **changed)

@@ -1,6 +1,7 @@
 """New files of a rig, and the command that classifies them: in a stage, and on its own."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,11 +11,13 @@ import h5py
 import numpy as np
 import pytest
 from builders.classifiers import make_classifier
+from builders.predictions import make_rules
 from builders.recordings import write_small_mcs, write_small_spike_times
 
 import stages.classify
 from mea.classification.classify import classify_source, main
 from mea.classification.decisions import NOT_EVALUATED
+from mea.evaluation.rules import save_rules
 from mea.runtime.command import run_command
 from mea.runtime.tables import read_table
 
@@ -23,9 +26,9 @@ COLUMNS = ["recording", "predicted", "confidence", "p_a", "p_b", "decision", "re
 REASONS = {
     "broken": "unreadable: broken.h5: ",
     "scratched": "unreadable: scratched.h5: ",
-    "short": "length: 0.2 s are shorter than one chunk of 0.4 s",
+    "short": "length: 0.2 s are shorter than one chunk of 0.4 s (split.chunk_s)",
     "sixty": "grid: 8 × 8 electrodes, but the classifier learned from 12 × 12",
-    "slow": "sampling rate: recorded at 10000 Hz, not at 25000 Hz",
+    "slow": "sampling rate: recorded at 10000 Hz, not at 25000 Hz (array.sampling_rate_hz)",
     "times": "format: spike_times, but the classifier learned from mcs; grid: 8 × 8",
 }
 PREDICTED = ["aa", "two", "two#2", "zz"]
@@ -185,6 +188,66 @@ def test_json_holds_the_same_as_csv(tmp_path, rig):
                 assert line[name] == "" or np.isnan(line[name]), (name, row)
             else:
                 assert type(value)(line[name]) == pytest.approx(value), (name, row)
+
+
+def make_evaluated(folder, **rules):
+    """A classifier with rules beside it, as evaluate writes them, that threshold nothing."""
+    classifier = make_classifier(folder)
+    save_rules(folder, make_rules(threshold=0.0, **rules))
+    return classifier
+
+
+def test_json_on_standard_output_is_all_that_stands_there(tmp_path, rig, monkeypatch, capsys):
+    monkeypatch.delenv("MEA_QUIET", raising=False)
+    monkeypatch.chdir(tmp_path)
+    model = make_evaluated(tmp_path / "model").folder
+    main(["--source", str(rig), "--model", str(model), "--json", "--prior", "equal"])
+    said = capsys.readouterr()
+    rows = json.loads(said.out)["recordings"]
+    assert [list(row) for row in rows] == [COLUMNS] * 10 and "prior: a 0.5, b 0.5" in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "and no file is written"
+
+
+@pytest.mark.parametrize(("name", "status"), [("zz.h5", 0), ("short.h5", 3), ("broken.h5", 4), ("", 4)])
+def test_an_exit_status_for_scripts(tmp_path, rig, name, status):
+    model = make_evaluated(tmp_path / "model").folder
+    argv = ["--source", str(rig / name), "--model", str(model), "--out", str(tmp_path / "out.csv")]
+    main(argv)  # without being asked, a rejection is no error
+    with pytest.raises(SystemExit) as end:
+        main([*argv, "--exit-code"])
+    assert end.value.code == status
+
+
+def test_another_prior_moves_the_probabilities_by_bayes_rule(tmp_path, rig):
+    classifier = make_evaluated(tmp_path / "model")
+    one = classify_source(classifier, rig / "two.h5")
+    other = classify_source(classifier, rig / "two.h5", {"a": 0.9, "b": 0.1})
+    odds = one["p_a"] / one["p_b"] * 9
+    np.testing.assert_allclose(other["p_a"], odds / (1 + odds))
+    assert (other["confidence"] == other[["p_a", "p_b"]].max(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (["a=0.3", "b=0.3"], "must be equal, estimate, or LABEL=SHARE for each class"),
+        (["a=0.3", "c=0.7"], "shares of a, c, but the classes are a, b"),
+        (["half"], "must be equal, estimate"),
+        (["estimate"], "1 recordings can be used, at least 40 are needed to estimate the shares of 2 classes"),
+    ],
+)
+def test_a_prior_that_cannot_be(tmp_path, rig, prior, message):
+    model, out = make_evaluated(tmp_path / "model").folder, tmp_path / "out.csv"
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        main(["--source", str(rig / "zz.h5"), "--model", str(model), "--out", str(out), "--prior", *prior])
+    assert not out.exists()
+
+
+def test_a_prior_needs_an_evaluated_classifier(tmp_path, rig):
+    model = make_classifier(tmp_path / "model").folder
+    argv = ["--source", str(rig / "zz.h5"), "--model", str(model), "--out", str(tmp_path / "out.csv")]
+    with pytest.raises(SystemExit, match="not evaluated, so it has no prior that could"):
+        main([*argv, "--prior", "equal"])
 
 
 @pytest.mark.parametrize("name", ["predictions.txt", "predictions"])

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from builders.arrays import make_events
 from builders.classifiers import cut, make_classifier
+from builders.predictions import make_rules
 
 from mea.classification.decisions import classify_recording, load_predictor, predict_proba
+from mea.classification.known import TRAINED_ON, list_digests
+from mea.evaluation.rules import save_rules
+from mea.runtime.tables import write_table
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -41,14 +45,39 @@ def test_rejected_recordings_keep_their_probabilities_where_there_are_any(tmp_pa
         row = decide(classifier, make_events("odd", rows=rows, cols=cols))
         assert "p_a" not in row and row["reason"].endswith(f"a grid of {rows} × {cols} does not fit the network")
     short = decide(classifier, make_events("short", duration_s=0.3))
-    assert short == {"decision": "rejected", "reason": "length: 0.3 s are shorter than one chunk of 0.4 s", "flags": ""}
+    assert short == {
+        "decision": "rejected",
+        "reason": "length: 0.3 s are shorter than one chunk of 0.4 s (split.chunk_s)",
+        "flags": "",
+    }
     times = decide(classifier, make_events("times", waveforms=False))
     assert "p_a" not in times and times["decision"] == "rejected"
     assert times["reason"].startswith("format: spike_times, but the classifier learned from mcs; times: holds spike ti")
     both = decide(classifier, small, "recorded at 10000 Hz, not at 25000 Hz")
     assert (
-        both["reason"].startswith("sampling rate: recorded at 10000 Hz, not at 25000 Hz; grid: 8 × 8") and "p_a" in both
+        both["reason"].startswith("sampling rate: recorded at 10000 Hz, not at 25000 Hz (array.sampling_rate_hz); grid")
+        and "p_a" in both
     )
+
+
+def test_what_the_classifier_itself_lacks_flags_its_predictions_and_no_rejection(tmp_path):
+    classifier = make_classifier(tmp_path / "model")
+    save_rules(classifier.folder, make_rules(threshold=0.0, flags=("no threshold: few", "not told from chance: p")))
+    row = decide(classifier, make_events("new"))
+    assert row["decision"] == "predicted" and row["flags"] == "no threshold: few; not told from chance: p"
+    assert decide(classifier, make_events("small", rows=8, cols=8))["flags"] == ""
+
+
+def test_a_recording_that_it_learned_from_is_known_by_any_name(tmp_path):
+    classifier = make_classifier(tmp_path / "model")
+    events = make_events("r05", label="a", seed=5)
+    write_table(classifier.folder / TRAINED_ON, list_digests([events, make_events("r06", seed=6)]))
+    renamed = decide(classifier, replace(events, recording="new", label=""))
+    assert (
+        renamed["flags"].startswith("not evaluated") and "trained on: the classifier learned from" in renamed["flags"]
+    )
+    assert "(r05)" in renamed["flags"]
+    assert "trained on" not in decide(classifier, make_events("r05", seed=7))["flags"], "its name alone says nothing"
 
 
 def test_rate_alone_has_probabilities_for_any_grid_and_format(tmp_path):

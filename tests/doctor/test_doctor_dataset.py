@@ -57,7 +57,10 @@ def test_readable_recordings_without_a_label_need_a_table(tmp_path):
 
 
 def test_too_few_groups_and_what_would_be_possible(tmp_path):
-    """With two batches, one is held out; on the other side, too few are left to choose anything on."""
+    """With two batches, one is held out; on the other side, too few are left to calibrate anything on."""
+    honest = judge(write_lab(tmp_path / "two", batches=2), "split.folds=auto")
+    assert find(honest, "can be split by batch: 2 folds").severity == FINE
+    assert find(honest, "no inner folds are possible in fold 0", DOUBTFUL).remedy.startswith("Record every class in")
     findings = judge(write_lab(tmp_path / "raw", batches=2), "split.folds=5")
     found = find(findings, "2 groups by batch are fewer than 5 folds", WRONG)
     assert "Lower split.folds" not in found.what, "one piece of advice, which is right"
@@ -66,8 +69,8 @@ def test_too_few_groups_and_what_would_be_possible(tmp_path):
         "split.by: culture with split.folds: 4" in found.remedy
         or "split.by: culture with split.folds: 5" in found.remedy
     )
-    assert "split.by: batch" not in found.remedy
-    level, folds = found.remedy.split("split.by: ")[1].split(" with split.folds: ")
+    assert found.remedy.startswith("Possible: split.by: batch with split.folds: 2 or "), "the honest one first"
+    level, folds = found.remedy.split("split.by: ")[2].split(" with split.folds: ")
     mended = judge(tmp_path / "raw", f"split.by={level}", f"split.folds={folds[0]}")
     assert find(mended, f"can be split by {level}: {folds[0]} folds").severity == FINE
     assert find(mended, "recordings of the same batch are in the training and the test set", DOUBTFUL).remedy

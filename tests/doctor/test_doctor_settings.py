@@ -34,16 +34,3 @@ def test_defaults_are_the_values_of_the_parameter_file():
 
 def test_overrides_reach_the_defaults_and_do_not_change_them():
     assert read_settings(None, ["split.folds=3"]).split.folds == 3 != DEFAULTS["split"]["folds"]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "nested"),
-    [
-        ([], True),
-        (["train.models=[cnn_lstm]"], True),
-        (["train.cnn_lstm.validation=test_fold"], True),
-        (["train.models=[cnn_lstm]", "train.cnn_lstm.validation=test_fold"], False),
-    ],
-)
-def test_only_the_predecessors_leak_needs_no_inner_folds(overrides, nested):
-    assert read_settings(ROOT / "params.yaml", overrides).train.needs_inner_folds == nested

@@ -29,7 +29,7 @@ EVALUATE = {
     "seed": 0,
 }
 SETS = ConformalSets(0.95, ("a", "b"), (0.61, 0.32), (25, 27), (21, 22))
-RULES = Rules(52, Calibrator("temperature", 1.37, (0.0, 0.0)), 0.05, 0.7113, "", SETS)
+RULES = Rules(52, Calibrator("temperature", 1.37, (0.0, 0.0)), (0.5, 0.5), "", 0.05, 0.7113, "", SETS)
 WORTH = {
     "majority class: accuracy": ("baseline", "majority", "accuracy"),
     "firing rate alone: accuracy": ("baseline", "rate", "accuracy"),

@@ -7,10 +7,10 @@ from builders.arrays import plan_recordings, spoil_held_out
 from builders.models import fit_lab, train_params, write_lab
 from builders.predictions import LABELS, PROBES, add_raw_predictions, make_rules, make_table
 
+from mea.arrays.events_file import load_recordings
 from mea.evaluation.evaluation import score_selection, score_sets
 from mea.evaluation.held_out import apply_fold_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings, learn_rules
-from mea.networks.chunks import load_recordings
 from mea.runtime.tables import write_table
 from mea.splitting.aggregation import add_predictions, get_probabilities
 from mea.statistics.conformal import ALWAYS
@@ -146,7 +146,7 @@ def test_nothing_held_out_inside_teaches_nothing(tmp_path):
     raw = add_raw_predictions(make_table([0.1, 0.8], "ab"))
     scored, (rules,) = apply_fold_rules(make_classifier(tmp_path / "m", empty).load_oof, raw, LABELS, SETTINGS)
     pd.testing.assert_frame_equal(scored[raw.columns], raw)
-    assert scored["threshold"].tolist() == [0.0, 0.0] and scored["prediction_set"].tolist() == ["a|b", "a|b"]
+    assert scored["threshold"].tolist() == [0.0, 0.0] and scored["prediction_set"].tolist() == ["(a)|(b)"] * 2
     assert rules.recordings == 0 and np.isnan(rules.threshold) and rules.conformal.thresholds == (ALWAYS, ALWAYS)
     assert rules.too_few == "too few recordings: 0 held out; at least 4, all correct, are needed for 20 % error"
     assert score_selection(scored, rules, 0.95)["coverage"] == 1.0

@@ -8,7 +8,7 @@ from builders.recordings import write_small_mcs
 from builders.stages import run_lab, run_stage
 from scipy.special import logit
 
-from mea.networks.chunks import load_recordings
+from mea.arrays.events_file import load_recordings
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 from mea.training.classifier import load_classifier

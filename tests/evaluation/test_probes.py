@@ -7,8 +7,8 @@ from builders.arrays import plan_recordings
 from builders.models import fit_lab, train_params, write_lab
 
 import mea.evaluation.probes
+from mea.arrays.events_file import load_recordings
 from mea.evaluation.probes import probe_models, summarise_identity, summarise_optimism
-from mea.networks.chunks import load_recordings
 
 pytestmark = pytest.mark.usefixtures("alone")
 

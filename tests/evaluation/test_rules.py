@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from builders.predictions import LABELS, PROBES, make_rules, make_table
 
-from mea.evaluation.rules import FILE, RuleSettings, learn_rules, load_rules, save_rules
+from mea.evaluation.rules import FILE, RuleSettings, learn_rules, load_rules, read_sets, save_rules
 from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
 from mea.splitting.aggregation import get_probabilities
 from mea.statistics.calibration import Calibrator
+from mea.statistics.conformal import ConformalSets
 
 TARGET, LEVEL = 0.2, 0.8  # four recordings are enough for either
 SETTINGS = RuleSettings(TARGET, LEVEL, 0)
@@ -24,8 +26,9 @@ def test_where_a_class_is_missing_nothing_is_calibrated():
     """A bias would learn that the missing class never comes, and call everything the other."""
     rules = learn_rules(make_table(np.linspace(0.4, 0.6, 30), "a" * 30), LABELS, SETTINGS)
     assert rules.calibrator == Calibrator("none", 1.0, (0.0, 0.0))
+    assert rules.uncalibrated == "no recording of b was held out inside the training set"
     assert rules.conformal.recordings == (30, 0)
-    assert all("b" in labels.split("|") for labels in rules.format_sets(PROBES)), "of b nothing is known"
+    assert all("(b)" in labels.split("|") for labels in rules.format_sets(PROBES)), "of b nothing is known"
 
 
 def test_wrong_with_high_confidence():
@@ -35,7 +38,8 @@ def test_wrong_with_high_confidence():
     assert np.isnan(rules.threshold) and np.isnan(rules.confidence_threshold)
     assert rules.explain_rejection(1.0) == (
         "unsure: no confidence is high enough for 5 % error: 3 of 23 held-out recordings are wrong, some of them with "
-        "high confidence; it would be enough if the 19 most confident ones were all correct"
+        "high confidence; it would be enough if the 19 most confident ones were all correct (evaluate.target_error = "
+        "0.05)"
     )
 
 
@@ -61,7 +65,8 @@ def test_a_refusal_names_the_confidence_and_its_bound():
     assert rules.explain_rejection(0.7) == "" and rules.explain_rejection(1.0) == ""
     assert rules.explain_rejection(np.nextafter(0.7, 0)).startswith("unsure")
     assert rules.explain_rejection(0.62) == (
-        "unsure: confidence 0.62 is below 0.70, the least at which no more than 5 % of predictions were wrong"
+        "unsure: confidence 0.62 is below 0.70, the least at which no more than 5 % of predictions were wrong "
+        "(evaluate.target_error = 0.05)"
     )
 
 
@@ -69,11 +74,74 @@ def test_too_few_recordings_for_a_threshold_refuse_nobody():
     """18 recordings cannot show an error of 5 %; 19 could have, so there it is the recordings that were not good."""
     rules = make_rules(recordings=18, threshold=float("nan"), too_few="too few recordings")
     assert rules.confidence_threshold == 0.0 and rules.explain_rejection(0.5) == ""
-    assert replace(rules, recordings=19).explain_rejection(0.99) == "unsure: too few recordings"
+    enough = replace(rules, recordings=19).explain_rejection(0.99)
+    assert enough == "unsure: too few recordings (evaluate.target_error = 0.05)"
 
 
 def test_sets_are_named_by_their_labels():
     assert make_rules().format_sets(np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.35, 0.65]])) == ["a", "a", "b", ""]
+
+
+def test_a_label_that_is_in_every_set_for_want_of_recordings_says_so():
+    sets = ConformalSets(0.9, ("a", "b"), (0.6, 1.0), (20, 8), (20, 8))  # b has 8 recordings of the 9 it needs
+    rules = make_rules(conformal=sets)
+    assert rules.format_sets(np.array([[0.99, 0.01], [0.2, 0.8]])) == ["a|(b)", "(b)"]
+    names = pd.Series(rules.format_sets(PROBES))
+    assert (read_sets(names, LABELS) == sets.predict_sets(PROBES)).all(), "and is read back"
+
+
+@pytest.mark.parametrize(
+    ("changed", "p_value", "leaky", "begins"),
+    [
+        ({}, 0.01, False, []),
+        ({"recordings": 18}, 0.01, False, ["no threshold: 18 recordings held out, 19 are needed"]),
+        ({"uncalibrated": "why not"}, 0.01, False, ["not calibrated: why not"]),
+        ({}, 0.05, False, ["not told from chance: p = 0.05"]),
+        ({}, float("nan"), False, ["not told from chance: p = nan"]),
+        ({}, 0.01, True, ["leaky: "]),
+        (
+            {"recordings": 4, "uncalibrated": "few"},
+            0.3,
+            False,
+            ["not calibrated: few", "no threshold: 4", "not told from chance"],
+        ),
+    ],
+)
+def test_little_evidence_flags_every_prediction(changed, p_value, leaky, begins):
+    flags = make_rules(**changed).list_flags(p_value, leaky)
+    assert len(flags) == len(begins) and all(flag.startswith(text) for flag, text in zip(flags, begins)), flags
+
+
+def test_less_evidence_never_means_fewer_flags():
+    """The same classifier learned from ever fewer recordings: what it is flagged with only grows."""
+    random = np.random.default_rng(3)
+    label = random.choice(LABELS, 60)
+    table = make_table(np.clip(np.where(label == "b", 0.8, 0.2) + random.normal(0, 0.1, 60), 0.01, 0.99), label)
+    counts = [len(learn_rules(table[:n], LABELS, RuleSettings(0.05, 0.95, 0)).list_flags(0.01, False))
+              for n in (60, 30, 10, 3, 1, 0)]  # fmt: skip
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == 2
+
+
+# --- for which share of classes ---------------------------------------------------------------------------------------
+
+
+def test_the_threshold_is_for_the_prior():
+    """Class b is wrong more often; where it is nine in ten, the same confidence is not enough any more."""
+    p_b = np.concatenate([np.full(100, 0.1), np.full(20, 0.9)])
+    label = ["a"] * 97 + ["b"] * 3 + ["b"] * 17 + ["a"] * 3  # of b, 3 of 20 are predicted as a
+    table = make_table(p_b, label)
+    by_training = learn_rules(table, LABELS, RuleSettings(0.06, LEVEL, 0, "training"))
+    by_share = learn_rules(table, LABELS, RuleSettings(0.06, LEVEL, 0, {"a": 0.1, "b": 0.9}))
+    np.testing.assert_allclose(by_training.prior, [100 / 120, 20 / 120])
+    assert by_share.prior == (0.1, 0.9)
+    assert not np.isnan(by_training.threshold) and not by_share.threshold < by_training.threshold
+    assert by_share.calibrator.calibrate(PROBES)[:, 1].mean() > by_training.calibrator.calibrate(PROBES)[:, 1].mean()
+
+
+def test_equal_shares_are_the_default_where_the_recordings_are_balanced():
+    table = make_table(np.tile([0.2, 0.8], 30), np.tile(LABELS, 30))
+    one, other = (learn_rules(table, LABELS, RuleSettings(0.05, LEVEL, 0, prior)) for prior in ("training", "equal"))
+    assert one == other
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------

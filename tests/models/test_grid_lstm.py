@@ -11,6 +11,7 @@ from builders.environment import work_alone
 from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import assert_same
 
+from mea.arrays.events_file import load_recordings
 from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.features.compute import compute_features, compute_long_window_features
 from mea.features.families import list_features, list_targets
@@ -25,7 +26,7 @@ from mea.models.grid_lstm import (
     scale_targets,
 )
 from mea.networks.channels import GridView
-from mea.networks.chunks import ChunkDataset, RegressionDataset, load_recordings
+from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.tasks import FeatureRegression
 from mea.networks.trained import load_network

@@ -13,11 +13,12 @@ from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import Interrupted, assert_same
 from torch.nn.functional import cross_entropy
 
+from mea.arrays.events_file import load_recordings
 from mea.models.cnn_lstm import CnnLstmModel
-from mea.models.registry import MODELS
+from mea.models.registry import MODELS, find_model
 from mea.models.tcn import TcnModel, TcnNetwork
 from mea.networks.channels import PopulationView
-from mea.networks.chunks import ChunkDataset, load_recordings
+from mea.networks.chunks import ChunkDataset
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.loop import warm_up_and_anneal
 from mea.networks.sampling import BagShuffle
@@ -233,5 +234,5 @@ def test_bins_are_checked_before_training(fitted, tmp_path):
 
 def test_predictions_of_chunks_are_reused_by_models_that_average_them_only():
     """The planted fault: a network is run a second time for its recordings, or one that averages logits is not."""
-    averaging = {name for name, model in MODELS.items() if model.averages_chunks.fget(model.__new__(model))}
+    averaging = {name for name in MODELS if find_model(name).averages_chunks.fget(object.__new__(find_model(name)))}
     assert averaging == {"rate", "cnn_lstm"}

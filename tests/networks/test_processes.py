@@ -148,6 +148,7 @@ def test_two_processes_go_on_from_the_checkpoint_of_one(sides, monkeypatch, tmp_
     assert_alike(resumed, whole)
 
 
+@pytest.mark.slow
 def test_the_model_says_how_many_processes_trained_it(lab, monkeypatch, tmp_path):
     """A network that several numbers of processes made is kept for nobody, one that two made for two alone."""
     cache = tmp_path / "cache"
@@ -168,6 +169,7 @@ def test_the_model_says_how_many_processes_trained_it(lab, monkeypatch, tmp_path
     assert read_facts(tmp_path / "both") == "1, 2"
 
 
+@pytest.mark.slow
 def test_what_another_number_of_processes_began_is_kept_for_nobody(lab, monkeypatch, tmp_path):
     """One process is cut off before it kept its network; two find nothing left to do, and have made none of it."""
 

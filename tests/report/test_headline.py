@@ -18,6 +18,7 @@ def write_results(folder, leaky=0, warning="", lines=""):
     metrics["baseline"]["metadata"] = {"accuracy": 0.55}
     metrics["models"] = {"features": SCORES}
     metrics["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
+    metrics["prior"] = {"a": 0.25, "b": 0.75}
     metrics["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
     measured.write_text(json.dumps({**metrics, "leaky": leaky, "warning": warning}), encoding="utf-8")
     classified.write_text(COLUMNS + lines, encoding="utf-8")
@@ -31,7 +32,8 @@ def test_every_metric_stands_beside_its_name(tmp_path):
     assert "62.5%" in text[2] and "66.7%" in text[3] and text[4].endswith("55.0%")
     assert text[5].endswith("50.0%") and "p = 0.0123, labels permuted between groups (at least about 0.001)" in text[6]
     assert "97.0% of chunks, not undefined" in text[7]
-    assert len(text) == 8  # nothing was classified, so nothing is said of it
+    assert text[8].endswith("have these shares: a 25.0%, b 75.0%")
+    assert len(text) == 9  # nothing was classified, so nothing is said of it
 
 
 def test_several_models_stand_side_by_side(tmp_path):
@@ -45,8 +47,8 @@ def test_several_models_stand_side_by_side(tmp_path):
     }
     measured.write_text(json.dumps(metrics), encoding="utf-8")
     text = format_headline(measured, classified).splitlines()
-    assert text[8].split(maxsplit=1) == ["features", "75.0% (50.0% to 90.0%), AUC 0.8, chosen in 80.0%, within noise"]
-    assert text[9].split(maxsplit=1) == ["cnn_lstm", "62.5% (50.0% to 90.0%), AUC 0.8, chosen in 20.0%, within noise"]
+    assert text[9].split(maxsplit=1) == ["features", "75.0% (50.0% to 90.0%), AUC 0.8, chosen in 80.0%, within noise"]
+    assert text[10].split(maxsplit=1) == ["cnn_lstm", "62.5% (50.0% to 90.0%), AUC 0.8, chosen in 20.0%, within noise"]
     assert list_models(metrics)[1]["difference"] == "-12.5% (-40.0% to 15.0%)"
 
 

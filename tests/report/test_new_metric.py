@@ -44,6 +44,7 @@ def test_a_metric_added_to_the_table_is_scored_bounded_compared_and_shown(monkey
             "chunk": part,
             "baseline": {"majority": part, "rate": part, "metadata": part},
             "permutation": {"p_value": 0.01, "min_attainable_p": 0.01},
+            "prior": {"a": 0.5, "b": 0.5},
             "optimism": {"chunk_split_accuracy": 1.0, "honest_accuracy": 1.0},
         }
     )

@@ -5,7 +5,7 @@ from builders.splits import cut, make_batches, make_lab
 
 import mea.splitting.folds as folds_module
 from mea.runtime.errors import MeaError
-from mea.splitting.folds import assign_folds, assign_inner_folds, explain_validation
+from mea.splitting.folds import assign_folds, assign_inner_folds, explain_inner_folds
 
 
 @pytest.mark.parametrize("split_level", ["batch", "culture", "recording"])
@@ -35,34 +35,34 @@ def test_inner_validation_with_few_recordings_takes_what_there_is(split_level):
 
 BOTH_SETS = "(similar recordings may then be in both the training and the test set)"
 FINER = f"choose a finer split.by (culture, recording) {BOTH_SETS}"
-SCORED = "set train.cnn_lstm.validation: test_fold, which marks all metrics as leaky."
+WITHOUT = "Networks then learn for all of their epochs, and no model is calibrated or has a confidence threshold."
 
 
 @pytest.mark.parametrize(
     ("lab", "split_level", "message"),
     [
         (make_batches(batches=1), "batch",
-         f"1 groups by batch are fewer than 2 folds. Record every class in at least three groups by batch, {FINER},"
-         " or"),
+         f"1 groups by batch are fewer than 2 folds. {WITHOUT} Record every class in at least three groups by batch, "
+         f"or {FINER}."),
         (make_lab([("a", "c1", ""), ("a", "c2", ""), ("b", "c3", "")]), "culture",
          "class 'b' occurs in one group by culture only; when that group is the test fold, no training example of the "
-         "class is left. Record every class in at least three groups by culture, choose a finer split.by (recording) "
-         f"{BOTH_SETS}, or"),
+         f"class is left. {WITHOUT} Record every class in at least three groups by culture, or choose a finer split.by "
+         f"(recording) {BOTH_SETS}."),
         (make_lab([("a", "", ""), ("b", "", "")]), "recording",
-         "1 recordings of the largest class are fewer than 2 folds. Record every class in at least three groups by "
-         "recording, or"),
+         f"1 recordings of the largest class are fewer than 2 folds. {WITHOUT} Record every class in at least three "
+         "groups by recording."),
         (make_lab([("a", "", ""), ("b", "", "")], duration_s=1.2), "chunk",
-         "1 chunks of one class are fewer than 2 folds. Record longer, or"),
+         f"1 chunks of one class are fewer than 2 folds. {WITHOUT} Record longer."),
         (make_lab([("a", "", ""), ("a", "", "")]), "recording",
-         "only one class, ['a']: a classifier needs recordings of two or more. Record every class in at least three "
-         "groups by recording, or"),
+         f"only one class, ['a']: a classifier needs recordings of two or more. {WITHOUT} Record every class in at "
+         "least three groups by recording."),
     ],
 )  # fmt: skip
 def test_inner_validation_that_cannot_be(lab, split_level, message):
     """Fewer outer folds would not help, and the message does not advise them."""
     with pytest.raises(MeaError) as caught:
         assign_inner_folds(cut(lab), split_level, 4, 0)
-    assert str(caught.value) == f"no inner validation is possible in the training set: {message} {SCORED}"
+    assert str(caught.value) == f"no inner folds are possible in the training set: {message}"
 
 
 def test_an_unlucky_inner_drawing_is_drawn_again():
@@ -87,7 +87,9 @@ def test_an_inner_drawing_that_is_never_lucky():
     unlucky = next(seed for seed in range(50) if is_refused(chunks, seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folds_module, "MAX_DRAWS", 1)
-        with pytest.raises(MeaError, match=r"holds every group of \['b'\] by batch; when .* example is left\. Record"):
+        with pytest.raises(
+            MeaError, match=r"holds every group of \['b'\] by batch; when .* example is left\. Networks"
+        ):
             assign_inner_folds(chunks, "batch", 2, unlucky)
 
 
@@ -100,18 +102,18 @@ def is_refused(chunks, seed):
 
 
 @pytest.mark.parametrize(("batches", "split_level", "text"), [
-    (2, "batch", "inner folds are impossible at fold 1: in its training set, 1 groups by batch are fewer"),
+    (2, "batch", "no inner folds are possible in fold 1: in its training set, 1 groups by batch are fewer"),
     (3, "batch", ""), (2, "culture", ""), (2, "recording", ""), (2, "chunk", ""),
 ])  # fmt: skip
 def test_the_split_foresees_whether_inner_validation_is_possible(batches, split_level, text):
     chunks = cut(make_batches(batches))
     chunks["fold"] = assign_folds(chunks, split_level, 2, 0)
-    said = explain_validation(chunks, split_level, [1])
+    said, remedy = explain_inner_folds(chunks, split_level, [1])
     assert said.startswith(text) and bool(said) == bool(text)
     training = chunks[chunks["fold"] != 1]
     if said:
-        assert said.endswith(f"in at least three groups by batch, {FINER}, or {SCORED}")
-        with pytest.raises(MeaError, match="no inner validation is possible"):
+        assert remedy.endswith(f"in at least three groups by batch, or {FINER}.")
+        with pytest.raises(MeaError, match="no inner folds are possible"):
             assign_inner_folds(training, split_level, 4, 0)
     else:
         assert set(assign_inner_folds(training, split_level, 4, 0)) >= {0, 1}

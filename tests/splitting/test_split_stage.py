@@ -65,11 +65,11 @@ def test_recordings_that_are_too_short_are_one_line(tmp_path):
     )
 
 
-def test_the_stage_says_when_training_will_stop(tmp_path, capsys):
+def test_the_stage_says_when_nothing_can_be_calibrated(tmp_path, capsys):
     write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
     _, said = run_split(tmp_path)
     assert (said["leaky"], said["warning"]) == (0, ""), "it is no fault of the metrics"
-    assert "warning: inner folds are impossible at fold 0: in its training set, 1 groups" in capsys.readouterr().err
+    assert "warning: no inner folds are possible in fold 0: in its training set, 1 groups" in capsys.readouterr().err
 
 
 def test_one_recording_under_two_names_stops_the_stage(tmp_path):

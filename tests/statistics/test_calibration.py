@@ -129,11 +129,11 @@ def test_the_gradient_is_that_of_the_loss(method):
     logs, one_hot = take_logs(probabilities), np.eye(3)[targets]
     at = np.array([0.4, 0.3, -0.2, 0.1])[: 4 if method == "platt" else 1]
     steps = 1e-6 * np.eye(len(at))
+    given = (logs, one_hot * np.linspace(0.5, 2, len(one_hot))[:, None], np.linspace(-0.4, 0.4, one_hot.shape[1]))
     change = [
-        calibration._compute_loss(at + s, logs, one_hot)[0] - calibration._compute_loss(at - s, logs, one_hot)[0]
-        for s in steps
+        calibration._compute_loss(at + s, *given)[0] - calibration._compute_loss(at - s, *given)[0] for s in steps
     ]
-    np.testing.assert_allclose(calibration._compute_loss(at, logs, one_hot)[1], np.array(change) / 2e-6, rtol=1e-5)
+    np.testing.assert_allclose(calibration._compute_loss(at, *given)[1], np.array(change) / 2e-6, rtol=1e-5)
 
 
 # --- what it is for --------------------------------------------------------------------------------------------------
@@ -226,9 +226,9 @@ def test_each_group_is_scored_by_calibrators_fitted_without_it(monkeypatch):
     groups, seen = np.arange(50) // 2, []
     fit = calibration.fit_method
 
-    def watch(method, p, t):
+    def watch(method, p, t, prior):
         seen.append({float(value) for value in p[:, 0]})
-        return fit(method, p, t)
+        return fit(method, p, t, prior)
 
     monkeypatch.setattr(calibration, "fit_method", watch)
     compare_methods(probabilities, targets, groups, 3)

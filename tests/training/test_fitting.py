@@ -7,15 +7,17 @@ import pytest
 from builders.arrays import make_events, plan_recordings, spoil_held_out
 from builders.models import make_split, plan_lab, train_params, write_lab
 
-from mea.arrays.events_file import save_events
+from mea.arrays.events_file import load_recordings, save_events
 from mea.models.cnn_lstm import CnnLstmNetwork
-from mea.networks.chunks import load_recordings
+from mea.networks.callbacks import write_live
 from mea.networks.curves import CURVES
 from mea.networks.trained import load_network
 from mea.runtime.errors import MeaError
+from mea.runtime.tables import read_table
 from mea.splitting.folds import assign_inner_folds
 from mea.training.fitting import fit_fold
 from mea.training.folds import build_classifier, summarise_curves
+from mea.training.plots import plot_curves
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -102,10 +104,15 @@ def test_curves_and_weights_of_a_fold_round_trip(lab, tmp_path):
     assert b"__metadata__" not in content[:4000]
 
 
-def test_no_inner_validation_is_an_error(tmp_path):
+def test_with_two_batches_a_network_learns_to_the_end_on_the_whole_training_side(tmp_path):
+    """Neither early stopping nor the best epoch: the weights are those of the last one, and nothing is held out."""
     lab = write_lab(tmp_path, plan_recordings(batches=2), folds=2, duration_s=2.0)
-    with pytest.raises(MeaError, match="no inner validation is possible in the training set: 1 groups by batch"):
-        fit(lab, tmp_path / "out")
+    with pytest.warns(UserWarning, match="fold 0: no inner folds are possible in the training set: 1 groups by batch"):
+        curves, _ = fit(lab, tmp_path / "out", epochs=4, patience=1)
+    assert len(curves) == 4 and curves["validation_loss"].isna().all() and curves["train_loss"].notna().all()
+    assert read_table(tmp_path / "out/fold_0/oof.csv").empty
+    table, best = summarise_curves([0], [curves])
+    assert best["fold_0"]["best_epoch"] == 4 and len(plot_curves(table).axes[0].lines) == 1
 
 
 def test_recordings_of_two_grids(tmp_path):
@@ -154,3 +161,17 @@ def test_summary_tells_the_best_epoch():
     assert best["fold_0"]["best_epoch"] == 2 and best["fold_0"]["epochs"] == 3
     assert best["fold_0"]["validation_accuracy"] == 0.8 and best["fold_4"]["best_epoch"] == 1
     assert best["mean"] == pytest.approx({"validation_loss": 0.5, "validation_accuracy": 0.65, "best_epoch": 1.5})
+
+
+def test_folds_that_end_at_the_same_moment_do_not_disturb_each_other(tmp_path, monkeypatch):
+    """They share a file of DVCLive's: both see it, one removes it, and the other finds nothing to remove."""
+
+    def remove(name):
+        raise FileNotFoundError(2, "No such file or directory", str(tmp_path / name))
+
+    monkeypatch.setattr("dvclive.live.cleanup_dvclive_step_completed", lambda: remove("DVCLIVE_STEP_COMPLETED"))
+    write_live([[0.7, 0.5, 0.6, 0.6]], tmp_path / "live")
+    assert (tmp_path / "live/plots/metrics/validation_loss.tsv").is_file()
+    monkeypatch.setattr("dvclive.live.cleanup_dvclive_step_completed", lambda: remove("something_else"))
+    with pytest.raises(FileNotFoundError):
+        write_live([[0.7, 0.5, 0.6, 0.6]], tmp_path / "live")

@@ -68,11 +68,11 @@ def project(tmp_path):
     (tmp_path / "mea/models/toy.py").write_text(TOY, encoding="utf-8")
     registry = tmp_path / "mea/models/registry.py"
     text = registry.read_text(encoding="utf-8")
-    assert "GridLstmModel)" in text
-    text = text.replace("GridLstmModel)", "GridLstmModel, ToyModel)")
-    registry.write_text(
-        text.replace("\nMODELS:", "\nfrom mea.models.toy import ToyModel\n\nMODELS:", 1), encoding="utf-8"
-    )
+    last = "    raise KeyError(name)\n"
+    entry = '        case "toy":\n            from mea.models.toy import ToyModel\n\n            return ToyModel\n'
+    assert '"grid_lstm")' in text and last in text
+    text = text.replace('"grid_lstm")', '"grid_lstm", "toy")').replace(last, entry + last)
+    registry.write_text(text, encoding="utf-8")
     params = (
         (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  rate: {}", "  toy: {sharpness: 3}\n  rate: {}")
     )

@@ -151,7 +151,17 @@ def test_metrics_are_those_of_the_predictions(done):
         "conformal": ["coverage", "mean_size", "calibration_recordings"],
         "novelty": ["rejected_fraction", "flagged_fraction"],
     }
-    assert list(metrics) == ["recording", "chunk", "uncalibrated", *wanted, "models", "leaky", "warning"]
+    assert list(metrics) == [
+        "recording",
+        "chunk",
+        "uncalibrated",
+        *wanted,
+        "models",
+        "prior",
+        "at_prior",
+        "leaky",
+        "warning",
+    ]
     (one,) = metrics["models"].values()
     assert list(one) == [*SHOWN, "difference", "difference_low", "difference_high", "verdict", "weight"]
     assert [one[name] for name in SHOWN] == [metrics["recording"][name] for name in SHOWN], "the headline is the model"
@@ -167,7 +177,10 @@ def test_metrics_are_those_of_the_predictions(done):
         assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(table["label"], table["predicted"]))
         assert found["log_loss"] == pytest.approx(log_loss(table["label"], table[["p_a", "p_b"]]), abs=1e-6)
         assert found["count"] == len(table)
-    assert metrics["leaky"] == 0 and metrics["warning"] == ""
+    assert metrics["prior"] == {"a": 0.5, "b": 0.5}
+    assert metrics["at_prior"] == {name: metrics["recording"][name] for name in ("accuracy", "log_loss")}
+    one_batch = "not calibrated: all held-out recordings are of one group"  # the network's single inner fold
+    assert metrics["leaky"] == 0 and metrics["warning"].startswith(one_batch)
     assert metrics["baseline"]["rate"]["accuracy"] == 1.0, "four times as many spikes in one class"
     assert metrics["baseline"]["majority"]["accuracy"] == 0.5
 
@@ -243,9 +256,43 @@ def test_three_classes_end_to_end(tmp_path, new):
     assert list(read_table(tmp_path / "metrics/classify.csv").columns)[3:6] == ["p_a", "p_b", "p_c"]
 
 
+def test_two_batches_end_to_end(tmp_path, new, capsys):
+    """The smallest honest lab: one batch held out, one to learn from; nothing is calibrated, and everything says so."""
+    write_array(tmp_path / "array", plan_recordings(batches=2), duration_s=2.0)
+    asked = ("train.models=[rate,cnn_lstm]", "split.folds=auto", "evaluate.choose=best")
+    metrics = run_lab(tmp_path, tmp_path / "array", *asked)
+    why = "no recording was held out inside the training set"
+    assert "no inner folds are possible in fold 0" in capsys.readouterr().err
+    assert f"not calibrated: {why}" in metrics["warning"]
+    assert list(metrics["models"]) == ["rate", "cnn_lstm"] and metrics["recording"]["count"] == 8
+    assert metrics["models"]["rate"]["weight"] == 1, "nothing chose, so the first of the list"
+    assert read_json(tmp_path / "metrics/train/cnn_lstm.json")["fold_0"]["validation_loss"] == "undefined"
+    assert f"Not calibrated: {why}" in (tmp_path / "models/classifier/card.md").read_text(encoding="utf-8")
+    run_stage("classify", tmp_path, None, argv=["--source", new / "x.h5"])
+    (row,) = read_table(tmp_path / "metrics/classify.csv").to_dict("records")
+    assert row["flags"].startswith("no threshold: 8 recordings held out, 19 are needed"), "calibrated on both batches"
+
+
+def test_ordered_classes_and_another_prior(array, tmp_path):
+    given = ("train.models=[rate]", "evaluate.order=[b,a]", "evaluate.prior={a: 0.8, b: 0.2}")
+    metrics = run_lab(tmp_path, array, *given)
+    assert metrics["prior"] == {"a": 0.8, "b": 0.2}
+    table = read_table(tmp_path / "metrics/evaluate/predictions.csv")
+    weights = np.where(table["label"] == "a", 1.6, 0.4)
+    expected = log_loss(table["label"], table[["p_a", "p_b"]], sample_weight=weights)
+    assert metrics["at_prior"]["log_loss"] == pytest.approx(expected, abs=1e-6)
+    wrong = (table["label"] != table["predicted"]).mean()
+    assert metrics["ordered"] == {"rank_error": wrong, "adjacent": 1.0}, "of two classes, all are adjacent"
+    card = read_json(tmp_path / "models/classifier/card.json")
+    assert card["confidence"]["prior"] == metrics["prior"] and card["parameters"]["evaluate"]["order"] == ["b", "a"]
+    assert "evaluate.order = ['a']: must name each class once: a, b." in refuse(
+        "evaluate", tmp_path, array, "train.models=[rate]", "evaluate.order=[a]"
+    )
+
+
 def test_a_split_by_chunk_marks_every_metric(array, tmp_path, capsys):
     metrics = run_lab(tmp_path, array, "split.by=chunk", "train.cnn_lstm.epochs=1", "split.folds=2")
-    warning = "warning: leaky: split by chunk, so chunks of the same recording are in the training and the test set\n"
+    warning = "warning: leaky: split by chunk, so chunks of the same recording are in the training and the test set"
     assert capsys.readouterr().err.count(warning) == 2, "said by split and by evaluate"
     assert metrics["leaky"] == 1 and metrics["warning"].startswith("leaky: split by chunk")
     assert read_json(tmp_path / "metrics/split.json")["leaky"] == 1
@@ -258,8 +305,10 @@ def test_scored_validation_marks_every_metric(array, tmp_path, capsys):
     metrics = run_lab(
         tmp_path, array, "train.cnn_lstm.validation=test_fold", "train.cnn_lstm.epochs=1", "split.score=[1]"
     )
-    assert "warning: leaky: the epoch was chosen on the fold it is scored on\n" in capsys.readouterr().err
-    assert metrics["leaky"] == 1 and metrics["warning"] == "leaky: the epoch was chosen on the fold it is scored on"
+    assert "warning: leaky: the epoch was chosen on the fold it is scored on" in capsys.readouterr().err
+    assert metrics["leaky"] == 1 and metrics["warning"].startswith(
+        "leaky: the epoch was chosen on the fold it is scored on"
+    )
     predictions = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
     assert metrics["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
@@ -355,8 +404,9 @@ def test_what_is_missing_is_named(array, tmp_path):
     assert "chunks.csv: no such file. It is written by the stage split: dvc repro split" in refuse(
         "train", tmp_path, array
     )
-    assert "classifier.json: no such file; no classifier was trained there" in refuse("evaluate", tmp_path, array)
+    assert "chunks.csv: no such file. It is written by the stage split" in refuse("evaluate", tmp_path, array)
     run_stage("split", tmp_path, array)
+    assert "classifier.json: no such file; no classifier was trained there" in refuse("evaluate", tmp_path, array)
     (tmp_path / "data/split/split.json").unlink()
     assert "split.json: not a file written by a stage" in refuse("train", tmp_path, array)
 
