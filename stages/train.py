@@ -8,6 +8,7 @@ command is given again.
 import shutil
 from pathlib import Path
 
+from mea.models.registry import find_model
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
@@ -41,7 +42,8 @@ def train_model(
         jobs = plan_folds(chunks, decided, params, model, array, folder, plots / "live")
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         try:
-            curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers())
+            quick = find_model(model).is_quick
+            curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers(), begin_here=quick)
         except MeaError:
             shutil.rmtree(plots, ignore_errors=True)
             raise

@@ -13,12 +13,14 @@ from mea.runtime.style import new_plot
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests on the built lab go to one worker, so that it is built once; other files to whoever is free."""
+    group = "lab" if "built_lab" in item.fixturenames else item.path.as_posix()
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests on the built lab come first and go to one worker, so that it is built once; other files to any."""
-    for item in items:
-        group = "lab" if "built_lab" in item.fixturenames else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+    """That worker begins with them: they take longest."""
     items.sort(key=lambda item: "built_lab" not in item.fixturenames)
 
 

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from mea.runtime.compiled import compiled
 
 
 class Waveforms(NamedTuple):
@@ -26,7 +27,7 @@ class Bins(NamedTuple):
     denominator: int
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def place_waveforms(array, waveforms, low, high, start):
     """Write the waveforms of the events low to high into the array that begins at sample ``start``."""
     electrode, offset = waveforms.electrode, waveforms.offset
@@ -40,7 +41,7 @@ def place_waveforms(array, waveforms, low, high, start):
             trace[index + shift] = np.float32((waveforms.counts[index] * waveforms.gain_v[unit]) * 1e6)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bin_peaks(array, waveforms, low, high, bins):
     """Write the float32 sample of largest magnitude among the events low to high into each bin."""
     electrode, first_sample, offset = waveforms.electrode, waveforms.first_sample, waveforms.offset
@@ -63,7 +64,7 @@ def bin_peaks(array, waveforms, low, high, bins):
                 place += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bin_counts(array, row, col, peak_sample, bins):
     """Count the peaks in each bin; ``row`` and ``col`` are each peak's place on the grid."""
     for peak in range(len(peak_sample)):

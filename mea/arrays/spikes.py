@@ -19,6 +19,7 @@ from mea.arrays.thresholds import (
     find_threshold,
 )
 from mea.recordings.recording import RawRecording
+from mea.runtime.compiled import compiled
 
 DIGEST_STRIDE = 997  # every 997th sample is part of a recording's digest
 SCAN_BLOCK = 256  # samples that are scanned together: most blocks hold no spike
@@ -228,7 +229,7 @@ def _shrink(values: np.ndarray, choices: tuple[type, ...]) -> np.ndarray:
     return values
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_best_peaks(row, adc_zero, least, window):
     """Sample of the best peak of each group; one pass, keeping only the group at hand."""
     best_peaks = np.empty(max(0, len(row) - 2) // (window + 1) + 1, np.int64)
@@ -270,7 +271,7 @@ def _find_best_peaks(row, adc_zero, least, window):
     return best_peaks[: found + (best >= 0)].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather_waveforms(row, adc_zero, begin, offset, waveforms):
     """Fill in the counts minus zero of all events, one after the other; each begins at a place in the row."""
     for event in range(len(begin)):

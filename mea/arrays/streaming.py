@@ -22,6 +22,7 @@ from mea.arrays.spikes import (
 )
 from mea.arrays.thresholds import VALUES, add_to_histogram, find_histogram_threshold, find_least_count
 from mea.recordings.recording import RawRecording
+from mea.runtime.compiled import compiled
 
 BLOCK_BYTES = 200_000_000
 MOST_PENDING = 400_000_000  # bytes of windows that are suprathreshold without a pause
@@ -149,7 +150,7 @@ def _add_row(number: int, electrode: Electrode, row: np.ndarray) -> None:
     electrode.add(number + windows, whole[windows])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_suprathreshold(row, adc_zero, least, width, suprathreshold):
     """Mark the windows with a sample at least so many counts from zero."""
     for window in range(len(suprathreshold)):

@@ -7,8 +7,9 @@ smallest count that reaches it.
 
 import math
 
-import numba
 import numpy as np
+
+from mea.runtime.compiled import compiled
 
 MEDIAN_OF_NORMAL = 0.6745  # the median of |x| is this many standard deviations of normally distributed noise
 VALUES = 1 << 16  # that 16 bits can have
@@ -103,7 +104,7 @@ def _find_middle_magnitudes(values: np.ndarray, occurrences: np.ndarray, adc_zer
     return int(magnitudes[order][low]), int(magnitudes[order][high])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_to_histogram(row, histogram, lowest):
     """Add to a histogram how often each value of a row occurs; its first bin counts the value ``lowest``."""
     for sample in row:

@@ -1,11 +1,11 @@
 """Bursts of single electrodes: at least five spikes in close succession."""
 
-import numba
 import numpy as np
 
 from mea.features.feature import Family, list_measures
 from mea.features.nan_statistics import NAN, compute_group_cv, divide, log10_offset, nanmean, nanmedian, nanstd
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 MAX_ISI_MS = (20, 100)
 MIN_SIZE = 5
@@ -89,7 +89,7 @@ def _measure_regularity(trains: Trains, electrode: np.ndarray, first: np.ndarray
     return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": nanmedian(cv)}
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def find_bursts(train, first, limit, min_size):
     """Bursts of each electrode: at least ``min_size`` spikes, each at most ``limit`` samples after the one before.
 

@@ -2,12 +2,12 @@
 
 from itertools import pairwise
 
-import numba
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
 from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, nanquantile
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 EDGES_MS = np.geomspace(1, 30_000, 13)
 SHOWN = ("q10", "median", "q90")
@@ -70,7 +70,7 @@ def compute_isi(trains: Trains) -> dict[str, float]:
     return features
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_isi(train, first, edges):
     """(n, bins) int64 intervals of each electrode between the edges (in samples); those outside in the end bins."""
     counts = np.zeros((len(first) - 1, len(edges) - 1), np.int64)
@@ -84,7 +84,7 @@ def count_isi(train, first, edges):
     return counts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def compute_cv_lv(train, first):
     """CV and LV of each electrode's intervals: two (n,) float64, NaN for fewer than 5 spikes."""
     cv, lv = np.full(len(first) - 1, np.nan), np.full(len(first) - 1, np.nan)

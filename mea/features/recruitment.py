@@ -1,6 +1,5 @@
 """How a network burst recruits the electrodes: who is first, who follows, how fast, how reliably."""
 
-import numba
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, list_measures
@@ -8,6 +7,7 @@ from mea.features.firing_rates import compute_gini
 from mea.features.nan_statistics import NAN, log10_offset, min_active_electrodes, nanmean, nanquantile, nanstd
 from mea.features.network_bursts import BIN_MS, find_network_bursts
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 ACTIVE_FRACTION = 0.1  # of all electrodes
 BEFORE_MS, AFTER_MS = 50, 400  # around the onset: where an electrode's first spike is looked for
@@ -140,7 +140,7 @@ def _compute_ranks(rank: np.ndarray) -> dict[str, float]:
     }
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_latencies(train, first, low, length):
     latency = np.full((len(low), len(first) - 1), -1, np.int64)
     for electrode in range(len(first) - 1):
@@ -152,7 +152,7 @@ def _find_latencies(train, first, low, length):
     return latency
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def measure_bursts(latency, row, col, min_electrodes):
     """Measures, ranks and leaders of each burst that at least ``min_electrodes`` join.
 
@@ -183,7 +183,7 @@ def measure_bursts(latency, row, col, min_electrodes):
     return measures[:kept], rank[:kept], lead[:kept], middle[:kept]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _correlate(one, other):
     one, other = one - one.mean(), other - other.mean()
     variances = (one * one).sum() * (other * other).sum()

@@ -2,12 +2,12 @@
 
 from itertools import pairwise
 
-import numba
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
 from mea.features.nan_statistics import NAN, nanquantile
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 EDGES_MS = (0, 5, 12, 35, 110, 400, 1500)  # the last class is open
 CLASSES = [f"{low}_to_{high}" for low, high in pairwise(EDGES_MS)] + [f"over_{EDGES_MS[-1]}"]
@@ -69,7 +69,7 @@ def compute_return_maps(trains: Trains) -> dict[str, float]:
     return features | {f"return_map_serial_correlation_{name}": value for name, value in zip(SHOWN, quantiles)}
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_pairs(train, first, edges):
     """(n, classes, classes) int64 pairs of successive intervals by the class of either; edges in samples, from 0."""
     counts = np.zeros((len(first) - 1, len(edges), len(edges)), np.int64)
@@ -86,7 +86,7 @@ def count_pairs(train, first, edges):
     return counts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def correlate_successive(train, first, small):
     """(n,) Pearson correlation of the logarithms of successive intervals (at least ``small``); NaN if constant."""
     found = np.full(len(first) - 1, np.nan)

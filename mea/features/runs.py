@@ -1,11 +1,11 @@
 """Runs of short intervals on one electrode (doublets, complex spikes, bursts), by their number of spikes."""
 
-import numba
 import numpy as np
 
 from mea.features.feature import Family, format_range, list_measures
 from mea.features.nan_statistics import NAN, nanstd
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 MAX_ISI_MS = (5, 10, 30, 80)
 SIZES = (1, 2, 3, 4, 6, 10, 20, 50)  # smallest size of each class
@@ -73,7 +73,7 @@ def compute_runs(trains: Trains) -> dict[str, float]:
     return features
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_runs(train, first, limit, sizes, offset):
     """Spikes of each electrode by the size of their run, (n, sizes) int64, and how much the long runs slow down.
 

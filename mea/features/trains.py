@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mea.arrays.events import SpikeEvents
+from mea.runtime.compiled import compiled
 
 BASE_MS = 5  # every bin is a whole number of these
 
@@ -144,7 +144,7 @@ def build_trains(
     return Trains(sampling_rate_hz, n_samples, row, col, sample[order], electrode[order], np.arange(len(order)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _split_trains(sample, electrode, first):
     place = first[:-1].copy()
     train = np.empty_like(sample)
@@ -154,7 +154,7 @@ def _split_trains(sample, electrode, first):
     return train
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_active(train_bin, first, many, n_bins):
     active = np.zeros(n_bins, np.int64)
     for electrode in range(len(first) - 1):
@@ -167,7 +167,7 @@ def _count_active(train_bin, first, many, n_bins):
     return active
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_electrodes(train_bin, first, many, n_bins):
     counts = np.zeros((len(first) - 1, n_bins), np.float64)
     for electrode in range(len(first) - 1):

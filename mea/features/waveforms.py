@@ -1,12 +1,12 @@
 """Amplitude and shape of the spikes, where voltages were recorded."""
 
-import numba
 import numpy as np
 
 from mea.arrays.events import SpikeEvents
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile
 from mea.features.nan_statistics import divide, nanmean, nanmedian, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
+from mea.runtime.compiled import compiled
 
 SHOWN = ("q10", "median", "q90")
 PEAK = "height of a spike's peak"
@@ -77,7 +77,7 @@ def _average_electrodes(values: np.ndarray, electrode: np.ndarray, n_electrodes:
     return divide(np.bincount(electrode, values, n_electrodes), np.bincount(electrode, minlength=n_electrodes))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def measure_shapes(event, electrode, peak_offset, offset, counts, volts):
     """Peak (µV, signed), width at half height (samples), rebound ratio and its delay (samples) of some events.
 
@@ -102,7 +102,7 @@ def measure_shapes(event, electrode, peak_offset, offset, counts, volts):
     return peak_uv, width, ratio, delay
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _walk_down(shape, peak, step):
     """Samples from the peak to where the shape, 1 at the peak, falls below a half; to its end if it never does."""
     place = peak

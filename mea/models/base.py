@@ -180,6 +180,8 @@ class Model(ABC):
         Model of its section of the parameters.
     shares_features
         Whether folds share features of recordings, which :meth:`precompute` puts into the cache.
+    is_quick
+        Whether a fold is fitted in about a second, so that worker processes may not be worth starting.
     spec
         Classes, grid and parameters it was fitted with.
     """
@@ -187,6 +189,7 @@ class Model(ABC):
     name: ClassVar[str]
     Params: ClassVar[type[ModelParams]] = ModelParams
     shares_features: ClassVar[bool] = False
+    is_quick: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec):
         self.spec = spec

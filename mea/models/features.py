@@ -23,6 +23,7 @@ class FeaturesModel(FeatureModel):
 
     name = "features"
     shares_features = True
+    is_quick = True
     chunk_C = 0.1
 
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:

@@ -27,6 +27,7 @@ class RateModel(Model):
     """
 
     name = "rate"
+    is_quick = True
     classifier: Pipeline
 
     @classmethod

@@ -7,11 +7,11 @@ to the bin of its second spike; spikes before the window are not used.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from mea.arrays.events import SpikeEvents
 from mea.features.trains import Trains, cut_trains
+from mea.runtime.compiled import compiled
 from mea.runtime.errors import MeaError
 
 EDGES_MS = (3, 10, 30, 100, 300, 1000, 3000)  # between the classes of ISIs
@@ -165,7 +165,7 @@ def find_touching_pairs(row: np.ndarray, col: np.ndarray) -> np.ndarray:
     return np.stack([first[near], second[near]], axis=1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_class(interval, edges):
     for k in range(len(edges)):
         if interval <= edges[k]:
@@ -173,7 +173,7 @@ def _find_class(interval, edges):
     return len(edges)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_population(sample, electrode, n, n_bins, fine, bin_samples, edges, pairs):
     spikes, active, neighbours = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins)
     log_std, filled, synchrony = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins)
@@ -212,7 +212,7 @@ def _count_population(sample, electrode, n, n_bins, fine, bin_samples, edges, pa
     return spikes, active, log_std, filled, synchrony, neighbours, isi, electrodes
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _clear_counts(count, touched):
     """Standard deviation of log(1 + count) over all electrodes; sets the counts of those touched back to 0."""
     total, squares = 0.0, 0.0
@@ -226,7 +226,7 @@ def _clear_counts(count, touched):
     return np.sqrt(max(squares / n - (total / n) ** 2, 0.0))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_electrodes(sample, electrode, n, n_bins, fine, bin_samples, edges, longest):
     values = np.zeros((4 + len(edges), n, n_bins), np.float32)
     n_active = np.zeros(n_bins * fine, np.int64)

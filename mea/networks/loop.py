@@ -44,7 +44,11 @@ class _Module(lightning.LightningModule):
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         share = _find_share(self.trainer.train_dataloader)
         # Seed and step alone decide what drops out, so that a resumed training drops the same.
-        torch.manual_seed(self.config.seed * 1_000_003 + self.global_step + share.rank * 2**48)
+        seed = self.config.seed * 1_000_003 + self.global_step + share.rank * 2**48
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed asks every kind of device, in every step
+        else:
+            torch.manual_seed(seed)
         chunks, targets = batch
         outputs, targets = self.task.group(self.network(chunks), targets)
         all_targets = share.gather(targets, index)

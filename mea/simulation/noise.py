@@ -2,9 +2,10 @@
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 from scipy.signal import freqz
+
+from mea.runtime.compiled import compiled
 
 BURN_IN = 1000  # samples until the filters forget that they began at 0
 HIGH_PASS_HZ = 100.0
@@ -29,7 +30,7 @@ def noise_density(frequency_hz: np.ndarray, sampling_rate_hz: int, noise_uv: flo
     return noise_uv**2 * power / _find_std(sampling_rate_hz) ** 2 * 2 / sampling_rate_hz
 
 
-@numba.njit(cache=True)
+@compiled
 def _color_noise(trace, slow_pole, fast_pole, high_pole, scale):
     one = np.float32(1)
     slow_weight, fast_weight = np.float32(SLOW_WEIGHT), np.float32(FAST_WEIGHT)

@@ -15,6 +15,8 @@ import numpy as np
 from isal import igzip_lib, isal_zlib
 from numba import uint8
 
+from mea.runtime.compiled import compiled
+
 GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 LEAST_BYTES = 1 << 14  # of a chunk: below, handing chunks around costs more than it saves
 
@@ -111,7 +113,7 @@ def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, begin
     return bool(place_rows(chunk, place, counts, begin))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _place_int16(chunk, place, counts, begin):
     """Put the samples of a chunk at their places, rows without one left out; whether all fit into 16 bits.
 
@@ -132,7 +134,7 @@ def _place_int16(chunk, place, counts, begin):
     return lost == 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _place_int32(chunk, place, counts, begin):
     """As :func:`_place_int16`, where everything fits."""
     skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
