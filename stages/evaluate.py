@@ -8,7 +8,6 @@ it the hash that DVC keeps of it, is the same wherever these models are trained;
 """
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +27,7 @@ from mea.evaluation.models import compare_models, predict_models, write_predicti
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, explain_doubts, learn_rules, save_rules
+from mea.runtime.checksums import write_checksums
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
@@ -94,7 +94,7 @@ def evaluate(
         leaky=max(one.leaky for one in trained.values()),
         doubts="; ".join(filter(None, [join_warnings(trained.values()), *doubts])),
     )
-    rules = replace(rules, flags=tuple(rules.list_flags(permutation.p_value, bool(checks.leaky))))
+    rules = rules.add_flags(permutation.p_value, bool(checks.leaky))
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
     results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
@@ -111,6 +111,7 @@ def evaluate(
         save_detector(folder, NoveltyDetector.fit(measured, groups))
         write_table(folder / TRAINED_ON, list_digests(events[name] for name in recordings["recording"]))
         write_card(folder, joined, results, chunks, rules, params.model_dump())
+        write_checksums(folder)
     write_json(metrics, results)
     print_line(f"{len(recordings)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")
 

@@ -265,10 +265,10 @@ def test_a_bad_parameter_ends_with_its_message(lab, setting, texts):
 @pytest.mark.parametrize(
     ("stage", "sign"),
     [
-        pytest.param("array", "data/.array.partial/*.npz"),
-        pytest.param("simulate", "data/.simulate.partial/train/*", marks=pytest.mark.slow),
-        pytest.param("train@cnn_lstm", "models/folds/.cnn_lstm.partial", marks=pytest.mark.slow),
-        pytest.param("evaluate", "models/.classifier.partial", marks=pytest.mark.slow),
+        pytest.param("array", "data/.array.*.partial/*.npz"),
+        pytest.param("simulate", "data/.simulate.*.partial/train/*", marks=pytest.mark.slow),
+        pytest.param("train@cnn_lstm", "models/folds/.cnn_lstm.*.partial", marks=pytest.mark.slow),
+        pytest.param("evaluate", "models/.classifier.*.partial", marks=pytest.mark.slow),
         pytest.param("train@cnn_lstm", "fresh_cache/checkpoints/*/last.ckpt", marks=pytest.mark.slow),
     ],
 )

@@ -9,8 +9,11 @@ import pandas as pd
 from mea.arrays.events import SpikeEvents
 from mea.classification.known import explain_known, read_digests
 from mea.classification.measurements import measure_recording
+from mea.classification.novelty import FILE as NOVELTY_FILE
 from mea.classification.novelty import SILENT, NoveltyDetector, load_detector
+from mea.evaluation.rules import FILE as RULES_FILE
 from mea.evaluation.rules import Rules, load_rules
+from mea.runtime.errors import MeaError
 from mea.splitting.chunks import cut_chunks
 from mea.statistics.prior import shift_prior
 from mea.training.classifier import Classifier
@@ -42,9 +45,21 @@ class Predictor:
 
 
 def load_predictor(classifier: Classifier) -> Predictor:
-    """Read what lies beside the models of a classifier."""
+    """Read what lies beside the models of a classifier.
+
+    Raises
+    ------
+    MeaError
+        If only a part of what the evaluate stage writes is there, or it is about other classes.
+    """
     folder = classifier.folder
-    return Predictor(classifier, load_rules(folder), load_detector(folder), read_digests(folder))
+    rules, novelty = load_rules(folder), load_detector(folder)
+    if (rules is None) != (novelty is None):
+        there, missing = (RULES_FILE, NOVELTY_FILE) if novelty is None else (NOVELTY_FILE, RULES_FILE)
+        raise MeaError(f"{folder / missing}: is missing, but {there} is there. Run dvc checkout, or copy it again.")
+    if rules and rules.labels != classifier.labels:
+        raise MeaError(f"{folder / RULES_FILE}: about other classes than the classifier. Run dvc repro evaluate.")
+    return Predictor(classifier, rules, novelty, read_digests(folder))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ its test set; and from all recordings that the folds held out, to be applied to 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,10 @@ class Rules:
 
     def _name_target(self) -> str:
         return f"evaluate.target_error = {self.target_error:g}"
+
+    def add_flags(self, p_value: float, leaky: bool) -> "Rules":
+        """The same rules with the flags of :meth:`list_flags`."""
+        return replace(self, flags=tuple(self.list_flags(p_value, leaky)))
 
     def list_flags(self, p_value: float, leaky: bool) -> list[str]:
         """What every prediction must be flagged with.

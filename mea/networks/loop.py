@@ -2,7 +2,6 @@
 
 import logging
 import math
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
@@ -23,8 +23,10 @@ from mea.networks.sparse_chunks import SparseBatch, SparseChunks, build_chunks, 
 from mea.networks.tasks import Task, average_logits, count_units
 from mea.networks.trained import TrainedNetwork
 from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_file, hash_file
 from mea.runtime.memory import keep_freed_memory
 
+CHECKSUM = ".sha256"
 PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # Lightning's names
 
 
@@ -147,6 +149,7 @@ def run_training(
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=run.checkpoint_folder is not None,
+        plugins=[CheckedIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -186,14 +189,24 @@ def _keep_checkpoint(folder: Path) -> ModelCheckpoint:
     return ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True)
 
 
+class CheckedIO(TorchCheckpointIO):
+    """Writes the SHA-256 of a checkpoint beside it: PyTorch reads a changed number without a word."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        """Write the checkpoint, then its checksum."""
+        super().save_checkpoint(checkpoint, path, storage_options)
+        checksum = Path(f"{path}{CHECKSUM}")
+        with fresh_file(checksum) as work:
+            work.write_text(hash_file(Path(path)), encoding="ascii")
+
+
 def _find_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint; none to go on from when there is none, or it was cut off while it was written."""
+    """The last checkpoint; None where there is none, or it is not as it was written: training begins anew."""
     path = folder / "last.ckpt"
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+    checksum = Path(f"{path}{CHECKSUM}")
+    if not path.is_file() or not checksum.is_file():
         return None
-    return path
+    return path if checksum.read_bytes() == hash_file(path).encode() else None
 
 
 def _silence_lightning() -> None:

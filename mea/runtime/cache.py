@@ -50,7 +50,7 @@ def make_key(values: dict[str, Any], code: str) -> str:
 def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     """Put the result of ``key`` at ``target``: from the cache, else made by ``make(path)`` and kept.
 
-    A kept file is checked against its SHA-256 before it is used, and made again when it is damaged.
+    A kept file is checked against its key and SHA-256 before it is used, and made again when it is another or damaged.
     Returns whether it came from the cache.
     """
     folder = find_cache()
@@ -59,15 +59,20 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
         return False
     kept = folder / key[:2] / f"{key[2:]}{target.suffix}"
     checksum = kept.with_name(kept.name + ".sha256")
-    if kept.exists() and checksum.exists() and hash_file(kept) == checksum.read_text():
+    if kept.exists() and checksum.exists() and checksum.read_bytes() == _sign(key, kept):
         shutil.copyfile(kept, target)
         return True
     make(target)
     with fresh_file(checksum) as work:
-        work.write_text(hash_file(target))
+        work.write_bytes(_sign(key, target))
     with fresh_file(kept) as work:
         shutil.copyfile(target, work)
     return False
+
+
+def _sign(key: str, path: Path) -> bytes:
+    """What is written beside a kept file: of what key it is the result, and its SHA-256."""
+    return f"{key} {hash_file(path)}".encode()
 
 
 def forget_file(key: str, suffix: str) -> None:

@@ -1,16 +1,21 @@
 """Output that is there whole or not at all."""
 
 import errno
+import getpass
+import glob
 import hashlib
 import json
 import math
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mea.runtime.errors import MeaError
 
@@ -26,30 +31,67 @@ def is_empty_folder(path: Path) -> bool:
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder to write to; it takes the place of ``path`` when the block ends well.
 
-    On an error nothing of it is left and ``path`` stays as it was.
+    On an error nothing of it is left and ``path`` stays as it was. The folder is this run's own: what still writes for
+    a run that was killed writes elsewhere. If this run is killed while the folders change places, the next one puts the
+    old one back first.
 
     Raises
     ------
     MeaError
-        If the place cannot be written to, or there is no room.
+        If the place cannot be written to, there is no room, or another run is writing there.
     """
-    work = path.parent / f".{path.name}.partial"
+    work, aside = (path.parent / f".{path.name}.{os.getpid()}.{what}partial" for what in ("", "old."))
     with _explain_refusal(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        remove_folder(work)
-        work.mkdir()
-    try:
-        with _explain_refusal(path, NO_ROOM):
-            yield work
-        for left_over in work.rglob(".*.partial"):  # by a worker that was killed; its work was done again
-            left_over.unlink(missing_ok=True)
+    with _lock(path):
         with _explain_refusal(path):
-            remove_folder(path)
-            work.replace(path)
+            _restore(path)
+            work.mkdir()
+        try:
+            with _explain_refusal(path, NO_ROOM):
+                yield work
+            for left_over in work.rglob(".*.partial"):  # by a worker that was killed; its work was done again
+                left_over.unlink(missing_ok=True)
+            with _explain_refusal(path):
+                if path.exists():
+                    path.replace(aside)
+                work.replace(path)
+        finally:
+            _restore(path)
+
+
+def _restore(path: Path) -> None:
+    """Put a folder back that was moved aside and not replaced; remove what runs that are over have left of it."""
+    left = sorted(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
+    old = [one for one in left if one.name.endswith(".old.partial")]
+    if old and not path.exists():
+        old.pop().replace(path)
+    for one in left:
+        remove_folder(one)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Refuse to write where another run of this machine is writing.
+
+    Raises
+    ------
+    MeaError
+        If one is.
+    """
+    folder = Path(tempfile.gettempdir()) / f"mea-locks-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / hashlib.sha256(str(path.resolve()).encode()).hexdigest(), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise MeaError(f"{path}: another run is writing there. Wait until it has ended, or end it.") from None
+    try:
+        yield
     finally:
-        remove_folder(work)
+        lock.release()
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import psutil
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -15,6 +18,7 @@ from mea.runtime.cluster import ADDRESS, run_on_cluster
 from mea.runtime.errors import MeaError
 
 START_S = 4.0  # until worker processes have started and imported what they need
+WATCH_S = 0.5  # between two looks at whether the parent is still there
 PATIENCE_S = 1.0  # what is mostly over by then shows its progress only after it
 
 
@@ -104,8 +108,26 @@ def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: 
         done += 1
         begin_here = done < 2 or spent_s < START_S / 4 or left_s <= 2 * START_S  # two workers halve what is left
     if done < len(items):
-        pool = Parallel(n_jobs=workers, return_as="generator", initializer=show_warnings_plainly)
-        yield from pool(delayed(work)(item) for item in items[done:])
+        pool = Parallel(n_jobs=workers, return_as="generator", initializer=_prepare_worker, initargs=(os.getpid(),))
+        try:
+            yield from pool(delayed(work)(item) for item in items[done:])
+        except TerminatedWorkerError:
+            raise MeaError(
+                f"a worker process was ended from outside, most often because memory ran out; {len(items)} items were "
+                f"in work on {workers} workers. Set MEA_WORKERS to fewer, or use a machine with more memory."
+            ) from None
+
+
+def _prepare_worker(parent: int) -> None:
+    """Show warnings plainly, and end with the process that started this one, also if that is killed."""
+    show_warnings_plainly()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while psutil.pid_exists(parent) and os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os._exit(1)
 
 
 def show_warnings_plainly() -> None:

@@ -4,22 +4,39 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from mea.arrays.events import SpikeEvents
 from mea.models.base import Model
 from mea.models.pool import Pool
 from mea.models.registry import open_model
+from mea.runtime.checksums import check_checksums, write_checksums
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
 from mea.runtime.tables import read_table
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 DESCRIPTION = "classifier.json"
 BASELINE, OOF = "baseline", "oof.csv"  # in the folder of a fold, beside a folder for each model
+
+
+def _check_sorted(labels: list[str]) -> list[str]:
+    if labels != sorted(set(labels)):
+        raise ValueError("must be sorted, each once: column k of every probability is labels[k]")
+    return labels
 
 
 @dataclass(frozen=True)
@@ -52,17 +69,19 @@ class Classifier:
         Device, threads, versions and counts, for the record.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     folder: Path
-    weights: dict[str, float]
-    labels: list[str]
-    rows: int
-    cols: int
-    sampling_rate_hz: int
+    weights: Annotated[dict[str, NonNegativeFloat], Field(min_length=1)]
+    labels: Annotated[list[str], Field(min_length=2), AfterValidator(_check_sorted)]
+    rows: PositiveInt
+    cols: PositiveInt
+    sampling_rate_hz: PositiveInt
     format: str
-    chunk_s: float
-    first_s: float | None
-    folds: list[int]
-    leaky: int
+    chunk_s: PositiveFloat
+    first_s: PositiveFloat | None
+    folds: Annotated[list[int], Field(min_length=1)]
+    leaky: Annotated[int, Field(ge=0, le=1)]
     warning: str
     params: dict[str, Any]
     facts: dict[str, Any]
@@ -110,9 +129,10 @@ def name_fold(fold: int) -> str:
 
 
 def save_classifier(classifier: Classifier) -> None:
-    """Write the description beside the fold files."""
+    """Write the description beside the fold files, and the checksums of all of them."""
     values = {name: value for name, value in vars(classifier).items() if name != "folder"}
     write_json(classifier.folder / DESCRIPTION, {"format_version": FORMAT_VERSION, **values})
+    write_checksums(classifier.folder)
 
 
 def open_weighted(trained: dict[str, Classifier], weights: dict[str, float], fold: int) -> Model | Pool:
@@ -169,7 +189,7 @@ def load_classifier(folder: Path) -> Classifier:
     Raises
     ------
     MeaError
-        If there is none in the folder, it is not readable, or it is of another version.
+        If there is none in the folder, it is of another version, or a file of it is missing, changed or not readable.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -180,7 +200,10 @@ def load_classifier(folder: Path) -> Classifier:
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise MeaError(f"{path}: format version {version}, but {FORMAT_VERSION} is read. Train it again.")
+    check_checksums(folder)
     try:
-        return Classifier(folder=folder, **values)
-    except TypeError as error:
-        raise MeaError(f"{path}: not a classifier written by the train stage ({error}). Train it again.") from None
+        return TypeAdapter(Classifier).validate_python({"folder": folder, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise MeaError(f"{path}: {where}: {first['msg']}; not as the train stage writes it. Train it again.") from None

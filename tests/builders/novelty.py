@@ -1,12 +1,23 @@
 """Measured recordings for tests of novelty detection."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from mea.classification.measurements import Measured
+from mea.classification.novelty import NoveltyDetector, save_detector
 from mea.features.families import list_features
 
 NAMES = list_features(has_waveforms=True)
 GROUPS = np.repeat(np.arange(6), 4)
+
+
+def save_open_detector(folder: Path) -> None:
+    """Write a detector that finds nothing unusual."""
+    detector = NoveltyDetector.fit(make_measured(), GROUPS)
+    everything = dict.fromkeys(detector.ranges, (-np.inf, np.inf))
+    save_detector(folder, replace(detector, ranges=everything, flag_limit=np.inf, reject_limit=np.inf))
 
 
 def make_measured(n: int = 24, seed: int = 0, **values: float) -> list[Measured]:

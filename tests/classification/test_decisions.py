@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from builders.arrays import make_events
 from builders.classifiers import cut, make_classifier
+from builders.novelty import save_open_detector
 from builders.predictions import make_rules
 
 from mea.classification.decisions import classify_recording, load_predictor, predict_proba
 from mea.classification.known import TRAINED_ON, list_digests
 from mea.evaluation.rules import save_rules
+from mea.runtime.errors import MeaError
 from mea.runtime.tables import write_table
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -63,9 +65,30 @@ def test_rejected_recordings_keep_their_probabilities_where_there_are_any(tmp_pa
 def test_what_the_classifier_itself_lacks_flags_its_predictions_and_no_rejection(tmp_path):
     classifier = make_classifier(tmp_path / "model")
     save_rules(classifier.folder, make_rules(threshold=0.0, flags=("no threshold: few", "not told from chance: p")))
+    save_open_detector(classifier.folder)
     row = decide(classifier, make_events("new"))
     assert row["decision"] == "predicted" and row["flags"] == "no threshold: few; not told from chance: p"
     assert decide(classifier, make_events("small", rows=8, cols=8))["flags"] == ""
+
+
+@pytest.mark.parametrize("missing", ["novelty.npz", "rules.json"])
+def test_a_part_of_the_evaluation_alone_is_not_used(tmp_path, missing):
+    """Without the detector, what it would reject would be predicted; without the rules, everything would be."""
+    classifier = make_classifier(tmp_path / "model")
+    save_rules(classifier.folder, make_rules())
+    save_open_detector(classifier.folder)
+    load_predictor(classifier)
+    (classifier.folder / missing).unlink()
+    with pytest.raises(MeaError, match=rf"{missing}: is missing, but .* is there\. Run dvc checkout"):
+        load_predictor(classifier)
+
+
+def test_rules_of_other_classes_are_not_used(tmp_path):
+    classifier = make_classifier(tmp_path / "model", labels=("a", "c"))
+    save_rules(classifier.folder, make_rules())
+    save_open_detector(classifier.folder)
+    with pytest.raises(MeaError, match=r"rules\.json: about other classes than the classifier"):
+        load_predictor(classifier)
 
 
 def test_a_recording_that_it_learned_from_is_known_by_any_name(tmp_path):

@@ -138,7 +138,7 @@ def catch_at_work(cluster, stage):
             if len(processing.get(worker, ())) == 0:
                 continue
             os.kill(process, signal.SIGSTOP)
-            done = len(list((stage.out / "array").parent.glob(".array.partial/*.npz")))
+            done = len(list((stage.out / "array").parent.glob(".array.*.partial/*.npz")))
             held = [key for key in cluster.client.processing().get(worker, ()) if key.startswith("mea-")]
             if held and 1 <= done < 9:
                 return process, held

@@ -1,6 +1,7 @@
 """What is kept of a training: the classifier's files, written and read."""
 
 import json
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from mea.models.base import ModelSpec
 from mea.models.cnn_lstm import CnnLstmModel
 from mea.networks.trained import load_network
+from mea.runtime.checksums import CHECKSUMS, write_checksums
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.splitting.aggregation import average_chunks
@@ -68,7 +70,7 @@ def test_weights_hold_no_metadata(tmp_path):
     assert "__metadata__" not in header and "curves" in header
     files = {path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*") if path.is_file()}
     of_fold = ("cnn_lstm/model.json", "cnn_lstm/network_0.safetensors", "baseline/model.json", "baseline/rate.skops")
-    assert files == {DESCRIPTION, *(f"fold_{fold}/{name}" for fold in (0, 1) for name in of_fold)}
+    assert files == {DESCRIPTION, CHECKSUMS, *(f"fold_{fold}/{name}" for fold in (0, 1) for name in of_fold)}
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
@@ -83,21 +85,55 @@ def test_no_classifier(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values | {"format_version": 99}, r"format version 99, but 3 is read\. Train it again\."),
-        (lambda values: {"hello": 1}, "format version None, but 3 is read"),
-        (
-            lambda values: values | {"colour": 1},
-            r"not a classifier written by the train stage \(.*colour.*Train it again",
-        ),
-        (lambda values: {"format_version": 3}, r"not a classifier written by the train stage \(.*missing"),
+        (lambda values: values | {"format_version": 99}, r"format version 99, but 4 is read\. Train it again\."),
+        (lambda values: {"hello": 1}, "format version None, but 4 is read"),
+        (lambda values: values | {"colour": 1}, r"colour: Unexpected keyword argument; .* Train it again"),
+        (lambda values: {"format_version": 4}, r"weights: Field required"),
+        (lambda values: values | {"labels": values["labels"][::-1]}, r"labels: Value error, must be sorted"),
+        (lambda values: values | {"labels": ["a"]}, r"labels: List should have at least 2 items"),
+        (lambda values: values | {"labels": ["a", "a"]}, r"labels: Value error, must be sorted, each once"),
+        (lambda values: values | {"folds": []}, r"folds: List should have at least 1 item"),
+        (lambda values: values | {"folds": None}, r"folds: Input should be a valid list"),
+        (lambda values: values | {"rows": "many"}, r"rows: Input should be a valid integer"),
+        (lambda values: values | {"sampling_rate_hz": 0}, r"sampling_rate_hz: Input should be greater than 0"),
+        (lambda values: values | {"chunk_s": float("nan")}, r"chunk_s: Input should be greater than 0"),
+        (lambda values: values | {"weights": "cnn_lstm"}, r"weights: Input should be a valid dictionary"),
+        (lambda values: values | {"params": 5}, r"params: Input should be a valid dictionary"),
     ],
 )
 def test_a_description_of_another_kind(tmp_path, change, message):
     make_classifier(tmp_path / "model")
     path = tmp_path / "model" / DESCRIPTION
     path.write_text(json.dumps(change(read_json(path))))
+    write_checksums(tmp_path / "model")  # somebody who edits it knows how to do that, too
     with pytest.raises(MeaError, match=rf"classifier\.json: {message}"):
         load_classifier(tmp_path / "model")
+
+
+def test_whatever_file_is_missing_or_changed_is_refused_by_name(tmp_path):
+    """Every file of the folder, and a flipped bit at several places of each; a further file does not matter."""
+    folder = make_classifier(tmp_path / "model").folder
+    (folder / ".DS_Store").write_text("somebody looked at it")
+    assert load_classifier(folder).folds == [0, 1]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (CHECKSUMS, ".DS_Store"))
+    assert len(files) == 9
+    for path in files:
+        content = path.read_bytes()
+        places = range(0, len(content), max(1, len(content) // 7)) if path.name != DESCRIPTION else [len(content) - 3]
+        for place in places:
+            path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+            with pytest.raises(MeaError, match=re.escape(path.name)):
+                load_classifier(folder)
+        path.unlink()
+        with pytest.raises(MeaError, match=rf"{re.escape(path.name)}: (is missing|no such file)"):
+            load_classifier(folder)
+        path.write_bytes(content)
+    (folder / CHECKSUMS).write_text(json.dumps(read_json(folder / CHECKSUMS) | {"../elsewhere": "0" * 64}))
+    with pytest.raises(MeaError, match="outside the folder"):
+        load_classifier(folder)
+    (folder / CHECKSUMS).unlink()
+    with pytest.raises(MeaError, match=r"checksums\.json: no such file, so nobody knows whether .* is complete"):
+        load_classifier(folder)
 
 
 def test_a_description_that_is_no_json(tmp_path):

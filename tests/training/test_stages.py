@@ -105,7 +105,9 @@ def test_train_keeps_every_fold_and_its_baseline(done):
         "baseline/model.json",
         "oof.csv",
     }
-    assert names == {f"fold_{fold}/{name}" for fold in range(3) for name in of_fold} | {"classifier.json"}
+    assert names == {f"fold_{fold}/{name}" for fold in range(3) for name in of_fold} | {
+        "classifier.json", "checksums.json",
+    }  # fmt: skip
     about = read_json(done / "models/folds/cnn_lstm/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["sampling_rate_hz"] == 25_000
     assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
