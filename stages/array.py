@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mea.arrays.detection import (
     COLUMNS,
+    OTHER_RATE,
     SpikeDetection,
     choose_shown,
     detect_recording,
@@ -59,24 +60,30 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
             f"{unzip}: no such folder; it holds the samples. It is written by the stage unzip: dvc repro unzip."
         )
     with fresh_folder(out) as work:
-        lines = run_parallel(partial(detect_recording, unzip=unzip, out=work, detection=detection), files, "array")
+        upstream = read_json(h5 / "params.json")
+        skip = upstream["h5"]["on_bad_recording"] == "skip"
+        detect_one = partial(detect_recording, unzip=unzip, out=work, detection=detection, skip=skip)
+        lines = run_parallel(detect_one, files, "array")
         catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")
         used = catalogue[catalogue["status"] == "used"]
         if used.empty:
+            if damaged := [line["reason"] for line in lines if not line["reason"].startswith(OTHER_RATE)]:
+                raise MeaError(f"{h5}: no recording can be used: {damaged[0]}")
             rates = ", ".join(f"{rate} Hz" for rate in sorted(set(catalogue["sampling_rate_hz"])))
             raise MeaError(
                 f"{h5}: no recording at array.sampling_rate_hz = {params.sampling_rate_hz}; there are {rates}. "
                 "Set array.sampling_rate_hz to one of them, or array.other_sampling_rate: resample."
             )
         write_table(work / "catalogue.csv", catalogue[COLUMNS])
-        write_json(work / "params.json", read_json(h5 / "params.json") | {"array": params.model_dump()})
+        write_json(work / "params.json", upstream | {"array": params.model_dump()})
         with fresh_folder(plots) as folder:
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots", begin_here=True)
     write_json(metrics, summarise(catalogue))
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
     for name, reason in catalogue.loc[catalogue["status"] != "used", ["recording", "reason"]].itertuples(index=False):
-        print_line(f"  {name}: {reason}. Set array.other_sampling_rate to resample to use it.")
+        remedy = ". Set array.other_sampling_rate to resample to use it." if reason.startswith(OTHER_RATE) else ""
+        print_line(f"  {name}: {reason}{remedy}")
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:

@@ -57,7 +57,7 @@ class Params(StageParams):
     )
     order: list[str] | None = Field(description="the classes in order, such as doses or days; null: they have none")
     permutations: int = Field(ge=19, description="number of permutations of the labels between groups, for p-values")
-    seed: int = Field(ge=0, description="of permutations, probes and calibration folds")
+    seed: int = Field(ge=0, lt=2**32, description="of permutations, probes and calibration folds")
 
     @model_validator(mode="after")
     def _check_choose(self) -> "Params":

@@ -27,7 +27,7 @@ from mea.simulation.simulate import write_simulated
 class Params(StageParams):
     """How many recordings are simulated, how long they are, and how much they differ."""
 
-    seed: int = Field(ge=0, description="random seed; the same seed gives the same bytes")
+    seed: int = Field(ge=0, lt=2**32, description="random seed; the same seed gives the same bytes")
     batches: int = Field(
         ge=1, le=100, description="number of batches, one archive each; every batch holds both classes"
     )

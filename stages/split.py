@@ -37,7 +37,7 @@ class Params(StageParams):
     score: Literal["all"] | list[int] = Field(description="numbers of the folds to score, or all")
     chunk_s: float = Field(gt=0, description="length of a chunk in seconds")
     first_s: float | None = Field(gt=0, description="use only this many seconds of each recording; null: all")
-    seed: int = Field(ge=0, description="decides which groups share a fold")
+    seed: int = Field(ge=0, lt=2**32, description="decides which groups share a fold")
     on_bad_recording: Literal["error", "skip"] = Field(
         description="skip: recordings shorter than a chunk are set aside; error: they stop the stage"
     )
@@ -104,11 +104,15 @@ def list_scored(score: str | list[int], folds: int) -> list[int]:
 
 
 def _count(chunks: pd.DataFrame) -> dict:
-    folds = {f"fold_{number}": len(part) for number, part in chunks.groupby("fold")}
+    counts = {name: chunks[name].value_counts().sort_index() for name in ("label", "fold")}
     return {
-        "folds": len(folds),
+        "folds": len(counts["fold"]),
         "recordings": chunks["recording"].nunique(),
-        "chunks": {"all": len(chunks), **chunks["label"].value_counts().sort_index().to_dict(), **folds},
+        "chunks": {
+            "all": len(chunks),
+            "labels": counts["label"].to_dict(),
+            "folds": {f"fold_{number}": count for number, count in counts["fold"].items()},
+        },
     }
 
 

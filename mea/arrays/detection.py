@@ -1,6 +1,7 @@
 """Spike detection in one recording: from the rig's file to the stored events."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,14 +19,16 @@ from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
 from mea.recordings.recording import RawRecording, Recording, read_recording
 from mea.runtime.cache import fetch_file, make_key
+from mea.runtime.errors import BadRecording
 from mea.runtime.files import hash_file
 from mea.runtime.memory import keep_freed_memory
 
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
-    "recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes",
-    "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
+    "recording", "label", "culture", "batch", "sampling_rate_hz", "recorded_sampling_rate_hz", "duration_s",
+    "electrodes", "start", "file_bytes", "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
 ]  # fmt: skip
+OTHER_RATE = "recorded at"  # begins the reason why a recording of another sampling rate is set aside
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class SpikeDetection:
             or self.other_sampling_rate == "resample"
         ):
             return ""
-        return f"recorded at {source.sampling_rate_hz} Hz, not at {self.sampling_rate_hz} Hz"
+        return f"{OTHER_RATE} {source.sampling_rate_hz} Hz, not at {self.sampling_rate_hz} Hz"
 
 
 def read_events(path: Path, recording: Recording, detection: SpikeDetection) -> SpikeEvents:
@@ -99,7 +102,9 @@ def split_electrodes(source: RawRecording, detection: SpikeDetection) -> list[sl
     return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
 
 
-def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetection) -> dict[str, Any]:
+def detect_recording(
+    path: Path, unzip: Path, out: Path, detection: SpikeDetection, skip: bool = False
+) -> dict[str, Any]:
     """Store the events of one recording, from the cache where possible; returns its line of the catalogue.
 
     Parameters
@@ -112,11 +117,18 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
         Folder for ``<recording>.npz``.
     detection
         How its spikes are detected.
+    skip
+        Whether a recording whose samples are damaged is set aside.
 
     Returns
     -------
     dict
         A line of the catalogue.
+
+    Raises
+    ------
+    BadRecording
+        If the samples are damaged and nothing is to be set aside, or the file is not the one that was looked at.
     """
     keep_freed_memory()  # the next recording's samples take the place of this one's
     recording = read_recording(path)
@@ -124,6 +136,7 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
     line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     line |= {
         "sampling_rate_hz": source.sampling_rate_hz,
+        "recorded_sampling_rate_hz": source.sampling_rate_hz,
         "duration_s": source.duration_s,
         "electrodes": source.n_electrodes,
     }
@@ -134,11 +147,14 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
     target = out / f"{recording.recording}.npz"
     # The small file holds the checksum of the rig's file and everything else that is known of the recording.
     values = {"recording": hash_file(path), "detection": vars(detection), "version": FORMAT_VERSION}
-    fetch_file(
-        make_key(values, __name__),
-        target,
-        lambda made: save_events(made, read_events(unzip / recording.file, recording, detection)),
-    )
+    try:
+        fetch_file(make_key(values, __name__), target, lambda made: _make_events(made, unzip, recording, detection))
+    except BadRecording as error:
+        target.unlink(missing_ok=True)
+        if not skip:
+            raise
+        reason = " ".join(str(error).replace(f"{unzip}{os.sep}", "").split())
+        return line | {"status": "set aside", "reason": reason}
     events = load_events(target)
     return line | {
         "sampling_rate_hz": events.sampling_rate_hz,
@@ -150,6 +166,16 @@ def detect_recording(path: Path, unzip: Path, out: Path, detection: SpikeDetecti
         "status": "used",
         "reason": "",
     }
+
+
+def _make_events(made: Path, unzip: Path, recording: Recording, detection: SpikeDetection) -> None:
+    path = unzip / recording.file
+    if hash_file(path) != recording.sha256:
+        raise BadRecording(
+            f"{path}: not the file that the stage h5 looked at (its SHA-256 differs). Run dvc repro --force "
+            "--single-item unzip, then dvc repro."
+        )
+    save_events(made, read_events(path, recording, detection))
 
 
 def summarise(catalogue: pd.DataFrame) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
         {
             **{name: getattr(recording, name) for name in ("recording", "label", "culture", "batch", "file_bytes")},
             "sampling_rate_hz": sampling_rate_hz,
+            "recorded_sampling_rate_hz": recording.source.sampling_rate_hz,
             "duration_s": recording.source.duration_s,
             "electrodes": recording.source.n_electrodes,
             "start": recording.source.start,
@@ -58,7 +59,10 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
         for one in examined
         if one.used and isinstance(recording := one.result, Recording)
     ]
-    columns = "recording label culture batch file_bytes sampling_rate_hz duration_s electrodes start noise_uv grid"
+    columns = (
+        "recording label culture batch file_bytes sampling_rate_hz recorded_sampling_rate_hz duration_s electrodes "
+        "start noise_uv grid"
+    )
     return pd.DataFrame(rows, columns=columns.split())
 
 

@@ -59,7 +59,7 @@ class Split(Section):
     score: Literal["all"] | list[int]
     chunk_s: float = Field(gt=0)
     first_s: float | None = Field(gt=0)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
     @field_validator("folds", mode="before")
     @classmethod
@@ -71,7 +71,7 @@ class Evaluate(Section):
     """How the permutation test is made."""
 
     permutations: int = Field(ge=19)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
 
 class Settings(StageParams):

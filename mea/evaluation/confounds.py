@@ -40,7 +40,8 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
         unknown. The size of a file that holds spike times is the number of its spikes, which is signal: where no
         recording has a noise floor it is left out.
     """
-    table = catalogue.set_index("recording").loc[recordings["recording"], list(WORDS)]
+    recorded = catalogue.assign(sampling_rate_hz=catalogue["recorded_sampling_rate_hz"])  # not the common one
+    table = recorded.set_index("recording").loc[recordings["recording"], list(WORDS)]
     days = pd.to_datetime(table["start"], errors="coerce", format="ISO8601", utc=True)
     table["start"] = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
     table = table.apply(pd.to_numeric, errors="coerce")

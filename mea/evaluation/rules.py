@@ -4,6 +4,7 @@ The same rules are learned twice: for each fold from the out-of-fold predictions
 its test set; and from all recordings that the folds held out, to be applied to new ones. The second are never scored.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,17 +142,33 @@ class Rules:
     def format_sets(self, probabilities: np.ndarray) -> list[str]:
         """The prediction set of each row of calibrated probabilities: its labels, joined by ``|``.
 
-        A label that is in every set, because its class has too few recordings, is in parentheses.
+        A label that is in every set, because its class has too few recordings, is in parentheses. What is a bar, a
+        parenthesis or a backslash in a label itself follows a backslash.
         """
         always = self.conformal.list_always()
-        labels = np.array([f"({name})" if stays else name for name, stays in zip(self.labels, always)])
+        names = [escape_label(label) for label in self.labels]
+        labels = np.array([f"({name})" if stays else name for name, stays in zip(names, always)], dtype=object)
         return ["|".join(labels[row]) for row in self.conformal.predict_sets(probabilities)]
+
+
+def escape_label(label: str) -> str:
+    """A label as it stands in a prediction set."""
+    return re.sub(r"([\\|()])", r"\\\1", label)
+
+
+def split_set(row: str) -> list[str]:
+    """The labels of a prediction set, as they stand there.
+
+    >>> split_set(r"a\\|b|(c)")
+    ['a\\\\|b', '(c)']
+    """
+    return re.findall(r"(?:[^|\\]|\\.)+", row)
 
 
 def read_sets(names: pd.Series, labels: list[str]) -> np.ndarray:
     """(n, n_labels) bool of what :meth:`Rules.format_sets` wrote."""
-    sets = [row.split("|") for row in names]
-    held = [[label in row or f"({label})" in row for label in labels] for row in sets]
+    sets, written = [split_set(row) for row in names], [escape_label(label) for label in labels]
+    held = [[label in row or f"({label})" in row for label in written] for row in sets]
     return np.array(held, bool).reshape(-1, len(labels))
 
 

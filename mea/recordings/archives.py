@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -175,7 +175,11 @@ def _walk_folder(source: Path) -> Iterator[str]:
             if (link := Path(folder) / name).is_symlink():
                 text = "a link to a folder is not followed, because DVC does not see what changes behind it"
                 warnings.warn(f"{link}: {text}. Name the folder itself as the source, or move it here.", stacklevel=2)
-        yield from ((relative / name).as_posix() for name in names if _is_wanted(name) and not _is_hidden(name))
+        for name in (name for name in names if _is_wanted(name) and not _is_hidden(name)):
+            if (path := Path(folder) / name).exists() and not path.is_file():
+                warnings.warn(f"{path}: neither a file nor a folder (a pipe or device), and left out.", stacklevel=2)
+            else:
+                yield (relative / name).as_posix()
 
 
 def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
@@ -196,10 +200,8 @@ def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
         return entries
     nested = any(info.orig_filename.lower().endswith(".zip") for info in infos)
     remedy = "Unpack the archives inside it." if nested else "Put HDF5 files in it, or remove it."
-    suffixes = " or ".join(RECORDING_SUFFIXES)
-    return [
-        ArchiveEntry(path, name, "", error=f"{_show(name)}: no HDF5 file ({suffixes}) inside this archive. {remedy}")
-    ]
+    text = f"no HDF5 file ({' or '.join(RECORDING_SUFFIXES)}) inside this archive. {remedy}"
+    return [ArchiveEntry(path, name, "", error=f"{_show(name)}: {text}")]
 
 
 def _explain_archive(path: Path, error: Exception) -> str:
@@ -266,8 +268,14 @@ def unpack_entry(entry: ArchiveEntry, out: Path) -> dict[str, str]:
 def _open_entry(entry: ArchiveEntry) -> IO[bytes]:
     if not entry.archive:
         return entry.path.open("rb")
-    archive = zipfile.ZipFile(entry.path)
+    archive = _open_archive(entry.path, entry.path.stat().st_mtime_ns)
     return archive.open(archive.infolist()[entry.index])
+
+
+@lru_cache(maxsize=1)
+def _open_archive(path: Path, _mtime_ns: int) -> zipfile.ZipFile:
+    """An archive whose members are unpacked one after the other: its directory is read once, not for each of them."""
+    return zipfile.ZipFile(path)
 
 
 def copy_and_hash(stream: IO[bytes], copy: IO[bytes]) -> tuple[int, str]:

@@ -209,10 +209,11 @@ def _read_row(
     except BadRecording as error:
         sources = [error]
     results: list[Recording | Rejection] = []
+    one_culture = row["recording"] if len(sources) > 1 else ""  # unless another is stated
     for number, source in enumerate(sources, start=1):
         name = row["recording"] if number == 1 else f"{row['recording']}#{number}"
         try:
-            recording = _make_recording(name, row, source, identify)
+            recording = _make_recording(name, row, source, identify, one_culture)
         except BadRecording as error:
             # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
             results.append(Rejection(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
@@ -225,11 +226,14 @@ def _read_row(
 
 
 def _make_recording(
-    name: str, row: dict[str, str], source: RawRecording | BadRecording, identify: Identify
+    name: str, row: dict[str, str], source: RawRecording | BadRecording, identify: Identify, one_culture: str
 ) -> Recording:
     if isinstance(source, BadRecording):
         raise source
     who = identify(name, "/".join(filter(None, (row["archive"], row["member"]))))
+    if who.label and not who.culture and one_culture:
+        who = replace(who, culture=one_culture)
+        source = replace(source, notes=(*source.notes, "one of several recordings in its file: taken as one culture"))
     size = int(row["bytes"])
     return Recording(**vars(who), file=row["file"], sha256=row["sha256"], source=source, file_bytes=size)
 

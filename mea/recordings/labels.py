@@ -17,6 +17,7 @@ from mea.recordings.recording import Identity, Recording
 from mea.runtime.errors import BadRecording, MeaError
 
 COLUMNS = ("recording", "label", "culture", "batch")
+UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, zero-width blanks and joiners, marks
 AGE = "; if the class changes with time, as age does, this is as it should be"
 
 
@@ -53,7 +54,8 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
                 "Put values that hold the separator in double quotes."
             )
         cells = dict.fromkeys(COLUMNS, "") | {name: row[at] for name, at in columns.items() if at < len(row)}
-        name = unicodedata.normalize("NFC", cells.pop("recording"))
+        cells = {column: normalise_text(value) for column, value in cells.items()}
+        name = cells.pop("recording")
         if not name:
             raise MeaError(f"{path}, line {line}: no recording. Give its id, or remove the line.")
         if not cells["label"]:
@@ -68,6 +70,18 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
     return pd.DataFrame.from_dict(values, orient="index", dtype=object).rename_axis("recording")
 
 
+def normalise_text(text: str) -> str:
+    """A text as it is compared: composed (NFC), without characters that nobody sees, without blanks around it.
+
+    macOS decomposes an umlaut in a file's name, and a table from elsewhere does not: the same group, spelt in two ways,
+    would be two groups, one on either side of the split.
+
+    >>> normalise_text("Gro\u0308\u00dfe\u200b ") == "Gr\u00f6\u00dfe"
+    True
+    """
+    return UNSEEN.sub("", unicodedata.normalize("NFC", text)).strip()
+
+
 def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
     """Find the one label with a pattern that occurs in the file name, the last part of a path; case-sensitive.
 
@@ -79,8 +93,8 @@ def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
     BadRecording
         If no label matches, or more than one.
     """
-    name = PurePosixPath(path).name
-    found = {label: [text for text in texts if text in name] for label, texts in patterns.items()}
+    name = normalise_text(PurePosixPath(path).name)
+    found = {label: [text for text in texts if normalise_text(text) in name] for label, texts in patterns.items()}
     found = {label: texts for label, texts in found.items() if texts}
     if len(found) == 1:
         return next(iter(found))
@@ -98,7 +112,7 @@ def match_group(path: str, pattern: str) -> str:
     >>> match_group("batch1/ctl_c3_0.h5", "_c([0-9]+)_")
     '3'
     """
-    match = re.search(pattern, PurePosixPath(path).name) if pattern else None
+    match = re.search(pattern, normalise_text(PurePosixPath(path).name)) if pattern else None
     return (match.group(1) or "").strip() if match else ""
 
 

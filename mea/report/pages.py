@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from mea.evaluation.rules import read_sets
+from mea.evaluation.rules import escape_label, read_sets, split_set
 from mea.report.attributions import Attribution
 from mea.report.headline import format_accuracy, list_metrics, list_models, show_number, show_percent
 from mea.report.plots import UNITS, list_plots
@@ -88,7 +88,7 @@ def list_decisions(classified: pd.DataFrame, labels: list[str]) -> list[dict[str
                 "confidence": _read_number(line["confidence"]),
                 "probabilities": {label: value for label, value in probabilities.items() if value is not None},
                 "possible": [
-                    label + (always if f"({label})" in as_written.split("|") else "")
+                    label + (always if f"({escape_label(label)})" in split_set(as_written) else "")
                     for label, inside in zip(labels, possible)
                     if inside
                 ],

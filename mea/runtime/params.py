@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,11 +16,13 @@ from mea.runtime.errors import MeaError
 class StageParams(BaseModel):
     """Base of every stage's parameters: frozen, unknown keys forbidden, every value given in the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     shared: ClassVar[dict[str, str]] = {}  # parameters that belong to another stage, each with its place there
 
 
+SHORT = Repr()  # of a value that is wrong, and may be as long as a book
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother, SHORT.maxlist, SHORT.maxdict = 3, 200, 200, 20, 20
 Model = TypeVar("Model", bound=StageParams)
 
 
@@ -142,7 +145,7 @@ def _explain(model: type[BaseModel], section: str, detail: dict[str, Any], given
         text = format_field(model, path[0])
         return f"{where}: {name}: missing." if text == path[0] else f"{where}: {name}: missing; {text}."
     rule = detail["msg"].removeprefix("Value error, ")
-    return f"{where}: {name} = {detail['input']!r}: {rule}."
+    return f"{where}: {name} = {SHORT.repr(detail['input'])}: {rule}."
 
 
 def format_field(model: type[BaseModel], name: str) -> str:

@@ -14,7 +14,7 @@ class TrainParams(StageParams):
 
     models: list[str] = Field(min_length=1, description=f"which are trained: {', '.join(MODELS)}; see docs/models.md")
     inner_folds: int = Field(ge=2, description="folds inside the training set: they choose, and calibrate")
-    seed: int = Field(ge=0, description="of the initial weights, the order of the chunks and the inner folds")
+    seed: int = Field(ge=0, lt=2**32, description="of the initial weights, the order of the chunks and the inner folds")
 
     @field_validator("models", mode="before")
     @classmethod

@@ -40,7 +40,7 @@ def lab(tmp_path_factory):
     write_small_spike_times(folder / "unzip" / "times.h5")
     for name, label in (("a", "x"), ("b", "y"), ("slow", "x"), ("times", "y")):
         add_recording(folder, name, label, f"{name}.h5")
-    write_json(folder / "h5" / "params.json", {"h5": {"stream": "raw"}})
+    write_json(folder / "h5" / "params.json", {"h5": {"stream": "raw", "on_bad_recording": "error"}})
     (folder / "params.yaml").write_text(PARAMS)
     return folder
 
@@ -86,7 +86,8 @@ def read_catalogue(done):
 
 def test_the_catalogue_lists_every_recording_and_why_one_is_set_aside(done):
     catalogue = read_catalogue(done)
-    known = ["label", "culture", "batch", "sampling_rate_hz", "duration_s", "electrodes", "start", "file_bytes"]
+    rates = ["sampling_rate_hz", "recorded_sampling_rate_hz"]
+    known = ["label", "culture", "batch", *rates, "duration_s", "electrodes", "start", "file_bytes"]
     assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
     assert list(catalogue.status) == ["used", "used", "set aside", "used"]
@@ -126,7 +127,7 @@ def test_metrics_are_totals_of_the_catalogue(done):
 def test_parameters_so_far_are_kept_beside_the_events(done):
     params = json.loads((done / "array" / "params.json").read_text())
     assert params == {
-        "h5": {"stream": "raw"},
+        "h5": {"stream": "raw", "on_bad_recording": "error"},
         "array": {"sampling_rate_hz": 25000, "other_sampling_rate": "set_aside", "threshold": 5.0},
     }
 

@@ -104,7 +104,12 @@ def describe_events(events: SpikeEvents) -> dict[str, Any]:
     """A line of the catalogue, or of the recordings that :mod:`mea.splitting` takes."""
     names = ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
     noise_uv = float(np.median(events.threshold_uv / 5))
-    known = {"start": events.start, "electrodes": events.n_electrodes, "noise_uv": noise_uv}
+    known = {
+        "recorded_sampling_rate_hz": events.sampling_rate_hz,
+        "start": events.start,
+        "electrodes": events.n_electrodes,
+        "noise_uv": noise_uv,
+    }
     return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}
 
 

@@ -59,7 +59,7 @@ def draw_metadata(lab, random, shift=None):
 def make_catalogue(lab, **columns):
     """What the array stage writes, here with the same of everything unless told otherwise."""
     same = {
-        "duration_s": 120.0, "sampling_rate_hz": 25_000, "noise_uv": 4.0, "file_bytes": 10**6,
+        "duration_s": 120.0, "recorded_sampling_rate_hz": 25_000, "noise_uv": 4.0, "file_bytes": 10**6,
         "start": "2020-01-31T10:00:00", "electrodes": 60, "events": 1,
     }  # fmt: skip
     return pd.DataFrame({"recording": lab["recording"], **same, **columns})

@@ -207,3 +207,12 @@ def test_rules_that_are_not_ours(tmp_path, spoil):
     (tmp_path / FILE).write_text(json.dumps(values))
     with pytest.raises(MeaError, match=r"rules\.json: not written by the evaluate stage .* Run dvc repro evaluate\."):
         load_rules(tmp_path)
+
+
+@pytest.mark.parametrize("labels", [("a|b", "c"), ("a", "a|b"), ("(a)", "a"), ("a\\", "b|"), ("(a", "|"), ("\\|", "|")])
+def test_whatever_a_label_holds_sets_are_read_back(labels):
+    """A bar joins the labels of a set, and parentheses mark those that are always in it."""
+    for thresholds, recordings in (((0.6, 0.3), (20, 20)), ((0.6, 1.0), (20, 3)), ((1.0, 1.0), (3, 3))):
+        sets = ConformalSets(0.9, labels, thresholds, recordings, recordings)
+        names = pd.Series(make_rules(conformal=sets).format_sets(PROBES))
+        assert (read_sets(names, list(labels)) == sets.predict_sets(PROBES)).all()

@@ -103,7 +103,7 @@ def recordings(tmp_path_factory):
     for number in range(10):
         write_small_mcs(folder / "unzip" / f"r{number}.h5", n_samples=9_000, labels=RIG_ROW_ORDER[:12], seed=number)
         add_recording(folder, f"r{number}", "xy"[number % 2], f"r{number}.h5")
-    write_json(folder / "h5" / "params.json", {"h5": {"stream": "raw"}})
+    write_json(folder / "h5" / "params.json", {"h5": {"stream": "raw", "on_bad_recording": "error"}})
     (folder / "params.yaml").write_text(PARAMS)
     run = start_array(folder, folder / "alone", MEA_WORKERS="1")
     assert run.wait(60) == 0, run.stderr.read()

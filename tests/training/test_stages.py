@@ -90,7 +90,7 @@ def test_split_writes_chunks_with_folds(done):
     assert decided["params"]["split"]["by"] == "auto" and decided["params"]["split"]["chunk_s"] == 1.0
     metrics = read_json(done / "metrics/split.json")
     assert metrics["recordings"] == 12 and metrics["chunks"] == {
-        "all": 24, "a": 12, "b": 12, "fold_0": 8, "fold_1": 8, "fold_2": 8,
+        "all": 24, "labels": {"a": 12, "b": 12}, "folds": {"fold_0": 8, "fold_1": 8, "fold_2": 8},
     }  # fmt: skip
     assert metrics["leaky"] == 0 and metrics["warning"] == "" and metrics["set_aside"] == {}
 

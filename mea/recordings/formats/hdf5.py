@@ -1,5 +1,6 @@
 """Open a rig's HDF5 file without following a link out of it, and turn what HDF5 says of a damaged one into words."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from mea.runtime.errors import BadRecording, MeaError
 
+HARMLESS_BYTES, MOST_EXPANSION = 64 << 20, 1100
 # What h5py raises on damaged files, depending on the byte that is wrong.
 DAMAGE = (
     OSError,
@@ -63,9 +65,28 @@ def read_dataset(group: h5py.Group, name: str, where: str) -> np.ndarray:
     Raises
     ------
     BadRecording
-        If the group has no dataset of that name.
+        If the group has no dataset of that name, or it is declared much larger than what the file holds of it.
     """
-    return find_dataset(group, name, where)[...]
+    dataset = find_dataset(group, name, where)
+    check_expansion(dataset, f"{where}: {name}")
+    return dataset[...]
+
+
+def check_expansion(dataset: h5py.Dataset, where: str) -> None:
+    """Refuse a dataset that would take far more memory than its file can hold, before anything of it is read.
+
+    Raises
+    ------
+    BadRecording
+        If it would take more than 64 MiB and 1,100 times what is stored; gzip reaches 1,032 at most.
+    """
+    declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    stored = dataset.id.get_storage_size()
+    if declared > max(HARMLESS_BYTES, MOST_EXPANSION * stored):
+        raise BadRecording(
+            f"{where}: declared as {dataset.shape} {dataset.dtype}, {declared:,} bytes, but {stored:,} are stored. It "
+            "is damaged or made to fill the memory: export it again."
+        )
 
 
 def find_dataset(group: h5py.Group, name: str, where: str) -> h5py.Dataset:

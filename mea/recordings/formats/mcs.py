@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mea.recordings.formats.hdf5 import decode_text, explain_damage, find_dataset, read_dataset
+from mea.recordings.formats.hdf5 import check_expansion, decode_text, explain_damage, find_dataset, read_dataset
 from mea.recordings.formats.inflate import can_inflate, read_inflated
 from mea.recordings.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
 from mea.recordings.layouts import Grid, map_labels_to_grid
@@ -17,6 +17,7 @@ from mea.runtime.errors import BadRecording
 
 NAME = "Multi Channel Systems raw data"
 FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
+LEAST_GAIN_V = 1e-18
 BLOCK_VALUES = 4_000_000
 
 
@@ -150,6 +151,7 @@ def _check_samples(group: h5py.Group, channels: np.ndarray, where: str) -> h5py.
         )
     if not data.shape[1]:
         raise BadRecording(f"{where}: empty recording, 0 samples. Leave it out or record again.")
+    check_expansion(data, f"{where}: ChannelData")
     rows = channels["RowIndex"].astype(np.int64)
     outside = (rows < 0) | (rows >= data.shape[0])
     if outside.any():
@@ -196,10 +198,16 @@ def _check_scales(channels: np.ndarray, names: Sequence[str], where: str) -> int
             raise BadRecording(
                 f"{where}: unit {unit!r} of electrode {name!r}; it must be 'V'. Export the electrodes' data."
             )
-        if not channel["ConversionFactor"] > 0 or abs(int(channel["Exponent"])) > 100:
+        gain_v = float(channel["ConversionFactor"]) * 10.0 ** max(-400, min(100, float(channel["Exponent"])))
+        if not LEAST_GAIN_V <= gain_v <= 1:
             gain = f"{channel['ConversionFactor']} x 10^{channel['Exponent']}"
             raise BadRecording(
-                f"{where}: gain {gain} V per count of electrode {name!r}; it must be above 0. Export it again."
+                f"{where}: gain {gain} V per count of electrode {name!r}; it must be from {LEAST_GAIN_V:g} to 1. "
+                "Export it again."
+            )
+        if not abs(float(channel["ADZero"])) < 2**31:
+            raise BadRecording(
+                f"{where}: zero (ADZero) {channel['ADZero']} of electrode {name!r} is beyond 32 bits. Export it again."
             )
         if not 0 < tick_us <= 1_000_000:
             raise BadRecording(

@@ -12,6 +12,7 @@ from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 NAME = "spike times"
+LONGEST_S = 1e7  # almost four months
 
 
 def matches(h5: h5py.File) -> bool:
@@ -85,7 +86,12 @@ def _read_layout(h5: h5py.File, where: str) -> tuple[str, dict[str, tuple[int, i
 
 def _read_window(h5: h5py.File, where: str) -> tuple[float, float]:
     window = np.ravel(read_dataset(h5, "recordingtime", where))
-    if len(window) != 2 or window.dtype.kind not in "fiu" or not np.isfinite(window).all() or window[1] <= window[0]:
+    if (
+        len(window) != 2
+        or window.dtype.kind not in "fiu"
+        or not np.isfinite(window).all()
+        or not 0 < window[1] - window[0] < LONGEST_S
+    ):
         raise BadRecording(f"{where}: recordingtime is {window.tolist()}; it must be start and a later end, in s.")
     return float(window[0]), float(window[1])
 
@@ -108,10 +114,9 @@ def _read_times(
     times = read_dataset(h5, "spikes", where)
     if times.ndim != 1 or times.dtype.kind not in "fiu":
         raise BadRecording(f"{where}: spikes are {times.dtype} {times.shape}; they must be one row of times in s.")
-    if counts.sum() != len(times):
-        raise BadRecording(
-            f"{where}: spike counts (sCount) add up to {counts.sum()}, but there are {len(times)} spikes."
-        )
+    total = sum(counts.tolist())  # of Python's integers, which do not wrap
+    if total != len(times):
+        raise BadRecording(f"{where}: spike counts (sCount) add up to {total}, but there are {len(times)} spikes.")
     times = times.astype(np.float64)
     channel = np.repeat(np.arange(len(names)), counts)
     unsorted = np.zeros(len(times), bool)
