@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from builders.arrays import make_events, reorder
+from builders.models import train_params
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
 from mea.features.families import list_targets
+from mea.models.base import TrainingSide
 from mea.models.grid_lstm import (
     STATES,
     GridLstmNetwork,
@@ -18,10 +21,11 @@ from mea.models.grid_lstm import (
     pool_electrodes,
     pool_places,
 )
+from mea.models.network_model import weigh_classes
 from mea.models.tcn import TcnNetwork
 from mea.networks.channels import GridView, PopulationView
 from mea.networks.layers import pool_time
-from mea.networks.tasks import FeatureRegression
+from mea.networks.tasks import Classification, FeatureRegression
 
 BINS = 40
 MISSES = FeatureRegression().loss
@@ -215,3 +219,32 @@ def test_sizes():
     """As docs/models.md says."""
     sizes = {name: sum(values.numel() for values in build(name).parameters()) for name in NETWORKS}
     assert sizes == {"grid_lstm": 186_816, "tcn": 28_034}
+
+
+# --- classes of unequal size ------------------------------------------------------------------------------------------
+
+
+def make_side(labels):
+    """A training side that knows the labels of its chunks, and nothing else."""
+    chunks = pd.DataFrame({"recording": [f"r{k}" for k in range(len(labels))], "label": list(labels)})
+    nothing = {"test_chunks": chunks[:0], "events": {}, "rows": 12, "cols": 12, "split_level": "batch"}
+    return TrainingSide(fold=0, chunks=chunks, labels=["a", "b"], inner_folds=2, seed=0, **nothing)
+
+
+def test_classes_count_equally_however_many_chunks_each_has():
+    side = make_side("aaab")
+    balanced = train_params("cnn_lstm", cnn_lstm={"class_weight": "balanced"}).of_model("cnn_lstm")
+    weights = weigh_classes(side.chunks, side, balanced)
+    assert weights == pytest.approx((4 / 6, 2.0))
+    logits, targets = torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0, 0, 1])
+    loss = Classification(class_weight=weights).loss(logits, targets, training=True)
+    by_class = [cross_entropy(logits[targets == k], targets[targets == k]) for k in (0, 1)]
+    torch.testing.assert_close(loss, torch.stack(by_class).mean())
+    assert not torch.isclose(loss, Classification().loss(logits, targets, training=True))
+
+
+def test_equal_classes_and_the_predecessors_loss_have_no_weights():
+    balanced = train_params("cnn_lstm", cnn_lstm={"class_weight": "balanced"}).of_model("cnn_lstm")
+    plain = train_params("cnn_lstm", cnn_lstm={"class_weight": None}).of_model("cnn_lstm")
+    assert weigh_classes(make_side("abab").chunks, make_side("abab"), balanced) is None, "the same bits as without"
+    assert weigh_classes(make_side("aaab").chunks, make_side("aaab"), plain) is None

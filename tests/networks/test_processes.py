@@ -1,6 +1,7 @@
 """One training on two processes, joined over loopback, against one process; and what can be wrong with that."""
 
 import itertools
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -112,7 +113,8 @@ def test_two_processes_regress_features_as_one_does(sides, monkeypatch):
         return train_network(Regressor(), FeatureRegression(), dataset, None, replace(CONFIG, batch_size=UNEVEN))
 
     one = train_regressor()
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the regressor, which is of this file
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here, here.parent))))  # for this file's regressor
     monkeypatch.setenv("MEA_PROCESSES", "2")
     two = train_regressor()
     kept = ["epoch", "train_loss"]

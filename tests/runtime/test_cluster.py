@@ -34,7 +34,7 @@ class Cluster:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MEA_")}
         self.environment |= {
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-            "PYTHONPATH": str(ROOT / "tests"),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", Path(__file__).parent))),  # for this file
         }
         self.processes = []
         self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", cwd=folder)
