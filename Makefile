@@ -17,16 +17,16 @@ repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (al
 	mea summary
 
 test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
-	python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(TEST_INSTALLED)  ## the tests, the slow ones too
-	python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(TEST_INSTALLED)  ## style, types, tests
 	ruff check
 	ruff format --check
 	mypy mea stages benchmarks
-	python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 bench: $(INSTALLED)  ## how fast, against the predecessor, side by side: half an hour, 10 GB of temporary files
 	python -m benchmarks.bench

@@ -13,15 +13,26 @@ from mea.runtime.style import new_plot
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """The tests on the built lab go to one worker, so that it is built once; other files to whoever is free."""
-    group = "lab" if "built_lab" in item.fixturenames else item.path.as_posix()
-    item.add_marker(pytest.mark.xdist_group(group))
+TESTS = Path(__file__).parent
+ON_THE_LAB = {path for path in TESTS.rglob("test_*.py") if "built_lab" in path.read_text(encoding="utf-8")}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object:
+    """The files with tests on the built lab go to one worker, so that it is built once; other files to any."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LabScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "lab" if TESTS.parent / file in ON_THE_LAB else file
+
+    return LabScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """That worker begins with them: they take longest."""
-    items.sort(key=lambda item: "built_lab" not in item.fixturenames)
+    items.sort(key=lambda item: item.path not in ON_THE_LAB)
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,8 @@ def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: 
 def _prepare_worker(parent: int) -> None:
     """Show warnings plainly, and end with the process that started this one, also if that is killed."""
     show_warnings_plainly()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if os.getpid() != parent:  # joblib works in the parent itself where it cannot start others
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

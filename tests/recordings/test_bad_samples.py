@@ -74,8 +74,8 @@ def test_an_honest_recording_of_silence_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("ConversionFactor", np.inf, "it must be from 1e-18 to 1"),
-        ("ConversionFactor", 2.0**62, "it must be from 1e-18 to 1"),
+        ("ConversionFactor", np.inf, "it must be above 0"),
+        ("ConversionFactor", np.nan, "it must be above 0"),
         ("ADZero", np.nan, "is beyond 32 bits"),
         ("ADZero", 2.0**62, "is beyond 32 bits"),
         ("ADZero", -(2.0**63), "is beyond 32 bits"),
