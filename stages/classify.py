@@ -5,23 +5,21 @@ model's own. Writes one row per recording; for an empty folder, a table without 
 """
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
-from mea.classification.classify import classify_files
+from mea.classification.classify import NewPrior, classify_files
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import is_empty_folder
 from mea.runtime.params import StageParams
-from mea.statistics.prior import Prior
 
 
 class Params(StageParams):
     """What to classify."""
 
     source: str = Field(min_length=1, description="folder or file with recordings to classify; empty: nothing to do")
-    prior: Literal["estimate"] | Prior | None = Field(
-        description="shares of the classes among them: null (the classifier's own), equal, estimate, or {label: share}",
+    prior: NewPrior = Field(
+        description="shares of the classes among them: null (the classifier's own), equal, estimate, or {label: share}"
     )
 
 

@@ -19,7 +19,9 @@ ON_THE_LAB = {path for path in TESTS.rglob("test_*.py") if "built_lab" in path.r
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object:
-    """The files with tests on the built lab go to one worker, so that it is built once; other files to any."""
+    """With ``--dist loadfile``, files with tests on the built lab go to one worker, so that it is built once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
     from xdist.scheduler import LoadFileScheduling
 
     class LabScheduling(LoadFileScheduling):

@@ -8,14 +8,14 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator
 
 from mea.classification.decisions import LAST_COLUMNS, Examined, Predictor, decide, examine_recording, load_predictor
 from mea.classification.sources import open_source, read_new
@@ -29,12 +29,27 @@ from mea.runtime.tables import write_table
 from mea.statistics.prior import EQUAL, check_prior, estimate_prior, resolve_prior
 from mea.training.classifier import Classifier, load_classifier
 
-NewPrior = str | Mapping[str, float] | None
 ESTIMATE = "estimate"
 SOME_REJECTED, SOME_UNREADABLE = 3, 4  # exit status, if asked for; 1 and 2 are errors
 FIRST_COLUMNS = ("recording", "predicted", "confidence")
 TEXT_COLUMNS = ("predicted", *LAST_COLUMNS)
 UNREADABLE = "unreadable"
+
+
+def check_new_prior(prior: str | dict[str, float] | None) -> str | dict[str, float] | None:
+    """The prior of new recordings as a parameter holds it, checked.
+
+    Raises
+    ------
+    ValueError
+        If it is neither None, ``equal``, ``estimate`` nor positive shares that sum to 1.
+    """
+    if isinstance(prior, str) and prior not in (EQUAL, ESTIMATE):
+        raise ValueError(f"must be null (the classifier's own), {EQUAL}, {ESTIMATE}, or the share of each class")
+    return prior if prior in (None, ESTIMATE) else check_prior(prior)
+
+
+NewPrior = Annotated[str | dict[str, float] | None, AfterValidator(check_new_prior)]
 
 
 def classify_files(source: Path | None, model: Path, out: Path, prior: NewPrior = None) -> None:

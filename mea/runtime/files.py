@@ -2,11 +2,11 @@
 
 import errno
 import getpass
-import glob
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -64,7 +64,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
 def _restore(path: Path) -> None:
     """Put a folder back that was moved aside and not replaced; remove what runs that are over have left of it."""
-    left = sorted(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
+    own = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(old\.)?partial")  # not those of a file such as <name>.json
+    left = sorted(one for one in path.parent.iterdir() if own.fullmatch(one.name))
     old = [one for one in left if one.name.endswith(".old.partial")]
     if old and not path.exists():
         old.pop().replace(path)
@@ -81,7 +82,8 @@ def _lock(path: Path) -> Iterator[None]:
     MeaError
         If one is.
     """
-    folder = Path(tempfile.gettempdir()) / f"mea-locks-{getpass.getuser()}"
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # in a container it may have no name
+    folder = Path(tempfile.gettempdir()) / f"mea-locks-{user}"
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / hashlib.sha256(str(path.resolve()).encode()).hexdigest(), thread_local=False)
     try:

@@ -21,6 +21,8 @@ from mea.classification.decisions import NOT_EVALUATED
 from mea.evaluation.rules import save_rules
 from mea.runtime.checksums import write_checksums
 from mea.runtime.command import run_command
+from mea.runtime.errors import MeaError
+from mea.runtime.params import read_section
 from mea.runtime.tables import read_table
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -245,6 +247,22 @@ def test_a_prior_that_cannot_be(tmp_path, rig, prior, message):
     with pytest.raises(SystemExit, match=re.escape(message)):
         main(["--source", str(rig / "zz.h5"), "--model", str(model), "--out", str(out), "--prior", *prior])
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        ("training", "classify.prior = 'training': must be null (the classifier's own), equal, estimate, or the share"),
+        ({"a": 0.5, "b": 0.6}, "sum to 1"),
+    ],
+)
+def test_a_prior_that_cannot_be_of_the_stage_is_one_line(prior, message):
+    """``training`` is what null is: taken as equal shares, it would be wrong without a word."""
+    with pytest.raises(MeaError) as caught:
+        read_section(stages.classify.Params, "classify", {"source": "new", "prior": prior}, "params.yaml")
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    for fine in (None, "equal", "estimate", {"a": 0.3, "b": 0.7}):
+        assert stages.classify.Params(source="new", prior=fine).prior == fine
 
 
 def test_a_prior_needs_an_evaluated_classifier(tmp_path, rig):

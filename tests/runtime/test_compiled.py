@@ -8,6 +8,8 @@ import sys
 import pytest
 from builders.lab import ROOT
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows takes the user's cache from no environment variable")
+
 LOOP = """
 import sys
 from mea.simulation.noise import _color_noise
@@ -59,7 +61,6 @@ def test_the_users_own_place_comes_first(tmp_path):
     assert list(own.rglob("*.nbi")) and not (tmp_path / "cache").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows: a folder is made read-only otherwise")
 def test_where_the_users_cache_cannot_be_written_it_lies_beside_the_source(tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     run(clone(tmp_path / "one"), tmp_path)

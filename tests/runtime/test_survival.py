@@ -103,6 +103,25 @@ def test_a_kill_while_the_folders_change_places_loses_neither(tmp_path):
     assert [path.name for path in out.iterdir()] == ["old"] and not list(tmp_path.glob(".out.*"))
 
 
+def test_what_a_killed_run_left_of_a_file_beside_it_is_none_of_its_business(tmp_path):
+    """``metrics/evaluate/`` and ``metrics/evaluate.json`` lie side by side, and the second may be in work just now."""
+    half = tmp_path / ".evaluate.json.4711.partial"
+    half.write_text("half")
+    with fresh_folder(tmp_path / "evaluate") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in (tmp_path / "evaluate").iterdir()] == ["new"] and half.read_text() == "half"
+
+
+def test_a_user_without_a_name_can_write(tmp_path, monkeypatch):
+    """A container may run under a number that no list of users holds."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    with fresh_folder(tmp_path / "out") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "out/new").exists()
+
+
 def test_a_new_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
     out, replace = tmp_path / "out", Path.replace
     with fresh_folder(out) as folder:
