@@ -91,9 +91,13 @@ def run_controls(seeds: int, settings: list[str], out: Path) -> pd.DataFrame:
 
 def make_arrays(folder: Path, settings: list[str]) -> None:
     """Simulate, unzip, h5 and array."""
-    source = [f"unzip.source={folder / 'simulate/train'}"]
     run_stage(stages.simulate, settings, out=folder / "simulate")
-    run_stage(stages.unzip, settings + source, source="", out=folder / "unzip")
+    read_arrays(folder, folder / "simulate/train", settings)
+
+
+def read_arrays(folder: Path, source: Path, settings: list[str]) -> None:
+    """Unzip, h5 and array, of the recordings in a source."""
+    run_stage(stages.unzip, [*settings, f"unzip.source={source}"], source="", out=folder / "unzip")
     run_stage(stages.h5, settings, unzip=folder / "unzip", out=folder / "h5", metrics=folder / "h5.json")
     places = {"h5": folder / "h5", "unzip": folder / "unzip", "out": folder / "array"}
     run_stage(stages.array, settings, **places, metrics=folder / "array.json", plots=folder / "plots")

@@ -14,6 +14,7 @@ Every line is a look at held-out recordings: count them.
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ import pandas as pd
 import stages.split
 import stages.train
 from benchmarks.controls import run_stage
+from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import load_recordings
 from mea.evaluation.evaluation import ScoreSettings, score_table
 from mea.evaluation.held_out import apply_rules, predict_held_out
@@ -29,7 +31,7 @@ from mea.evaluation.rules import RuleSettings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
-from mea.training.classifier import load_classifier
+from mea.training.classifier import Classifier, load_classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
 MOST_CONFIDENT = 0.8
@@ -37,24 +39,40 @@ BINS, CONFIDENCE_LEVEL, TARGET_ERROR = 10, 0.95, 0.05
 SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "roc_auc": "auc", "ece": "ece"}
 
 
-def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[str, float], pd.DataFrame]:
-    """Split, train and score once.
+@dataclass(frozen=True)
+class Trained:
+    """A model that the stages split and train made, and what it predicts of the recordings its folds held out.
+
+    Attributes
+    ----------
+    classifier
+        The fold models.
+    chunks, events
+        What they were trained and are scored on.
+    recordings
+        Every recording with its calibrated probabilities.
+    train_s
+        Seconds of the train stage.
+    """
+
+    classifier: Classifier
+    chunks: pd.DataFrame
+    events: dict[str, SpikeEvents]
+    recordings: pd.DataFrame
+    train_s: float
+
+
+def train_and_predict(array: Path, settings: list[str], folder: Path) -> Trained:
+    """Split and train once, by the stages, and predict what each fold held out.
 
     Parameters
     ----------
     array
         What the array stage wrote.
     settings
-        ``section.key=value`` on top of ``params.yaml``.
+        ``section.key=value`` on top of ``params.yaml``; ``train.models`` names one.
     folder
         Where split and models go.
-
-    Returns
-    -------
-    scores
-        One line of the table.
-    recordings
-        Every recording with its calibrated probabilities.
     """
     split, model, plots = folder / "split", folder / "folds", folder / "plots"
     run_stage(stages.split, settings, array=array, out=split, metrics=folder / "split.json")
@@ -62,16 +80,21 @@ def score_model(array: Path, settings: list[str], folder: Path) -> tuple[dict[st
     run_stage(stages.train, settings, array=array, split=split, out=model, metrics=folder / "train", plots=plots)
     seconds = time.perf_counter() - start
     (name,) = (path.name for path in model.iterdir())
-    trained, chunks = load_classifier(model / name), read_table(split / "chunks.csv")
+    classifier, chunks = load_classifier(model / name), read_table(split / "chunks.csv")
     events = load_recordings(array, chunks["recording"].unique())
     rules = RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0)
-    raw = predict_held_out(trained, chunks, events)
-    recordings = apply_rules(raw, trained.load_oof, trained.labels, rules).by_recording
-    scores = score_table(recordings, ScoreSettings(trained.labels, BINS, CONFIDENCE_LEVEL))
+    raw = predict_held_out(classifier, chunks, events)
+    recordings = apply_rules(raw, classifier.load_oof, classifier.labels, rules).by_recording
+    return Trained(classifier, chunks, events, recordings, seconds)
+
+
+def score_model(trained: Trained) -> dict[str, float]:
+    """One line of the table."""
+    scores = score_table(trained.recordings, ScoreSettings(trained.classifier.labels, BINS, CONFIDENCE_LEVEL))
     return {column: scores[name] for name, column in SCORES.items()} | {
-        "most_confident": score_most_confident(recordings),
-        "train_s": seconds,
-    }, recordings
+        "most_confident": score_most_confident(trained.recordings),
+        "train_s": trained.train_s,
+    }
 
 
 def score_most_confident(recordings: pd.DataFrame) -> float:
@@ -86,11 +109,11 @@ def run_models(array: Path, model: str, by: str, seeds: list[int], settings: lis
     for seed in seeds:
         given = [f"split.first_s={FIRST_S}", f"split.chunk_s={CHUNK_S}", f"train.models=[{model}]", f"split.by={by}"]
         with tempfile.TemporaryDirectory(prefix="mea-models-") as folder:
-            scores, recordings = score_model(array, [*given, f"split.seed={seed}", *settings], Path(folder))
-        lines.append({"seed": seed, **scores})
+            trained = train_and_predict(array, [*given, f"split.seed={seed}", *settings], Path(folder))
+        lines.append({"seed": seed, **score_model(trained)})
         print_line(format_table(pd.DataFrame(lines[-1:])))
         if out:
-            write_table(out / f"{model}_{by}_{seed}.csv", recordings)
+            write_table(out / f"{model}_{by}_{seed}.csv", trained.recordings)
     table = pd.DataFrame(lines)
     mean = table.drop(columns="seed").mean().to_frame().T
     table = pd.concat([table, mean.assign(seed="mean")])

@@ -19,31 +19,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-import stages.array
-import stages.h5
-import stages.split
-import stages.train
-import stages.unzip
-from benchmarks.controls import make_arrays, run_stage
-from mea.arrays.events import SpikeEvents
-from mea.arrays.events_file import load_recordings
-from mea.evaluation.held_out import apply_rules, predict_held_out
-from mea.evaluation.rules import RuleSettings
+from benchmarks.controls import make_arrays, read_arrays
+from benchmarks.models import CHUNK_S, FIRST_S, Trained, train_and_predict
 from mea.models.features import FeaturesModel
 from mea.models.recording_svc import build_scaler
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
-from mea.runtime.tables import draw_markdown, read_table
+from mea.runtime.tables import draw_markdown
 from mea.simulation.plans import plan_training
 from mea.simulation.simulate import write_simulated
 from mea.splitting.aggregation import get_probabilities
 from mea.splitting.groups import group_recordings
 from mea.statistics.paired import compare_accuracy
-from mea.training.classifier import Classifier, load_classifier
 
 BATCHES, CULTURES, DURATION_S = 6, 2, 9.6
 COLUMNS = ("data", "split by", "seed", "recordings", "features", "plain SVC", "difference", "interval", "verdict")
@@ -63,10 +53,7 @@ def simulate_lab(folder: Path, classes: int, seed: int) -> None:
     with (raw / "recordings.csv").open("w", encoding="utf-8", newline="") as stream:
         names = ("recording", "label", "culture", "batch")
         csv.writer(stream).writerows([names, *([getattr(plan, name) for name in names] for plan in lines)])
-    run_stage(stages.unzip, [f"unzip.source={raw}"], source="", out=folder / "unzip")
-    run_stage(stages.h5, [], unzip=folder / "unzip", out=folder / "h5", metrics=folder / "h5.json")
-    places = {"h5": folder / "h5", "unzip": folder / "unzip", "out": folder / "array"}
-    run_stage(stages.array, [], **places, metrics=folder / "array.json", plots=folder / "plots")
+    read_arrays(folder, raw, [])
 
 
 def compare(array: Path, settings: list[str], folder: Path) -> dict[str, object]:
@@ -81,18 +68,12 @@ def compare(array: Path, settings: list[str], folder: Path) -> dict[str, object]
     folder
         Where split and models go.
     """
-    split, model, plots = folder / "split", folder / "folds", folder / "plots"
-    run_stage(stages.split, settings, array=array, out=split, metrics=folder / "split.json")
-    given = [*settings, "train.models=[features]"]
-    run_stage(stages.train, given, array=array, split=split, out=model, metrics=folder / "train", plots=plots)
-    trained, chunks = load_classifier(model / "features"), read_table(split / "chunks.csv")
-    events = load_recordings(array, chunks["recording"].unique())
-    rules = RuleSettings(target_error=0.05, confidence_level=0.95, seed=0)
-    ours = apply_rules(predict_held_out(trained, chunks, events), trained.load_oof, trained.labels, rules).by_recording
-    plain = predict_plainly(trained, chunks, events, ours)
+    trained = train_and_predict(array, [*settings, "train.models=[features]"], folder)
+    labels, ours = trained.classifier.labels, trained.recordings
+    plain = predict_plainly(trained)
     actual, groups = ours["label"].to_numpy(), group_recordings(ours, "batch")
     # The difference is ours minus the plain one's.
-    found = compare_accuracy(trained.labels, actual, groups, plain, get_probabilities(ours, trained.labels))
+    found = compare_accuracy(labels, actual, groups, plain, get_probabilities(ours, labels))
     return {
         "recordings": len(ours),
         "features": found.b,
@@ -103,22 +84,21 @@ def compare(array: Path, settings: list[str], folder: Path) -> dict[str, object]
     }
 
 
-def predict_plainly(
-    trained: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents], recordings: pd.DataFrame
-) -> np.ndarray:
+def predict_plainly(trained: Trained) -> np.ndarray:
     """(n, n_labels) 1 at the label that the plain classifier predicts, for recordings in the order of the table."""
-    model = trained.open_model(trained.folds[0])
+    folds, chunks = trained.classifier.folds, trained.chunks
+    model = trained.classifier.open_model(folds[0])
     assert isinstance(model, FeaturesModel)
-    values = model.summarise_recordings(chunks, events, model.compute_features(chunks, events))
+    values = model.summarise_recordings(chunks, trained.events, model.compute_features(chunks, trained.events))
     by_name = chunks.drop_duplicates("recording").sort_values("recording")[["recording", "label", "fold"]]
-    order = by_name["recording"].searchsorted(recordings["recording"])
+    order = by_name["recording"].searchsorted(trained.recordings["recording"])
     label, fold = by_name["label"].to_numpy(), by_name["fold"].to_numpy()
     predicted = np.empty(len(values), dtype=object)
-    for number in trained.folds:
+    for number in folds:
         held_out = fold == number
         plain = Pipeline([*build_scaler().steps, ("svc", SVC(C=1.0))]).fit(values[~held_out], label[~held_out])
         predicted[held_out] = plain.predict(values[held_out])
-    return (predicted[order][:, None] == np.array(trained.labels)).astype(float)
+    return (predicted[order][:, None] == np.array(trained.classifier.labels)).astype(float)
 
 
 def main() -> None:
@@ -139,7 +119,7 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory(prefix="mea-plain-") as temporary:
         folder = Path(temporary)
-        arrays = {name: (Path(place), ["split.first_s=900", "split.chunk_s=30"])
+        arrays = {name: (Path(place), [f"split.first_s={FIRST_S}", f"split.chunk_s={CHUNK_S}"])
                   for name, _, place in (one.partition("=") for one in given.array)}  # fmt: skip
         if not given.no_simulation:
             make_arrays(folder / "sample", [])

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from mea.models.registry import find_model
+from mea.runtime.checksums import write_checksums
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
@@ -50,6 +51,7 @@ def train_model(
         table, best = summarise_curves(decided["score"], curves)
         classifier = build_classifier(folder, jobs, decided)
         save_classifier(classifier)
+        write_checksums(folder)
     counts = chunks.groupby(["fold", "label"], as_index=False).size().rename(columns={"size": "chunks"})
     save_plot(plot_chunks(counts), plots / "chunks.png")
     write_table(plots / "mean_curves.csv", table.groupby("epoch", as_index=False).mean())  # DVC draws it, empty or not

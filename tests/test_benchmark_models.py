@@ -6,6 +6,7 @@ import pytest
 from builders.arrays import write_array
 
 from benchmarks.models import run_models, score_most_confident
+from benchmarks.plain import compare
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 
@@ -23,6 +24,19 @@ def test_a_model_is_scored_through_the_stages(tmp_path, capsys, monkeypatch):
     (run,) = read_json(tmp_path / "out" / "features_batch.json")["runs"]
     assert run["seed"] == 1 and run["accuracy"] == 1  # rates differ fourfold
     assert len(read_table(tmp_path / "out" / "features_batch_1.csv")) == 12
+
+
+def test_the_shipped_classifier_beside_a_plain_one(tmp_path, monkeypatch):
+    """Rates that differ fourfold are told apart by both; with the labels permuted, by neither."""
+    monkeypatch.setenv("MEA_WORKERS", "1")
+    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
+    write_array(tmp_path / "array", rows=4, cols=4)
+    settings = ["split.chunk_s=1", "split.folds=3", "train.inner_folds=2"]
+    line = compare(tmp_path / "array", settings, tmp_path / "one")
+    assert (line["recordings"], line["features"], line["plain SVC"], line["verdict"]) == (12, 1, 1, "identical")
+    nothing = compare(tmp_path / "array", [*settings, "split.permute_labels=1"], tmp_path / "two")
+    assert nothing["features"] < 1 and nothing["plain SVC"] < 1
+    assert nothing["difference"] == pytest.approx(nothing["features"] - nothing["plain SVC"])
 
 
 def test_the_most_confident_are_the_four_in_five_of_highest_confidence():

@@ -52,8 +52,8 @@ def check_new_prior(prior: str | dict[str, float] | None) -> str | dict[str, flo
 NewPrior = Annotated[str | dict[str, float] | None, AfterValidator(check_new_prior)]
 
 
-def classify_files(source: Path | None, model: Path, out: Path, prior: NewPrior = None) -> None:
-    """Classify every recording of a folder or file, write the table, and report how many were predicted.
+def classify_files(source: Path | None, model: Path, out: Path, prior: NewPrior = None) -> pd.DataFrame:
+    """Classify every recording of a folder or file, write the table, give it, and report how many were predicted.
 
     Parameters
     ----------
@@ -75,6 +75,7 @@ def classify_files(source: Path | None, model: Path, out: Path, prior: NewPrior 
     table = classify_source(load_classifier(model), source, prior)
     write_predictions(out, table)
     print_line(f"{summarize_predictions(table)}: {out}")
+    return table
 
 
 def classify_source(classifier: Classifier, source: Path | None, prior: NewPrior = None) -> pd.DataFrame:
@@ -265,13 +266,13 @@ def main(argv: list[str] | None = None, prog: str = "mea classify") -> None:
     with end_plainly("classify", "interrupted; nothing was written."):
         check_environment()
         check_suffix(arguments.out)
-        with redirect_stdout(sys.stderr if arguments.json else sys.stdout):  # standard output is for the JSON alone
-            table = classify_source(load_classifier(arguments.model), arguments.source, parse_prior(arguments.prior))
+        prior = parse_prior(arguments.prior)
         if arguments.json:
+            with redirect_stdout(sys.stderr):  # standard output is for the JSON alone
+                table = classify_source(load_classifier(arguments.model), arguments.source, prior)
             print(json.dumps({"recordings": list_rows(table)}, indent=1, ensure_ascii=False))
         else:
-            write_predictions(arguments.out, table)
-            print_line(f"{summarize_predictions(table)}: {arguments.out}")
+            table = classify_files(arguments.source, arguments.model, arguments.out, prior)
         if arguments.exit_code:
             sys.exit(choose_status(table))
 

@@ -82,7 +82,7 @@ def score_selection(recordings: pd.DataFrame, shipped: Rules, confidence_level: 
 
 def score_sets(recordings: pd.DataFrame, fold_rules: list[Rules]) -> dict[str, Any]:
     """Coverage and size of the folds' prediction sets, and the fewest recordings that one was calibrated on."""
-    labels = list(fold_rules[0].conformal.labels)
+    labels = fold_rules[0].labels
     targets = recordings["label"].map(labels.index).to_numpy(int)
     measured = measure_coverage(read_sets(recordings["prediction_set"], labels), targets)
     fewest = {"calibration_recordings": min(rules.recordings for rules in fold_rules)}

@@ -113,10 +113,10 @@ def draw_honesty(
     }
     if len(audit):
         plots["confounds"] = plot_confounds(
-            audit, WORDS, 1 / len(rules.conformal.labels), "Confounds: the class predicted from metadata alone"
+            audit, WORDS, 1 / len(rules.labels), "Confounds: the class predicted from metadata alone"
         )
     plots["optimism"] = plot_optimism(probes, "Linear probes on the features: held-out chunks")
-    labels = list(rules.conformal.labels)
+    labels = rules.labels
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
     curve = trace_risk_coverage(recordings["confidence"].to_numpy(), correct)
     scored = selective if np.isfinite(selective["error"]) else None

@@ -134,7 +134,7 @@ class Rules:
         flags = {
             f"not calibrated: {self.uncalibrated}": self.uncalibrated,
             f"no threshold: {needed} ({self._name_target()})": self.has_no_threshold,
-            explain_chance(p_value): explain_chance(p_value),
+            (chance := explain_chance(p_value)): chance,
             "leaky: the confidence is too high, as the metrics on the card are": leaky,
         }
         return [flag for flag, is_due in flags.items() if is_due]

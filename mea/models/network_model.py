@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from mea.arrays.events import SpikeEvents
@@ -187,10 +188,10 @@ class NetworkModel(Model):
 
 def weigh_classes(chunks: pd.DataFrame, data: TrainingSide, params: Any) -> tuple[float, ...] | None:
     """Weights with which all classes count equally; None where they do so already, or are not to."""
-    counts = np.bincount(data.number_labels(chunks), minlength=len(data.labels))
-    if getattr(params, "class_weight", None) != "balanced" or counts.min() == counts.max():
+    if getattr(params, "class_weight", None) != "balanced":
         return None
-    return tuple((counts.sum() / (len(counts) * counts)).tolist())
+    weights = compute_class_weight("balanced", classes=np.array(data.labels), y=chunks["label"])
+    return None if (weights == 1).all() else tuple(weights.tolist())
 
 
 def make_training_key(name: str, data: TrainingSide, params: Any) -> dict[str, Any]:

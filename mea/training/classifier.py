@@ -23,7 +23,7 @@ from mea.arrays.events import SpikeEvents
 from mea.models.base import Model
 from mea.models.pool import Pool
 from mea.models.registry import open_model
-from mea.runtime.checksums import check_checksums, write_checksums
+from mea.runtime.checksums import check_checksums
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
 from mea.runtime.tables import read_table
@@ -129,10 +129,9 @@ def name_fold(fold: int) -> str:
 
 
 def save_classifier(classifier: Classifier) -> None:
-    """Write the description beside the fold files, and the checksums of all of them."""
+    """Write the description beside the fold files; :func:`mea.runtime.checksums.write_checksums` comes last."""
     values = {name: value for name, value in vars(classifier).items() if name != "folder"}
     write_json(classifier.folder / DESCRIPTION, {"format_version": FORMAT_VERSION, **values})
-    write_checksums(classifier.folder)
 
 
 def open_weighted(trained: dict[str, Classifier], weights: dict[str, float], fold: int) -> Model | Pool:

@@ -11,6 +11,7 @@ from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.rate import RateModel, build_classifier
 from mea.networks.curves import tabulate_curves
 from mea.networks.trained import TrainedNetwork
+from mea.runtime.checksums import write_checksums
 from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import BASELINE, Classifier, name_fold, save_classifier
 
@@ -49,6 +50,7 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), p
     }  # fmt: skip
     classifier = Classifier(**values | changed)
     save_classifier(classifier)
+    write_checksums(folder)
     return classifier
 
 

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from builders.arrays import H5_PARAMS, SAMPLING_RATE_HZ, describe_events, write_array
 from builders.lab import ROOT
+from mea.runtime.checksums import write_checksums
 from mea.runtime.files import fresh_folder
 from mea.splitting.chunks import cut_chunks
 from mea.splitting.folds import assign_folds
@@ -72,4 +73,5 @@ def fit_lab(
         curves = [fit_fold(replace(job, live_folder=folder.parent / "live")) for job in jobs]
         classifier = build_classifier(work, jobs, make_split(params, score, chunk_s=chunk_s))
         save_classifier(classifier)
+        write_checksums(work)
     return replace(classifier, folder=folder), curves

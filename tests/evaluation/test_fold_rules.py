@@ -11,6 +11,7 @@ from mea.arrays.events_file import load_recordings
 from mea.evaluation.evaluation import score_selection, score_sets
 from mea.evaluation.held_out import apply_fold_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings, learn_rules
+from mea.runtime.checksums import write_checksums
 from mea.runtime.tables import write_table
 from mea.splitting.aggregation import add_predictions, get_probabilities
 from mea.statistics.conformal import ALWAYS
@@ -109,6 +110,7 @@ def make_classifier(folder, *oof):
             folder, {"rate": 1.0}, LABELS, 12, 12, 25_000, "mcs", 1.0, None, list(range(len(oof))), 0, "", {}, {}
         )
     )
+    write_checksums(folder)
     return load_classifier(folder)
 
 

@@ -197,8 +197,9 @@ def _check_scales(channels: np.ndarray, names: Sequence[str], where: str) -> int
             raise BadRecording(
                 f"{where}: unit {unit!r} of electrode {name!r}; it must be 'V'. Export the electrodes' data."
             )
-        gain_v = float(channel["ConversionFactor"]) * 10.0 ** max(-400, min(100, float(channel["Exponent"])))
-        if not 0 < gain_v < np.inf or abs(float(channel["Exponent"])) > 100:
+        exponent = float(channel["Exponent"])
+        gain_v = float(channel["ConversionFactor"]) * 10.0**exponent if abs(exponent) <= 100 else np.nan
+        if not 0 < gain_v < np.inf:
             gain = f"{channel['ConversionFactor']} x 10^{channel['Exponent']}"
             raise BadRecording(
                 f"{where}: gain {gain} V per count of electrode {name!r}; it must be above 0. Export it again."
