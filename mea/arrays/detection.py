@@ -17,7 +17,7 @@ from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
-from mea.recordings.recording import RawRecording, Recording, read_recording
+from mea.recordings.recording import RawRecording, Recording, format_pauses, read_recording
 from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.errors import BadRecording
 from mea.runtime.files import hash_file
@@ -26,7 +26,7 @@ from mea.runtime.memory import keep_freed_memory
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
     "recording", "label", "culture", "batch", "sampling_rate_hz", "recorded_sampling_rate_hz", "duration_s",
-    "electrodes", "start", "file_bytes", "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
+    "pauses_s", "electrodes", "start", "file_bytes", "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
 ]  # fmt: skip
 OTHER_RATE = "recorded at"  # begins the reason why a recording of another sampling rate is set aside
 
@@ -85,7 +85,8 @@ def _find_events(path: Path, source: RawRecording, detection: SpikeDetection) ->
         counts, part = read_at_rate(path, source.take(electrodes), detection)
         spikes += find_spikes(counts, part, detection.threshold)
         del counts  # before the next ones are read
-    return join_spikes(replace(source, sampling_rate_hz=part.sampling_rate_hz), part.n_samples, spikes)
+    at_rate = replace(source, sampling_rate_hz=part.sampling_rate_hz, pauses=part.pauses)
+    return join_spikes(at_rate, part.n_samples, spikes)
 
 
 def split_electrodes(source: RawRecording, detection: SpikeDetection) -> list[slice]:
@@ -138,6 +139,7 @@ def detect_recording(
         "sampling_rate_hz": source.sampling_rate_hz,
         "recorded_sampling_rate_hz": source.sampling_rate_hz,
         "duration_s": source.duration_s,
+        "pauses_s": "",
         "electrodes": source.n_electrodes,
     }
     line |= {"start": source.start, "file_bytes": recording.file_bytes}
@@ -158,6 +160,7 @@ def detect_recording(
     events = load_events(target)
     return line | {
         "sampling_rate_hz": events.sampling_rate_hz,
+        "pauses_s": format_pauses(events),
         "events": len(events),
         "spikes_per_s": float(events.firing_rates_hz.mean()),
         "noise_uv": float(np.median(measure_noise(events, detection.threshold))),

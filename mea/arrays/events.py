@@ -96,7 +96,9 @@ class SpikeEvents(RecordingInfo, Identity):
     @cached_property
     def content_sha256(self) -> str:
         """SHA-256 of what was detected (places, times, waveforms in counts), whatever the recording is called."""
-        digest = hashlib.sha256(f"{self.sampling_rate_hz} {self.rows} {self.cols} {self.n_samples}".encode())
+        pauses = "".join(f" {sample}" for sample in self.pauses)
+        about = f"{self.sampling_rate_hz} {self.rows} {self.cols} {self.n_samples}{pauses}"
+        digest = hashlib.sha256(about.encode())
         places = (self.row, self.col, self.electrode, self.first_sample, self.peak_sample, self.offset)
         for values in (*places, self.waveform_counts):
             digest.update(np.ascontiguousarray(values, np.int64).data)
@@ -263,5 +265,5 @@ def share_info(source: RawRecording, sampling_rate_hz: int, n_samples: int) -> d
     """The fields of Identity and RecordingInfo for the events of a raw recording; the identity is still empty."""
     info: dict[str, Any] = {item.name: getattr(source, item.name) for item in fields(RecordingInfo)}
     info |= {"sampling_rate_hz": int(sampling_rate_hz), "n_samples": int(n_samples)}
-    info |= {name: np.asarray(info[name], np.int64) for name in ("row", "col")}
+    info |= {name: np.asarray(info[name], np.int64) for name in ("row", "col", "pauses")}
     return {item.name: "" for item in fields(Identity)} | info

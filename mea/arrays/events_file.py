@@ -14,7 +14,7 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 from mea.runtime.parallel import PATIENCE_S, show_progress
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 TEXT_AND_NUMBERS = (str, int, float)
 
 
@@ -28,6 +28,7 @@ def save_events(path: Path, events: SpikeEvents) -> None:
         "gain_v": events.gain_v,
         "row": _narrow(events.row),
         "col": _narrow(events.col),
+        "pauses": _narrow(events.pauses),
         "electrode": _narrow(events.electrode),
         "first_sample": _narrow(events.first_sample),
     }
@@ -66,7 +67,7 @@ def load_events(path: Path) -> SpikeEvents:
 
 def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> SpikeEvents:
     whole: dict[str, Any] = {
-        name: arrays[name].astype(np.int64) for name in ("row", "col", "electrode", "first_sample")
+        name: arrays[name].astype(np.int64) for name in ("row", "col", "pauses", "electrode", "first_sample")
     }
     none = np.zeros(len(whole["electrode"]), np.int64)
     length = arrays.get("length", none)

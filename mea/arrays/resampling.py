@@ -52,7 +52,6 @@ def resample_counts(counts: np.ndarray, source: RawRecording, sampling_rate_hz: 
         resampled[electrode] = rounded
     segments = source.segments.copy()
     segments[:, 1:] = segments[:, 1:] * ratio.numerator // ratio.denominator
-    adc_zero = np.zeros_like(source.adc_zero)
-    return resampled, replace(
-        source, sampling_rate_hz=sampling_rate_hz, n_samples=resampled.shape[1], adc_zero=adc_zero, segments=segments
-    )
+    changed = {"n_samples": resampled.shape[1], "segments": segments, "adc_zero": np.zeros_like(source.adc_zero)}
+    changed["pauses"] = source.pauses * ratio.numerator // ratio.denominator
+    return resampled, replace(source, sampling_rate_hz=sampling_rate_hz, **changed)

@@ -13,6 +13,7 @@ from mea.classification.novelty import FILE as NOVELTY_FILE
 from mea.classification.novelty import SILENT, NoveltyDetector, load_detector
 from mea.evaluation.rules import FILE as RULES_FILE
 from mea.evaluation.rules import Rules, load_rules
+from mea.recordings.recording import format_pauses
 from mea.runtime.errors import MeaError
 from mea.splitting.chunks import cut_chunks
 from mea.statistics.prior import shift_prior
@@ -179,7 +180,8 @@ def predict_proba(
 
 def cut_recording(classifier: Classifier, events: SpikeEvents) -> tuple[pd.DataFrame, str]:
     """The chunks of a new recording that the classifier sees, or why it cannot be given the recording."""
-    one = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s, "recording": events.recording}
+    one: dict[str, Any] = {"sampling_rate_hz": events.sampling_rate_hz, "duration_s": events.duration_s}
+    one |= {"recording": events.recording, "pauses_s": format_pauses(events)}
     table = pd.DataFrame([one | {"label": "", "culture": "", "batch": ""}])
     chunks, too_short = cut_chunks(table, classifier.chunk_s, classifier.first_s)
     short = f"length: {events.duration_s:g} s are shorter than one chunk of {classifier.chunk_s:g} s (split.chunk_s)"

@@ -21,7 +21,7 @@ from mea.doctor.settings import Settings
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.recordings.catalogue import check_classes
 from mea.recordings.labels import explain_odd_groups
-from mea.recordings.recording import Recording
+from mea.recordings.recording import Recording, format_pauses
 from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
@@ -51,6 +51,7 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
             "sampling_rate_hz": sampling_rate_hz,
             "recorded_sampling_rate_hz": recording.source.sampling_rate_hz,
             "duration_s": recording.source.duration_s,
+            "pauses_s": format_pauses(recording.source),
             "electrodes": recording.source.n_electrodes,
             "start": recording.source.start,
             "noise_uv": one.noise_uv,
@@ -60,8 +61,8 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
         if one.used and isinstance(recording := one.result, Recording)
     ]
     columns = (
-        "recording label culture batch file_bytes sampling_rate_hz recorded_sampling_rate_hz duration_s electrodes "
-        "start noise_uv grid"
+        "recording label culture batch file_bytes sampling_rate_hz recorded_sampling_rate_hz duration_s pauses_s "
+        "electrodes start noise_uv grid"
     )
     return pd.DataFrame(rows, columns=columns.split())
 

@@ -36,8 +36,9 @@ from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 
-# Notes of the readers, by how they begin, and the remedy. Gaps and references are handled separately.
+# Notes of the readers, by how they begin, and the remedy. References are handled separately.
 REMEDIES = {
+    "pause": "Nothing is measured across it: no chunk, interval or burst. Parts shorter than a chunk are not used.",
     "several": "Check that it is the stream you mean, or export the file with one of them.",
     "layout": "Check the electrode map in the plot; a layout of its own goes into mea/recordings/layouts.py.",
     "no electrode labels": "Check the electrode map in the plot, or export the file with labels.",
@@ -274,10 +275,7 @@ def _check_source(name: str, source: RawRecording, settings: Settings) -> list[F
         remedy = "Set array.sampling_rate_hz to the rate of most recordings, or array.other_sampling_rate: resample."
         findings.append(Finding(DOUBTFUL, name, f"{obstacle}: set aside", remedy))
     for note in source.notes:
-        if note.startswith("gap"):
-            remedy = "The samples before and after a gap are joined. Export long parts as separate recordings."
-            findings.append(Finding(DOUBTFUL, name, note, remedy))
-        elif not note.startswith("reference"):
+        if not note.startswith("reference"):
             remedy = next((text for start, text in REMEDIES.items() if note.startswith(start)), OTHER_REMEDY)
             findings.append(Finding(DOUBTFUL, name, note, remedy))
     return findings

@@ -65,6 +65,27 @@ def compute_families(trains: Trains, families: Iterable[Family]) -> list[float]:
     return [value for family in families for value in family.compute(trains).values()]
 
 
+def average(values: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Features of a recording with pauses: the mean over its parts, weighted by length, where each is defined.
+
+    Parameters
+    ----------
+    values
+        (n_parts, n_features) of the uninterrupted parts.
+    length
+        (n_parts,) of these, s.
+
+    >>> average(np.array([[1.0, np.nan], [4.0, 5.0]]), np.array([20.0, 10.0])).tolist()
+    [2.0, 5.0]
+    """
+    if len(values) == 1:
+        return values[0]
+    weight = np.where(np.isnan(values), 0.0, length[:, None])
+    total = weight.sum(0)
+    summed = (np.nan_to_num(values) * weight).sum(0)
+    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
 def summarise_recording(whole: np.ndarray, chunks: np.ndarray, long_window: np.ndarray) -> np.ndarray:
     """All features of a recording, or of the part of it that its chunks cover.
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features, fetch_long_window_features
-from mea.features.compute import summarise_recording
+from mea.features.compute import average, summarise_recording
 from mea.features.families import list_summaries, list_summary_families
 from mea.models.feature_model import FeatureModel
 
@@ -58,8 +58,9 @@ def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.n
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
         lengths = (part["stop_s"] - part["start_s"]).to_numpy()
-        number = (part["start_s"] / lengths).round().astype(int)
-        parts.append(pd.DataFrame(_fetch_chunks(events[name], lengths[0])[number], index=part.index))
+        start_s, values = _fetch_chunks(events[name], lengths[0])
+        number = np.searchsorted(start_s, part["start_s"] - lengths / 2)  # both are rounded
+        parts.append(pd.DataFrame(values[number], index=part.index))
     return pd.concat(parts).loc[chunks.index].to_numpy()
 
 
@@ -71,14 +72,28 @@ def summarise_recordings(chunks: pd.DataFrame, events: dict[str, SpikeEvents], v
     rows = []
     for name, number in sorted(chunks.groupby("recording").indices.items()):
         part = chunks.iloc[number]
-        window = [(float(part["start_s"].min()), float(part["stop_s"].max()))]
-        whole, long_window = fetch_features(events[name], window), fetch_long_window_features(events[name], window)
-        rows.append(summarise_recording(whole[0], values[number], long_window[0]))
+        windows = _find_windows(part, events[name])
+        whole, long_window = fetch_features(events[name], windows), fetch_long_window_features(events[name], windows)
+        length = np.array([stop - start for start, stop in windows])
+        rows.append(summarise_recording(average(whole, length), values[number], average(long_window, length)))
     return np.array(rows)
 
 
-def _fetch_chunks(events: SpikeEvents, chunk_s: float) -> np.ndarray:
-    """(n, n_features) of all chunks of a recording, from its beginning."""
-    chunk_s = round(float(chunk_s), 6)
-    count = int(round(events.duration_s / chunk_s, 6))
-    return fetch_features(events, [(k * chunk_s, (k + 1) * chunk_s) for k in range(count)])
+def _find_windows(chunks: pd.DataFrame, events: SpikeEvents) -> list[tuple[float, float]]:
+    """From the first to the last chunk of each uninterrupted part of a recording: start and stop, s."""
+    middle = (chunks["start_s"] + chunks["stop_s"]).to_numpy() / 2
+    part = np.searchsorted(events.pauses / events.sampling_rate_hz, middle)
+    return [
+        (float(chunks["start_s"][part == one].min()), float(chunks["stop_s"][part == one].max()))
+        for one in np.unique(part)
+    ]
+
+
+def _fetch_chunks(events: SpikeEvents, chunk_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) start, s, and (n, n_features) of all chunks of a recording."""
+    chunk_s, rate = round(float(chunk_s), 6), events.sampling_rate_hz
+    windows = []
+    for first, last in events.parts:
+        count = int(round((last - first) / rate / chunk_s, 6))
+        windows += [(first / rate + k * chunk_s, first / rate + (k + 1) * chunk_s) for k in range(count)]
+    return np.array([start for start, _ in windows]), fetch_features(events, windows)

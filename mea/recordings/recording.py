@@ -1,6 +1,7 @@
 """A recording: who it is, how it was made, and where its samples or spike times are; its small HDF5 file."""
 
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from mea.runtime.errors import MeaError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 LONG = 1000  # values from which on a dataset is compressed; only spike times reach it
 OF_ELECTRODES = ("names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero")
 
@@ -52,6 +53,8 @@ class RecordingInfo:
         Size of the grid.
     row, col
         (n,) int place of each electrode on the grid, from 0, row 0 on top.
+    pauses
+        (k,) int64 samples before which the recording paused, in order. Nothing is measured across a pause.
     """
 
     format: str
@@ -63,10 +66,21 @@ class RecordingInfo:
     cols: int
     row: np.ndarray
     col: np.ndarray
+    pauses: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), kw_only=True)
 
     @property
     def n_electrodes(self) -> int:
         return len(self.row)
+
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """First sample of each uninterrupted part, and the one after its last."""
+        return list(pairwise([0, *self.pauses.tolist(), self.n_samples]))
+
+
+def format_pauses(info: RecordingInfo) -> str:
+    """Seconds recorded before each pause, with blanks between, as the catalogue has them; empty without a pause."""
+    return " ".join(repr(sample / info.sampling_rate_hz) for sample in info.pauses.tolist())
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,7 @@ class RawRecording(RecordingInfo):
     adc_zero
         (n,) int64 count that means 0 V.
     segments
-        (k, 3) int64: start in µs, first sample, last sample of each uninterrupted segment. More than one: a gap.
+        (k, 3) int64: start in µs, first sample, last sample of each segment. Between two there can be a pause.
     spike_times_s
         (m,) float64, for spike times only: sorted within each electrode, electrodes one after the other.
     spike_electrode

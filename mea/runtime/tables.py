@@ -10,7 +10,19 @@ import pandas as pd
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 
-TEXT = ("recording", "label", "culture", "batch", "predicted", "chunk", "status", "reason", "format", "start")
+TEXT = (
+    "recording",
+    "label",
+    "culture",
+    "batch",
+    "predicted",
+    "chunk",
+    "status",
+    "reason",
+    "format",
+    "start",
+    "pauses_s",
+)
 
 WRITTEN_BY = {"catalogue.csv": "array", "chunks.csv": "split"}
 

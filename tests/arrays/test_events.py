@@ -296,5 +296,5 @@ def test_another_version(cleaned, tmp_path):
         arrays = dict(file)
     about = json.loads(arrays.pop("about").tobytes()) | {"format_version": 99}
     np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 2. Run dvc repro array"):
+    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 3. Run dvc repro array"):
         load_events(path)

@@ -87,7 +87,7 @@ def read_catalogue(done):
 def test_the_catalogue_lists_every_recording_and_why_one_is_set_aside(done):
     catalogue = read_catalogue(done)
     rates = ["sampling_rate_hz", "recorded_sampling_rate_hz"]
-    known = ["label", "culture", "batch", *rates, "duration_s", "electrodes", "start", "file_bytes"]
+    known = ["label", "culture", "batch", *rates, "duration_s", "pauses_s", "electrodes", "start", "file_bytes"]
     assert list(catalogue.columns) == known + ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason"]
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
     assert list(catalogue.status) == ["used", "used", "set aside", "used"]

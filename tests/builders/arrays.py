@@ -12,6 +12,7 @@ import pandas as pd
 from mea.arrays.detection import COLUMNS
 from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import save_events
+from mea.recordings.recording import format_pauses
 from mea.runtime.files import write_json
 from mea.runtime.tables import write_table
 
@@ -106,6 +107,7 @@ def describe_events(events: SpikeEvents) -> dict[str, Any]:
     noise_uv = float(np.median(events.threshold_uv / 5))
     known = {
         "recorded_sampling_rate_hz": events.sampling_rate_hz,
+        "pauses_s": format_pauses(events),
         "start": events.start,
         "electrodes": events.n_electrodes,
         "noise_uv": noise_uv,

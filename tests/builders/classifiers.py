@@ -11,6 +11,7 @@ from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.rate import RateModel, build_classifier
 from mea.networks.curves import tabulate_curves
 from mea.networks.trained import TrainedNetwork
+from mea.recordings.recording import format_pauses
 from mea.runtime.checksums import write_checksums
 from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import BASELINE, Classifier, name_fold, save_classifier
@@ -60,4 +61,6 @@ def cut(events, classifier):
         name: getattr(events, name)
         for name in ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
     }
-    return cut_chunks(pd.DataFrame([line]), classifier.chunk_s, classifier.first_s)[0]
+    return cut_chunks(
+        pd.DataFrame([line | {"pauses_s": format_pauses(events)}]), classifier.chunk_s, classifier.first_s
+    )[0]

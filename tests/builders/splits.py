@@ -19,7 +19,7 @@ def make_lab(lines, sampling_rate_hz=25_000, duration_s=4.8):
     """A table of recordings from (label, culture, batch), all of one length."""
     table = pd.DataFrame(lines, columns=["label", "culture", "batch"])
     table.insert(0, "recording", [f"r{number:02d}" for number in range(len(table))])
-    return table.assign(sampling_rate_hz=sampling_rate_hz, duration_s=duration_s)
+    return table.assign(sampling_rate_hz=sampling_rate_hz, duration_s=duration_s, pauses_s="")
 
 
 def make_batches(batches=6, labels=("a", "b"), cultures=2):

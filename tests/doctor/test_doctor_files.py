@@ -129,10 +129,10 @@ def test_only_the_first_seconds_are_looked_at(tmp_path):
 # ---- files ----
 
 
-def test_a_gap_is_told(tmp_path):
+def test_a_pause_is_told(tmp_path):
     segments = [[0, 0, 3999], [1_400_000, 4000, 9999]]
     _, findings = examine(write(tmp_path / "ctl_1.h5", segments=segments))
-    assert "joined" in find(findings, "gap of 1 s before sample 4000", DOUBTFUL).remedy
+    assert "Nothing is measured across it" in find(findings, "pause of 1 s before sample 4000", DOUBTFUL).remedy
 
 
 def test_of_two_raw_streams_the_choice_is_told(tmp_path):

@@ -217,12 +217,12 @@ def test_ten_recordings_come_in_the_order_of_their_numbers(tmp_path):
     assert [source.n_samples for source in read_raw_recordings(tmp_path / "a.h5", "raw")] == list(range(10, 21))
 
 
-def test_a_gap_is_kept_and_told(tmp_path):
+def test_a_pause_is_kept_and_told(tmp_path):
     segments = [[100_000, 0, 1999], [180_000, 2000, 2999], [5_000_000, 3000, 4999]]
     write_small_mcs(tmp_path / "a.h5", **FOUR, segments=segments)
     source = read_one(tmp_path / "a.h5")
-    assert source.segments.tolist() == segments
-    assert source.notes == ("gap of 4.78 s before sample 3000",)
+    assert source.segments.tolist() == segments and source.pauses.tolist() == [3000]
+    assert source.notes == ("pause of 4.78 s before sample 3000",)
     assert source.n_samples == 5000
 
 

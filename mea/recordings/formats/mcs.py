@@ -105,7 +105,7 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Raw
     channels, row, col = channels[order], row[order], col[order]
     names = np.array(grid.names, object)[grid.used][order]
     tick_us = _check_scales(channels, names, where)
-    segments, gaps = _read_segments(chosen.group, samples.shape[1], tick_us, where)
+    segments, pauses, notes_on_pauses = _read_segments(chosen.group, samples.shape[1], tick_us, where)
     start, undated = _read_start(data, data[name], segments)
     return RawRecording(
         format="mcs",
@@ -127,7 +127,8 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Raw
         gain_v=_measure_scales(channels),
         adc_zero=channels["ADZero"].astype(np.int64),
         segments=segments,
-        notes=(*notes, *grid.notes, *gaps, *undated),
+        pauses=pauses,
+        notes=(*notes, *grid.notes, *notes_on_pauses, *undated),
     )
 
 
@@ -223,8 +224,10 @@ def _measure_scales(channels: np.ndarray) -> np.ndarray:
     return np.array([float(one["ConversionFactor"]) * 10.0 ** int(one["Exponent"]) for one in channels])
 
 
-def _read_segments(group: h5py.Group, n_samples: int, tick_us: int, where: str) -> tuple[np.ndarray, list[str]]:
-    """(k, 3) start in µs, first and last sample of each uninterrupted segment; and the gaps in words."""
+def _read_segments(
+    group: h5py.Group, n_samples: int, tick_us: int, where: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(k, 3) start in µs, first and last sample of each segment; the samples before which it paused; these in words."""
     segments = read_dataset(group, "ChannelDataTimeStamps", where).astype(np.int64)
     if segments.ndim != 2 or segments.shape[1] != 3 or not len(segments):
         raise BadRecording(
@@ -238,8 +241,8 @@ def _read_segments(group: h5py.Group, n_samples: int, tick_us: int, where: str) 
             "one segment after the other. It is damaged: export it again."
         )
     gaps_us = start[1:] - start[:-1] - (last[:-1] - first[:-1] + 1) * tick_us
-    notes = [f"gap of {gap / 1e6:g} s before sample {sample}" for gap, sample in zip(gaps_us, first[1:]) if gap]
-    return segments, notes
+    notes = [f"pause of {gap / 1e6:g} s before sample {sample}" for gap, sample in zip(gaps_us, first[1:]) if gap]
+    return segments, first[1:][gaps_us != 0], notes
 
 
 def _read_start(data: h5py.Group, recording: h5py.Group, segments: np.ndarray) -> tuple[str, list[str]]:
