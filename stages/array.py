@@ -4,6 +4,7 @@ Reads data/h5 and the samples in data/unzip. Writes data/array: <recording>.npz,
 metrics/array.json, plots/array. Results are kept in DVC's cache directory, so that each recording is processed once.
 """
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -79,11 +80,14 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
         with fresh_folder(plots) as folder:
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots", begin_here=True)
-    write_json(metrics, summarise(catalogue))
+    summary = summarise(catalogue)
+    write_json(metrics, summary)
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")
     for name, reason in catalogue.loc[catalogue["status"] != "used", ["recording", "reason"]].itertuples(index=False):
         remedy = ". Set array.other_sampling_rate to resample to use it." if reason.startswith(OTHER_RATE) else ""
         print_line(f"  {name}: {reason}{remedy}")
+    for name, text in summary["quality"].items():
+        warnings.warn(f"{name}: {text}", stacklevel=1)
 
 
 def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents, events_from_spike_times
 from mea.arrays.events_file import FORMAT_VERSION, load_events, save_events
+from mea.arrays.quality import describe_quality
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
-from mea.recordings.recording import RawRecording, Recording, format_pauses, read_recording
+from mea.recordings.recording import RawRecording, Recording, format_pauses, pack_places, read_recording
 from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.errors import BadRecording
 from mea.runtime.files import hash_file
@@ -26,7 +28,8 @@ from mea.runtime.memory import keep_freed_memory
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
 COLUMNS = [
     "recording", "label", "culture", "batch", "sampling_rate_hz", "recorded_sampling_rate_hz", "duration_s",
-    "pauses_s", "electrodes", "start", "file_bytes", "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
+    "pauses_s", "electrodes", "start", "places", "events", "spikes_per_s", "noise_uv", "bytes", "status", "reason",
+    "quality",
 ]  # fmt: skip
 OTHER_RATE = "recorded at"  # begins the reason why a recording of another sampling rate is set aside
 
@@ -142,7 +145,7 @@ def detect_recording(
         "pauses_s": "",
         "electrodes": source.n_electrodes,
     }
-    line |= {"start": source.start, "file_bytes": recording.file_bytes}
+    line |= {"start": source.start, "places": "", "quality": ""}
     reason = detection.explain_rejection(source)
     if reason:
         return line | {"status": "set aside", "reason": reason}
@@ -161,11 +164,13 @@ def detect_recording(
     return line | {
         "sampling_rate_hz": events.sampling_rate_hz,
         "pauses_s": format_pauses(events),
+        "places": pack_places(events, ~find_dead_electrodes(events.threshold_uv)) if events.has_waveforms else "",
         "events": len(events),
         "spikes_per_s": float(events.firing_rates_hz.mean()),
         "noise_uv": float(np.median(measure_noise(events, detection.threshold))),
         "bytes": target.stat().st_size,
         "dense_bytes": events.rows * events.cols * events.n_samples * 8 if events.has_waveforms else 0,
+        "quality": "; ".join(describe_quality(events)),
         "status": "used",
         "reason": "",
     }
@@ -192,6 +197,7 @@ def summarise(catalogue: pd.DataFrame) -> dict[str, Any]:
         "events": int(used["events"].sum()),
         "bytes": int(used["bytes"].sum()),
         "dense_ratio": used["dense_bytes"].sum() / stored if stored else math.nan,
+        "quality": {name: text for name, text in zip(used["recording"], used["quality"], strict=True) if text},
         "set_aside": dict(zip(set_aside["recording"], set_aside["reason"], strict=True)),
     }
 

@@ -47,12 +47,13 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
     sampling_rate_hz = settings.array.sampling_rate_hz
     rows = [
         {
-            **{name: getattr(recording, name) for name in ("recording", "label", "culture", "batch", "file_bytes")},
+            **{name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")},
             "sampling_rate_hz": sampling_rate_hz,
             "recorded_sampling_rate_hz": recording.source.sampling_rate_hz,
             "duration_s": recording.source.duration_s,
             "pauses_s": format_pauses(recording.source),
             "electrodes": recording.source.n_electrodes,
+            "places": one.places,
             "start": recording.source.start,
             "noise_uv": one.noise_uv,
             "grid": f"{recording.source.rows} x {recording.source.cols}",
@@ -61,8 +62,8 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
         if one.used and isinstance(recording := one.result, Recording)
     ]
     columns = (
-        "recording label culture batch file_bytes sampling_rate_hz recorded_sampling_rate_hz duration_s pauses_s "
-        "electrodes start noise_uv grid"
+        "recording label culture batch sampling_rate_hz recorded_sampling_rate_hz duration_s pauses_s "
+        "electrodes places start noise_uv grid"
     )
     return pd.DataFrame(rows, columns=columns.split())
 
@@ -203,7 +204,7 @@ def _check_confounds(chunks: pd.DataFrame, recordings: pd.DataFrame, settings: S
     sentences = explain_confounds(audit, identity)
     remedy = "Record all classes with the same rig, settings and length (split.first_s cuts lengths)."
     if not sentences:
-        what = "length, noise, date, file size and number of electrodes do not tell the classes apart"
+        what = "length, noise, date, and number and places of electrodes do not tell the classes apart"
         return [Finding(FINE, WHERE, what)]
     return [Finding(DOUBTFUL, WHERE, text, remedy if "can be predicted from" in text else "") for text in sentences]
 

@@ -30,7 +30,7 @@ from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
 from mea.recordings.layouts import read_pitch
 from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.naming import assign_ids
-from mea.recordings.recording import RawRecording, Recording
+from mea.recordings.recording import RawRecording, Recording, pack_places
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
@@ -67,6 +67,8 @@ class Examined:
         How many there are of the layout's or, of spike times, how many fire.
     noise_uv
         Median noise over electrodes; NaN where there is none.
+    places
+        Which places of the grid record, as :func:`mea.recordings.recording.pack_places` gives them; or unknown.
     findings
         About this recording.
     """
@@ -78,6 +80,7 @@ class Examined:
     used: bool = False
     electrodes: str = ""
     noise_uv: float = float("nan")
+    places: str = ""
     findings: tuple[Finding, ...] = ()
 
 
@@ -225,7 +228,8 @@ def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: S
         one = replace(one, used=one.used and not damage and not _find_obstacle(source, settings))
         if health:
             found += check_health(name, source, health)
-            one = replace(one, noise_uv=float(np.median(health.noise_uv)))
+            places = pack_places(source, ~health.dead)
+            one = replace(one, noise_uv=float(np.median(health.noise_uv)), places=places)
             plot = plot_electrode_health(
                 tabulate_health(source, health), source.rows, source.cols, _title_plot(name, source)
             )
@@ -274,10 +278,9 @@ def _check_source(name: str, source: RawRecording, settings: Settings) -> list[F
     if obstacle:
         remedy = "Set array.sampling_rate_hz to the rate of most recordings, or array.other_sampling_rate: resample."
         findings.append(Finding(DOUBTFUL, name, f"{obstacle}: set aside", remedy))
-    for note in source.notes:
-        if not note.startswith("reference"):
-            remedy = next((text for start, text in REMEDIES.items() if note.startswith(start)), OTHER_REMEDY)
-            findings.append(Finding(DOUBTFUL, name, note, remedy))
+    for note in (note for note in source.notes if not note.startswith("reference")):
+        remedy = next((text for start, text in REMEDIES.items() if note.startswith(start)), OTHER_REMEDY)
+        findings.append(Finding(DOUBTFUL, name, note, remedy))
     return findings
 
 

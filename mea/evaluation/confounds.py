@@ -11,11 +11,13 @@ WORDS = {
     "duration_s": "recording length",
     "sampling_rate_hz": "sampling rate",
     "noise_uv": "noise floor",
-    "file_bytes": "file size",
     "start": "date",
     "electrodes": "electrode count",
+    "places": "which electrodes recorded",
 }
 ALL = "all together"
+PLACE = "places "  # begins the column of one place on the grid
+TELLING = 0.75  # of the way from chance to 100 %, from where on a metadatum is named that is not significant
 ALARM = 0.05  # chance of any false alarm, over all metadata
 MAX_BINS = 8  # of one metadatum: enough for a threshold, a slope or two ends, few enough for ten groups
 NEARNESS = 0.2  # weight of a recording in the next bin, relative to its own
@@ -36,19 +38,27 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
     -------
     pd.DataFrame
         One row a recording, in their order; a column for each metadatum that differs between recordings: duration_s,
-        sampling_rate_hz, noise_uv (median over electrodes), file_bytes, start (days), electrodes. -1 where one is
-        unknown. The size of a file that holds spike times is the number of its spikes, which is signal: where no
-        recording has a noise floor it is left out.
+        sampling_rate_hz, noise_uv (median over electrodes), start (days), electrodes, -1 where one is unknown; and
+        one for each set of places of the grid that recorded in the same recordings (1) and not in others (0). The
+        size of a file is none: spikes are packed less well, so it is signal.
     """
     recorded = catalogue.assign(sampling_rate_hz=catalogue["recorded_sampling_rate_hz"])  # not the common one
     table = recorded.set_index("recording").loc[recordings["recording"], list(WORDS)]
+    places = _tabulate_places(table.pop("places"))
     days = pd.to_datetime(table["start"], errors="coerce", format="ISO8601", utc=True)
     table["start"] = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
     table = table.apply(pd.to_numeric, errors="coerce")
-    if table["noise_uv"].isna().all():
-        table = table.drop(columns="file_bytes")
-    table = table.fillna(-1.0).reset_index(drop=True)
+    table = pd.concat([table.fillna(-1.0).reset_index(drop=True), places], axis=1)
     return table.loc[:, table.nunique() > 1]
+
+
+def _tabulate_places(packed: pd.Series) -> pd.DataFrame:
+    """A column for each pattern of recordings in which a place recorded; none where the grids differ or are unknown."""
+    if (packed.str.len() != len(packed.iloc[0])).any() or not packed.iloc[0]:
+        return pd.DataFrame(index=range(len(packed)))
+    bits = np.array([np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)) for text in packed])
+    patterns = np.unique(bits, axis=1).astype(float)
+    return pd.DataFrame(patterns, columns=[f"{PLACE}{number}" for number in range(patterns.shape[1])])
 
 
 def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutations: int, seed: int) -> pd.DataFrame:
@@ -78,13 +88,16 @@ def audit_confounds(metadata: pd.DataFrame, recordings: pd.DataFrame, permutatio
         predicted ((n,) labels). ``all together`` comes first; no row if nothing differs between recordings.
     """
     columns = ["metadata", "accuracy", "balanced_accuracy", "p_value", "alarm", "predicted"]
-    names = [*([ALL] if len(metadata.columns) > 1 else []), *metadata.columns]
+    owner = ["places" if name.startswith(PLACE) else name for name in metadata.columns]
+    single = list(dict.fromkeys(owner))
+    names = [*([ALL] if len(single) > 1 else []), *single]
     if not names:
         return pd.DataFrame(columns=columns)
     labels, actual = np.unique(recordings["label"].to_numpy(str), return_inverse=True)
     drawn = np.searchsorted(labels, draw_permutations(recordings, permutations, seed))
     targets = np.vstack([actual, drawn])  # the actual labels are one of the permutations
-    bins = [_sort_into_bins(metadata[name].to_numpy(float)) for name in metadata.columns]
+    columns_of = [metadata.loc[:, [one == name for one in owner]] for name in single]
+    bins = [[_sort_into_bins(values.to_numpy(float)) for _, values in part.items()] for part in columns_of]
     fold = recordings["fold"].to_numpy()
     step = max(1, CELLS // len(actual))
     blocks = [targets[first : first + step] for first in range(0, len(targets), step)]
@@ -110,7 +123,7 @@ def _sort_into_bins(values: np.ndarray) -> np.ndarray:
 
 
 def _score_labels(
-    bins: list[np.ndarray], fold: np.ndarray, targets: np.ndarray, n_labels: int
+    bins: list[list[np.ndarray]], fold: np.ndarray, targets: np.ndarray, n_labels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Balanced accuracy (n_names, n_draws) and predictions (n_names, n_draws, n) of held-out recordings."""
     one_hot = np.eye(n_labels)[targets.T]  # (n, n_draws, n_labels)
@@ -118,9 +131,10 @@ def _score_labels(
     for number in pd.unique(fold):
         held_out = fold == number
         training = ~held_out if (~held_out).any() else held_out  # a split by chunk: leaky, like the split
-        for row, bin_number in zip(logs, bins):
-            learned = _learn_logs(bin_number[training], one_hot[training], bin_number.max() + 1)
-            row[held_out] = learned[bin_number[held_out]]
+        for row, parts in zip(logs, bins):
+            for bin_number in parts:
+                learned = _learn_logs(bin_number[training], one_hot[training], bin_number.max() + 1)
+                row[held_out] += learned[bin_number[held_out]] / len(parts)
     logs = np.concatenate([logs.sum(0, keepdims=True), logs]) if len(bins) > 1 else logs
     predicted = logs.round(9).argmax(-1)  # rounding does not break ties
     right = one_hot * (predicted[..., None] == np.arange(n_labels))  # (n_names, n, n_draws, n_labels)
@@ -156,6 +170,13 @@ def hold_one_class(recordings: pd.DataFrame) -> bool:
     return len(known) > 0 and known.groupby("batch")["label"].nunique().max() == 1
 
 
+def _name_telling(audit: pd.DataFrame, classes: int) -> str:
+    """Metadata that nearly tell the class, although no test can show it, with their accuracies."""
+    least = 1 / classes + TELLING * (1 - 1 / classes)
+    telling = audit[(audit["balanced_accuracy"] >= least) & (audit["metadata"] != ALL)]
+    return " and ".join(f"{WORDS[row.metadata]} ({100 * row.balanced_accuracy:.0f} %)" for row in telling.itertuples())
+
+
 def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str]:
     """What the audit found, in sentences; an empty list if it found nothing."""
     alarms = audit[audit["alarm"].astype(bool)]
@@ -169,6 +190,11 @@ def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str
         sentences.append(
             f"confounded: without any signal, the class can be predicted from {' or '.join(found)}; chance is "
             f"{100 / recordings['label'].nunique():.0f} %. The classes were recorded under different conditions"
+        )
+    elif telling := _name_telling(audit, recordings["label"].nunique()):
+        sentences.append(
+            f"confounded, perhaps: {telling} predict the class of held-out recordings; there are too few groups to "
+            "tell that from chance"
         )
     if hold_one_class(recordings):
         sentences.append(

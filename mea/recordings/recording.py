@@ -83,6 +83,16 @@ def format_pauses(info: RecordingInfo) -> str:
     return " ".join(repr(sample / info.sampling_rate_hz) for sample in info.pauses.tolist())
 
 
+def pack_places(info: RecordingInfo, recorded: np.ndarray) -> str:
+    """Places of the grid whose electrode recorded, row by row, one bit each, as the catalogue has them: hexadecimal.
+
+    ``recorded`` is (n,) bool, of each electrode.
+    """
+    grid = np.zeros((info.rows, info.cols), bool)
+    grid[info.row, info.col] = recorded
+    return np.packbits(grid).tobytes().hex()
+
+
 @dataclass(frozen=True)
 class RawRecording(RecordingInfo):
     """What a rig's file holds, in the same terms whatever rig wrote it; electrodes sorted by (row, col).

@@ -18,6 +18,7 @@ def list_warnings(results: Results) -> list[str]:
     split = results.split["warning"]
     rest = results.metrics["warning"].removeprefix(split).removeprefix("; ")
     doubts = [doubt for text in (split, rest) for doubt in NEXT_WARNING.split(text) if doubt]
+    doubts += [f"{name}: {text}" for name, text in results.array["quality"].items()]
     count = len(list_set_aside(results))
     if count:
         doubts.append(f"{count} recordings were set aside and are in none of the metrics: see Provenance")

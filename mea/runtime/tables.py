@@ -11,18 +11,9 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 
 TEXT = (
-    "recording",
-    "label",
-    "culture",
-    "batch",
-    "predicted",
-    "chunk",
-    "status",
-    "reason",
-    "format",
-    "start",
-    "pauses_s",
-)
+    "recording", "label", "culture", "batch", "predicted", "chunk", "status", "reason", "format", "start", "pauses_s",
+    "places", "quality",
+)  # fmt: skip
 
 WRITTEN_BY = {"catalogue.csv": "array", "chunks.csv": "split"}
 

@@ -12,7 +12,7 @@ import pandas as pd
 from mea.arrays.detection import COLUMNS
 from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import save_events
-from mea.recordings.recording import format_pauses
+from mea.recordings.recording import format_pauses, pack_places
 from mea.runtime.files import write_json
 from mea.runtime.tables import write_table
 
@@ -109,10 +109,11 @@ def describe_events(events: SpikeEvents) -> dict[str, Any]:
         "recorded_sampling_rate_hz": events.sampling_rate_hz,
         "pauses_s": format_pauses(events),
         "start": events.start,
+        "places": pack_places(events, np.ones(events.n_electrodes, bool)) if events.has_waveforms else "",
         "electrodes": events.n_electrodes,
         "noise_uv": noise_uv,
     }
-    return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": ""}
+    return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": "", "quality": ""}
 
 
 def spoil_held_out(lab, folder):

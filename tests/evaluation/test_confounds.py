@@ -59,7 +59,7 @@ def draw_metadata(lab, random, shift=None):
 def make_catalogue(lab, **columns):
     """What the array stage writes, here with the same of everything unless told otherwise."""
     same = {
-        "duration_s": 120.0, "recorded_sampling_rate_hz": 25_000, "noise_uv": 4.0, "file_bytes": 10**6,
+        "duration_s": 120.0, "recorded_sampling_rate_hz": 25_000, "noise_uv": 4.0, "places": "f0",
         "start": "2020-01-31T10:00:00", "electrodes": 60, "events": 1,
     }  # fmt: skip
     return pd.DataFrame({"recording": lab["recording"], **same, **columns})
@@ -94,12 +94,42 @@ def test_what_is_unknown_for_all_is_not_looked_at():
     assert list(table.columns) == []
 
 
-def test_the_size_of_a_file_of_spike_times_is_signal():
-    """It is the number of its spikes; such recordings have no noise floor."""
+def test_which_electrodes_are_off_tells_the_class():
+    """As many are off in each class, so their number tells nothing: which they are does, also among others."""
+    lab, random = make_lab(batches=8, cultures=6), np.random.default_rng(4)
+    other = (lab["label"] == "b").to_numpy()
+    on = np.ones((len(lab), 64), bool)
+    on[np.arange(len(lab)), np.where(other, 3, 40)] = False
+    for row in on:
+        row[random.choice(np.arange(41, 64), 2, replace=False)] = False
+    places = [np.packbits(row).tobytes().hex() for row in on]
+    table = tabulate_metadata(make_catalogue(lab, places=places, electrodes=on.sum(1)), lab)
+    assert 2 <= len(table.columns) <= 25 and all(name.startswith("places ") for name in table.columns)
+    audit = audit_confounds(table, lab, 199, 0)
+    assert audit["metadata"].tolist() == ["places"] and audit["alarm"].all() and audit["balanced_accuracy"][0] == 1.0
+    assert "from which electrodes recorded (100 %)" in explain_confounds(audit, lab)[0]
+    at_random = [np.packbits(row).tobytes().hex() for row in random.permutation(on)]
+    assert not audit_confounds(tabulate_metadata(make_catalogue(lab, places=at_random), lab), lab, 199, 0)[
+        "alarm"
+    ].any()
+
+
+def test_places_of_spike_times_and_of_two_grids_are_not_compared():
+    """What spike times lack is silent, which is signal; bits of two grids mean other places."""
     lab = make_lab()
-    sizes = np.arange(len(lab))
-    assert list(tabulate_metadata(make_catalogue(lab, file_bytes=sizes), lab).columns) == ["file_bytes"]
-    assert list(tabulate_metadata(make_catalogue(lab, file_bytes=sizes, noise_uv=""), lab).columns) == []
+    assert list(tabulate_metadata(make_catalogue(lab, places=""), lab).columns) == []
+    other = np.where(lab["label"] == "b", "f0", "f0f0")
+    assert list(tabulate_metadata(make_catalogue(lab, places=other), lab).columns) == []
+
+
+def test_a_date_that_tells_the_class_is_named_where_groups_are_too_few_for_a_test():
+    lab = make_lab(batches=4, cultures=6, labels="ab", pure=True)
+    table = pd.DataFrame({"start": np.where(lab["label"] == "a", 1.0, 200.0), "noise_uv": np.arange(len(lab)) % 3.0})
+    audit = audit_confounds(table, lab, 199, 0)
+    assert not audit["alarm"].any()
+    perhaps, batches = explain_confounds(audit, lab)
+    assert perhaps.startswith("confounded, perhaps: date (100 %) predict the class of held-out recordings; there are")
+    assert batches.startswith("confounded: no batch holds two classes")
 
 
 def test_nothing_to_look_at_is_no_alarm():
