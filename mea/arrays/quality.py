@@ -35,7 +35,7 @@ def describe_quality(events: SpikeEvents) -> list[str]:
     if zero := int(find_mostly_zero(events).sum()):
         found.append(
             f"on {zero} of {events.n_electrodes} electrodes over half of the samples are exactly 0: their noise and "
-            "threshold are 0, and everything else counts as a spike. Export the unblanked stream, or remove the recording"
+            "threshold are 0, and everything else counts as a spike. Export the unblanked stream, or leave it out"
         )
     together = measure_artefacts(events)
     if together > MOSTLY:

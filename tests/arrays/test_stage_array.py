@@ -88,7 +88,8 @@ def test_the_catalogue_lists_every_recording_and_why_one_is_set_aside(done):
     catalogue = read_catalogue(done)
     rates = ["sampling_rate_hz", "recorded_sampling_rate_hz"]
     known = ["label", "culture", "batch", *rates, "duration_s", "pauses_s", "electrodes", "start", "places"]
-    assert list(catalogue.columns) == known + "events spikes_per_s noise_uv bytes status reason quality".split()
+    found = ["events", "spikes_per_s", "noise_uv", "bytes", "status", "reason", "quality"]
+    assert list(catalogue.columns) == known + found
     assert list(catalogue.index) == ["a", "b", "slow", "times"]
     assert list(catalogue.status) == ["used", "used", "set aside", "used"]
     assert catalogue.reason["slow"] == "recorded at 10000 Hz, not at 25000 Hz"
