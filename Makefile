@@ -10,7 +10,7 @@ TOO_OLD := import sys; v = sys.version_info; v >= (3, 11) or sys.exit("make: PYT
     3.11 or newer is needed. Name one: make PYTHON=python3.11 install" % tuple(v[:2]))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-all check bench bench-check thousand controls preset explain doctor install clean help
+.PHONY: repro test test-all reliability check bench bench-check thousand controls preset explain doctor install clean help
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (also: make, without a target)
 	dvc repro report
@@ -21,6 +21,9 @@ test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
 
 test-all: $(TEST_INSTALLED)  ## the tests, the slow ones too
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+reliability: $(TEST_INSTALLED)  ## what is tried to break it, and what came of it: docs/reliability.md
+	python -m benchmarks.reliability
 
 check: $(TEST_INSTALLED)  ## style, types, tests
 	ruff check

@@ -20,7 +20,6 @@ from typing import Any
 
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
-from mea.runtime.tables import draw_markdown
 from mea.versions.presets import load_preset
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +46,7 @@ RUNS = (
     Run("null_base", "`null_base`: no class effect, split by recording", "null_base"),
     Run("null_second", "`null_second`: the same recordings, split by chunk", "null_second"),
     Run("charlesworth2015", "`charlesworth2015`: real recordings, split by batch", "charlesworth2015"),
+    Run("cotterill2016", "`cotterill2016`: the day of 1,584 wells, plating dates held out", "cotterill2016"),
     Run("charlesworth2015_cnn_lstm", "the predecessor's network on them, bins of 250 ms, split by batch",
         "charlesworth2015", NETWORK, in_readme=False),
 )  # fmt: skip
@@ -133,7 +133,7 @@ def draw_tables() -> dict[str, str]:
         text = (ROOT / name).read_text(encoding="utf-8")
         before, rest = text.split(BEGIN)
         _, after = rest.split(END)
-        table = "\n".join(draw_markdown(header, rows))
+        table = "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---", *["--:"] * 4], *rows))
         drawn[name] = f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
     return drawn
 

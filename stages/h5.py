@@ -1,6 +1,7 @@
 """Write one small HDF5 file per recording, in the same form for every rig, and a catalogue of all recordings.
 
-Reads data/unzip. Labels, cultures and batches come from its recordings.csv, or else from patterns in the file names.
+Reads data/unzip. Labels, cultures and batches come from its recordings.csv, or else from patterns in the file names; of
+the wells of plates, from its plates.csv.
 Writes data/h5: <recording>.h5, catalogue.csv and params.json; and metrics/h5.json.
 """
 
@@ -19,8 +20,17 @@ from mea.recordings.catalogue import (
     reject_missing,
     reject_or_raise,
 )
-from mea.recordings.labels import GroupPattern, LabelPatterns, choose_identify, read_recordings_csv, warn_of_odd_groups
-from mea.recordings.manifest import RECORDINGS_CSV, read_manifest
+from mea.recordings.labels import (
+    FilePatterns,
+    GroupPattern,
+    LabelPatterns,
+    Part,
+    choose_identify,
+    read_recordings_csv,
+    warn_of_odd_groups,
+)
+from mea.recordings.manifest import PLATES_CSV, RECORDINGS_CSV, read_manifest
+from mea.recordings.plate_map import read_plate_map
 from mea.recordings.recording import Recording, write_recording
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
@@ -31,6 +41,9 @@ from mea.runtime.tables import write_table
 class Params(StageParams):
     labels: LabelPatterns = Field(
         description="for each label, the texts that mark it in a file name; recordings.csv takes precedence"
+    )
+    part: Part = Field(
+        description="where labels stand: auto (file name, else the nearest folder that holds one), name or folder"
     )
     culture: GroupPattern = Field(
         description="regular expression with one group that finds the culture in a file name, or empty"
@@ -48,7 +61,8 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     """Turn the unpacked files of ``unzip`` into recordings in ``out``."""
     table = unzip / RECORDINGS_CSV
     listed = read_recordings_csv(table) if table.exists() else None
-    identify = choose_identify(listed, params.labels, params.culture, params.batch)
+    plates = read_plate_map(unzip / PLATES_CSV) if (unzip / PLATES_CSV).exists() else None
+    identify = choose_identify(listed, FilePatterns(params.labels, params.culture, params.batch, params.part), plates)
     manifest = reject_duplicates(read_manifest(unzip))
     with fresh_folder(out) as work:
         results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work))

@@ -1,4 +1,4 @@
-"""Unpack a lab's archives, copy its loose HDF5 files, and list them all with their checksums.
+"""Unpack a lab's archives, copy its loose files of recordings, and list them all with their checksums.
 
 Reads the source folder (or one file). Writes data/unzip with manifest.csv. An archive that cannot be unpacked is listed
 there with the reason; the h5 stage then stops or sets it aside (h5.on_bad_recording).
@@ -9,13 +9,15 @@ from pathlib import Path
 from pydantic import Field
 
 from mea.recordings.archives import unpack
+from mea.recordings.other_files import explain_other_files
 from mea.runtime.command import print_line, run_command
 from mea.runtime.params import StageParams
 
 
 class Params(StageParams):
     source: str = Field(
-        min_length=1, description="folder with *.zip, *.h5 or *.hdf5 files and, optionally, recordings.csv"
+        min_length=1,
+        description="folder with *.zip, *.h5, *.hdf5 files or spike tables and, optionally, recordings.csv, plates.csv",
     )
 
 
@@ -26,6 +28,8 @@ def unzip(params: Params, out: Path) -> None:
     print_line(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
     for error in broken.error:
         print_line(f"unzip: cannot be used: {error}")
+    for sentence in explain_other_files(Path(params.source)):
+        print_line(f"unzip: {sentence}")
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ def test_what_the_operating_system_refuses_is_said_plainly(nowhere):
 
 def test_metrics_of_another_stage_are_refused_by_the_summary(inside):
     said = run_mea("summary", "metrics/h5.json", "metrics/classify.csv")
-    assert said == "summary: metrics/h5.json: lacks 'recording': not what the stage evaluate wrote. Run dvc repro."
+    assert said == "summary: metrics/h5.json: lacks or misplaces 'recording': not what evaluate wrote. Run dvc repro."
     said = run_mea("summary", "metrics/evaluate.json", "metrics/evaluate/predictions.csv")
     assert said.startswith("summary: metrics/evaluate/predictions.csv: has no column decision")
 

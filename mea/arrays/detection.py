@@ -14,7 +14,7 @@ import pandas as pd
 from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents, events_from_spike_times
 from mea.arrays.events_file import FORMAT_VERSION, load_events, save_events
-from mea.arrays.quality import describe_quality
+from mea.arrays.quality import format_quality
 from mea.arrays.resampling import resample_counts
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
@@ -22,7 +22,7 @@ from mea.recordings.formats import read_counts
 from mea.recordings.recording import RawRecording, Recording, format_pauses, pack_places, read_recording
 from mea.runtime.cache import fetch_file, make_key
 from mea.runtime.errors import BadRecording
-from mea.runtime.files import hash_file
+from mea.runtime.files import hash_file, redo
 from mea.runtime.memory import keep_freed_memory
 
 MOST_BYTES = 800_000_000  # of a recording's counts in memory, where they fit into 16 bits
@@ -170,7 +170,7 @@ def detect_recording(
         "noise_uv": float(np.median(measure_noise(events, detection.threshold))),
         "bytes": target.stat().st_size,
         "dense_bytes": events.rows * events.cols * events.n_samples * 8 if events.has_waveforms else 0,
-        "quality": "; ".join(describe_quality(events)),
+        "quality": "; ".join(format_quality(events)),
         "status": "used",
         "reason": "",
     }
@@ -179,10 +179,7 @@ def detect_recording(
 def _make_events(made: Path, unzip: Path, recording: Recording, detection: SpikeDetection) -> None:
     path = unzip / recording.file
     if hash_file(path) != recording.sha256:
-        raise BadRecording(
-            f"{path}: not the file that the stage h5 looked at (its SHA-256 differs). Run dvc repro --force "
-            "--single-item unzip, then dvc repro."
-        )
+        raise BadRecording(f"{path}: not the file that the stage h5 looked at (its SHA-256 differs). {redo('unzip')}")
     save_events(made, read_events(path, recording, detection))
 
 

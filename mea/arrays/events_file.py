@@ -11,7 +11,7 @@ import numpy as np
 
 from mea.arrays.events import SpikeEvents
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file
+from mea.runtime.files import fresh_file, redo
 from mea.runtime.parallel import PATIENCE_S, show_progress
 
 FORMAT_VERSION = 3
@@ -61,7 +61,7 @@ def load_events(path: Path) -> SpikeEvents:
         if version == FORMAT_VERSION:
             return _build_events(about, arrays)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise MeaError(f"{path}: not a file written by the array stage ({error}). Run dvc repro array.") from None
+        raise MeaError(f"{path}: not a file written by the array stage ({error}). {redo('array')}") from None
     raise MeaError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}. Run dvc repro array.")
 
 

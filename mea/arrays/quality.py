@@ -29,12 +29,12 @@ def measure_artefacts(events: SpikeEvents) -> float:
     return float(size[size >= max(2, MANY * events.n_electrodes)].sum() / len(peak))
 
 
-def describe_quality(events: SpikeEvents) -> list[str]:
+def format_quality(events: SpikeEvents) -> list[str]:
     """What a reader of the results must know, in words; empty where there is nothing."""
     found = []
-    if zero := int(find_mostly_zero(events).sum()):
+    if count := int(find_mostly_zero(events).sum()):
         found.append(
-            f"on {zero} of {events.n_electrodes} electrodes over half of the samples are exactly 0: their noise and "
+            f"on {count} of {events.n_electrodes} electrodes over half of the samples are exactly 0: their noise and "
             "threshold are 0, and everything else counts as a spike. Export the unblanked stream, or leave it out"
         )
     together = measure_artefacts(events)

@@ -9,7 +9,8 @@ from pathlib import Path
 from mea.arrays.detection import SpikeDetection, read_events
 from mea.arrays.events import SpikeEvents
 from mea.recordings.archives import unpack
-from mea.recordings.catalogue import Rejection, identify_nobody, read_recordings
+from mea.recordings.catalogue import Rejection, read_recordings
+from mea.recordings.identities import identify_nobody
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording

@@ -23,13 +23,16 @@ from mea.doctor.electrodes import (
 )
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.settings import Settings
-from mea.recordings.archives import ArchiveEntry, find_entries, mark_clashes, unpack_entry
-from mea.recordings.catalogue import Rejection, identify_nobody, reject_duplicates, reject_missing
+from mea.doctor.tables import find_identify, find_missing
+from mea.recordings.archives import find_entries, mark_clashes, unpack_entry
+from mea.recordings.catalogue import Rejection, reject_duplicates
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
-from mea.recordings.labels import Identify, choose_identify, read_recordings_csv
+from mea.recordings.identities import find_identity, name_recordings
+from mea.recordings.labels import Identify
 from mea.recordings.layouts import read_pitch
-from mea.recordings.manifest import RECORDINGS_CSV
+from mea.recordings.members import ArchiveEntry
 from mea.recordings.naming import assign_ids
+from mea.recordings.other_files import explain_other_files
 from mea.recordings.recording import RawRecording, Recording, pack_places
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
@@ -41,6 +44,7 @@ REMEDIES = {
     "pause": "Nothing is measured across it: no chunk, interval or burst. Parts shorter than a chunk are not used.",
     "several": "Check that it is the stream you mean, or export the file with one of them.",
     "layout": "Check the electrode map in the plot; a layout of its own goes into mea/recordings/layouts.py.",
+    "no electrode, left out": "No action is needed.",
     "no electrode labels": "Check the electrode map in the plot, or export the file with labels.",
     "no usable date": "No action is needed; recordings without a date cannot be checked for drift.",
     "no spike": "Check that it is a recording of a living culture, or remove it.",
@@ -124,7 +128,8 @@ def examine_files(
         except MeaError as error:
             findings.append(Finding(WRONG, str(path), str(error)))
             continue
-        identify, label_from, table = _find_identify(path, settings, as_source, findings)
+        findings += [Finding(DOUBTFUL, str(path), sentence) for sentence in explain_other_files(path)]
+        identify, label_from, table = find_identify(path, settings, as_source, findings)
         tables += [(path, table)] if table is not None and path.is_dir() else []
         tasks += [(member, identify, label_from) for member in members]
     names = assign_ids([(member.archive, member.member) for member, _, _ in tasks])
@@ -134,35 +139,8 @@ def examine_files(
     examined = _mark_duplicates([one for _, found in done for one in found], manifest)
     results = [one.result for one in examined]
     for path, table in tables:
-        findings += _find_missing(path, table, results, manifest)
+        findings += find_missing(path, table, results, manifest)
     return examined, findings
-
-
-def _find_identify(
-    path: Path, settings: Settings, as_source: bool, findings: list[Finding]
-) -> tuple[Identify, str, pd.DataFrame | None]:
-    """Where labels come from: recordings.csv in the folder (or beside a file of it), else the file names."""
-    folder = path if path.is_dir() else path.parent
-    file = folder / RECORDINGS_CSV
-    if file.is_file() and (path.is_dir() or not as_source):
-        try:
-            table = read_recordings_csv(file)
-        except MeaError as error:
-            findings.append(Finding(WRONG, str(file), str(error)))
-            return identify_nobody, "", None
-        return choose_identify(table, settings.h5.labels, "", ""), RECORDINGS_CSV, table
-    h5 = settings.h5
-    return choose_identify(None, h5.labels, h5.culture, h5.batch), "file name", None
-
-
-def _find_missing(
-    path: Path, table: pd.DataFrame, results: list[Recording | Rejection], manifest: pd.DataFrame
-) -> list[Finding]:
-    try:
-        reject_missing(table.index, results, manifest, path / RECORDINGS_CSV)
-    except MeaError as error:
-        return [Finding(WRONG, RECORDINGS_CSV, str(error))]
-    return []
 
 
 def _mark_duplicates(examined: list[Examined], manifest: pd.DataFrame) -> list[Examined]:
@@ -217,12 +195,11 @@ def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: S
     except BadRecording as error:
         return [_reject_file(row, task.name, _shorten(error, path))]
     examined = []
-    for number, (source, choice) in enumerate(zip(sources, streams, strict=True), start=1):
-        name = task.name if number == 1 else f"{task.name}#{number}"
+    for name, source, choice in zip(name_recordings(task.name, sources), sources, streams, strict=True):
         if isinstance(source, BadRecording):
             examined.append(_reject_file(row, name, _shorten(source, path)))
             continue
-        one = _identify(name, row, source, task)
+        one = _identify(name, row, source, task, several=len(sources) > 1)
         found = [Finding(FINE, name, choice), *_check_source(name, source, settings)]
         health, damage = _look_at_samples(name, path, source)
         one = replace(one, used=one.used and not damage and not _find_obstacle(source, settings))
@@ -249,17 +226,16 @@ def _shorten(error: Exception, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
 
 
-def _identify(name: str, row: dict[str, str], source: RawRecording, task: Task) -> Examined:
+def _identify(name: str, row: dict[str, str], source: RawRecording, task: Task, several: bool) -> Examined:
     """Its label and groups; not used where the label is unknown."""
     size = int(row["bytes"])
     small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
     recording = Recording(name, "", "", "", row["file"], row["sha256"], small, size)
     place = (row["archive"], row["member"])
-    path = "/".join(filter(None, place))
     try:
-        who = task.identify(name, path)
+        who, _ = find_identity(name, row, source, task.identify, several)
     except BadRecording as error:
-        wrong = Finding(WRONG, name, str(error).removeprefix(f"{path}: "), PROPOSE)
+        wrong = Finding(WRONG, name, str(error).removeprefix(f"{'/'.join(filter(None, place))}: "), PROPOSE)
         return Examined(recording, *place, electrodes=_count_electrodes(source), findings=(wrong,))
     recording = replace(recording, label=who.label, culture=who.culture, batch=who.batch)
     return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source))

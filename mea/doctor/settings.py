@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from mea.recordings.labels import GroupPattern, LabelPatterns
+from mea.recordings.labels import GroupPattern, LabelPatterns, Part
 from mea.runtime.params import StageParams, apply_overrides, load_params, read_section
 from mea.splitting.folds import check_folds
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "unzip": {"source": "."},
-    "h5": {"labels": {}, "culture": "", "batch": "", "stream": "raw"},
+    "h5": {"labels": {}, "part": "auto", "culture": "", "batch": "", "stream": "raw"},
     "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
     "split": {"by": "auto", "folds": "auto", "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
     "evaluate": {"permutations": 1000, "seed": 0},
@@ -38,6 +38,7 @@ class H5(Section):
     """How files are read, and who a recording is."""
 
     labels: LabelPatterns
+    part: Part
     culture: GroupPattern
     batch: GroupPattern
     stream: Literal["raw", "filtered"]

@@ -255,7 +255,7 @@ def load_rules(folder: Path) -> Rules | None:
     try:
         values["calibrator"] = Calibrator.from_dict(values["calibrator"])
         values["conformal"] = ConformalSets.from_dict(values["conformal"])
-        values["threshold"] = float("nan") if values["threshold"] == "undefined" else values["threshold"]
+        values["threshold"] = float("nan") if values["threshold"] is None else values["threshold"]
         values |= {name: tuple(values[name]) for name in ("prior", "flags")}
         return Rules(**values)
     except (KeyError, TypeError, ValueError) as error:

@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 
 from mea.recordings.formats import read_raw_recordings
+from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
-from mea.recordings.recording import Identity, RawRecording, Recording
+from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
 
 MOST_SHOWN = 10
 COLUMNS = [
-    "recording", "label", "culture", "batch", "format", "layout", "sampling_rate_hz", "n_samples", "duration_s",
-    "electrodes", "start", "segments", "stream", "file", "status", "reason", "notes",
+    "recording", "label", "culture", "batch", "plate", "well", "format", "layout", "sampling_rate_hz", "n_samples",
+    "duration_s", "electrodes", "start", "segments", "stream", "file", "status", "reason", "notes",
 ]  # fmt: skip
 
 
@@ -45,11 +46,6 @@ class Rejection:
     reason: str
 
 
-def identify_nobody(recording: str, path: str) -> Identity:
-    """For recordings that are to be classified: nothing is known of them."""
-    return Identity(recording, "", "", "")
-
-
 def read_recordings(
     folder: Path,
     manifest: pd.DataFrame,
@@ -68,7 +64,8 @@ def read_recordings(
     stream
         ``raw`` or ``filtered``: which electrode stream to take, where a file has both.
     identify
-        Gives label, culture and batch of a recording (:mod:`mea.recordings.labels`), or :func:`identify_nobody`.
+        Gives label, culture and batch of a recording (:mod:`mea.recordings.labels`), or
+        :func:`mea.recordings.identities.identify_nobody`.
     keep
         Called with each recording, in the process that read it. The recordings given back then have no spike times,
         so that any number of them fits in memory.
@@ -76,8 +73,8 @@ def read_recordings(
     Returns
     -------
     list
-        In the manifest's order: a recording, or why it cannot be used. The first recording of a file has the id of
-        the file, the next ones that id with ``#2``, ``#3`` ...
+        In the manifest's order: a recording, or why it cannot be used. Ids are those of
+        :func:`mea.recordings.identities.name_recordings`.
     """
     readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
     work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep)
@@ -123,7 +120,7 @@ def reject_missing(
     MeaError
         If one does not exist although every archive could be read.
     """
-    known = {result.recording for result in results}
+    known = {result.recording for result in results} | set(manifest["recording"])  # a plate may be named as its file
     unreadable = {result.recording for result in results if isinstance(result, Rejection)}
     broken_archive = any((manifest.member == "") & (manifest.error != ""))
     refusals, missing = [], []
@@ -209,11 +206,10 @@ def _read_row(
     except BadRecording as error:
         sources = [error]
     results: list[Recording | Rejection] = []
-    one_culture = row["recording"] if len(sources) > 1 else ""  # unless another is stated
-    for number, source in enumerate(sources, start=1):
-        name = row["recording"] if number == 1 else f"{row['recording']}#{number}"
+    names = name_recordings(row["recording"], sources)
+    for name, source in zip(names, sources, strict=True):
         try:
-            recording = _make_recording(name, row, source, identify, one_culture)
+            recording = _make_recording(name, row, source, identify, several=len(sources) > 1)
         except BadRecording as error:
             # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
             results.append(Rejection(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
@@ -226,14 +222,12 @@ def _read_row(
 
 
 def _make_recording(
-    name: str, row: dict[str, str], source: RawRecording | BadRecording, identify: Identify, one_culture: str
+    name: str, row: dict[str, str], source: RawRecording | BadRecording, identify: Identify, several: bool
 ) -> Recording:
     if isinstance(source, BadRecording):
         raise source
-    who = identify(name, "/".join(filter(None, (row["archive"], row["member"]))))
-    if who.label and not who.culture and one_culture:
-        who = replace(who, culture=one_culture)
-        source = replace(source, notes=(*source.notes, "one of several recordings in its file: taken as one culture"))
+    who, note = find_identity(name, row, source, identify, several)
+    source = replace(source, notes=(*source.notes, note)) if note else source
     size = int(row["bytes"])
     return Recording(**vars(who), file=row["file"], sha256=row["sha256"], source=source, file_bytes=size)
 
@@ -260,7 +254,7 @@ def _make_row(result: Recording | Rejection) -> dict[str, Any]:
         reason = _one_line(result.reason)
         return {"recording": result.recording, "file": result.file, "status": "set aside", "reason": reason}
     source = result.source
-    same = ("format", "layout", "sampling_rate_hz", "n_samples", "duration_s", "start", "stream")
+    same = ("plate", "well", "format", "layout", "sampling_rate_hz", "n_samples", "duration_s", "start", "stream")
     return {
         **{name: getattr(result, name) for name in ("recording", "label", "culture", "batch", "file")},
         **{name: getattr(source, name) for name in same},

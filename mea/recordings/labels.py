@@ -1,36 +1,51 @@
 """Who a recording is: its label, culture and batch, from ``recordings.csv`` or from patterns on its file name."""
 
-import csv
-import io
+import difflib
 import re
-import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from mea.recordings.lab_tables import list_cells, normalise_text, read_rows
+from mea.recordings.plate_map import PlateMap, look_up_well
 from mea.recordings.recording import Identity, Recording
 from mea.runtime.errors import BadRecording, MeaError
 
 COLUMNS = ("recording", "label", "culture", "batch")
-UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, zero-width blanks and joiners, marks
+SUFFIX = re.compile(r"\.(h5|hdf5|csv|csv\.gz)$", re.IGNORECASE)  # of a file, which its recording's id lacks
+NEAR = 0.75  # likeness of a word and a pattern that were probably meant to be the same
 AGE = "; if the class changes with time, as age does, this is as it should be"
 
 
-#: Called with a recording's id and the path of its file; raises BadRecording when it has no label, or two.
-Identify = Callable[[str, str], Identity]
+Part = Literal["auto", "name", "folder"]  # of a path: where labels stand
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recording is in its file: of a well, the id of the file, the plate and the well; else empty."""
+
+    file_id: str = ""
+    plate: str = ""
+    well: str = ""
+
+
+#: Called with a recording's id, the path of its file and its place in it; raises BadRecording when it has no label, or
+#: two.
+Identify = Callable[[str, str, Place], Identity]
 
 
 def read_recordings_csv(path: Path) -> pd.DataFrame:
     """Read the lab's own table of its recordings.
 
-    Separated by commas, semicolons (a German Excel) or tabs, in UTF-8 with or without byte order mark. Upper and lower
-    case of the column names do not matter; columns other than the four below are ignored; blanks around values are
-    stripped; empty rows are skipped.
+    As spreadsheets write it (:func:`mea.recordings.lab_tables.read_rows`). Upper and lower case of the column names do
+    not matter; columns other than the four below are ignored; blanks around values are stripped; empty rows are
+    skipped; a recording may be named as its file, with ``.h5``.
 
     Returns
     -------
@@ -44,18 +59,9 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
         If it cannot be read, has no column ``recording`` or ``label`` (or one twice), lists nothing, has a row of
         another length, a row without recording or label, or a recording twice.
     """
-    header, rows = _read_rows(path)
-    columns = _find_columns(header, path)
     values: dict[str, dict[str, str]] = {}
-    for line, row in rows:
-        if len(row) > len(header) and any(row[len(header) :]):
-            raise MeaError(
-                f"{path}, line {line}: {len(row)} values under {len(header)} columns. "
-                "Put values that hold the separator in double quotes."
-            )
-        cells = dict.fromkeys(COLUMNS, "") | {name: row[at] for name, at in columns.items() if at < len(row)}
-        cells = {column: normalise_text(value) for column, value in cells.items()}
-        name = cells.pop("recording")
+    for line, cells in list_cells(read_rows(path), COLUMNS, ("recording", "label"), path):
+        name = SUFFIX.sub("", cells.pop("recording"))
         if not name:
             raise MeaError(f"{path}, line {line}: no recording. Give its id, or remove the line.")
         if not cells["label"]:
@@ -70,22 +76,22 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
     return pd.DataFrame.from_dict(values, orient="index", dtype=object).rename_axis("recording")
 
 
-def normalise_text(text: str) -> str:
-    """A text as it is compared: composed (NFC), without characters that nobody sees, without blanks around it.
+def match_label(path: str, patterns: Mapping[str, Sequence[str]], part: Part = "auto") -> str:
+    """Find the one label with a pattern that occurs in a path; case-sensitive.
 
-    macOS decomposes an umlaut in a file's name, and a table from elsewhere does not: the same group, spelt in two ways,
-    would be two groups, one on either side of the split.
-
-    >>> normalise_text("Gro\u0308\u00dfe\u200b ") == "Gr\u00f6\u00dfe"
-    True
-    """
-    return UNSEEN.sub("", unicodedata.normalize("NFC", text)).strip()
-
-
-def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
-    """Find the one label with a pattern that occurs in the file name, the last part of a path; case-sensitive.
+    Parameters
+    ----------
+    path
+        Of the file, with its folders and its archive.
+    patterns
+        For each label the texts that mark it.
+    part
+        ``name``: in the file name; ``folder``: in the folders and the archive, the nearest that holds one; ``auto``: in
+        the file name and, where it holds none, in the folders.
 
     >>> match_label("batch1/ctl_c3_0.h5", {"control": ["ctl", "control"], "exposed": ["exp"]})
+    'control'
+    >>> match_label("week.zip/exposed/ctl_dish/rec_1.h5", {"control": ["ctl"], "exposed": ["exp"]})
     'control'
 
     Raises
@@ -93,17 +99,37 @@ def match_label(path: str, patterns: Mapping[str, Sequence[str]]) -> str:
     BadRecording
         If no label matches, or more than one.
     """
-    name = normalise_text(PurePosixPath(path).name)
-    found = {label: [text for text in texts if normalise_text(text) in name] for label, texts in patterns.items()}
-    found = {label: texts for label, texts in found.items() if texts}
+    *folders, name = normalise_text(path).split("/")
+    wanted = {"auto": [name, *reversed(folders)], "name": [name], "folder": folders[::-1]}[part]
+    found: dict[str, list[str]] = {}
+    for text in wanted:
+        found = {label: [one for one in texts if normalise_text(one) in text] for label, texts in patterns.items()}
+        found = {label: texts for label, texts in found.items() if texts}
+        if found:
+            break
     if len(found) == 1:
         return next(iter(found))
     remedy = "Rename it, change h5.labels, or give its label in a recordings.csv beside the archives."
     if not found:
         known = "; ".join(f"{label}: {', '.join(texts)}" for label, texts in patterns.items())
-        raise BadRecording(f"{path}: no label: its name holds none of the patterns of h5.labels ({known}). {remedy}")
+        near = _find_near("/".join(wanted), patterns)
+        raise BadRecording(
+            f"{path}: no label: its name holds none of the patterns of h5.labels ({known}).{near} {remedy}"
+        )
     shown = "; ".join(f"{label} by {', '.join(map(repr, texts))}" for label, texts in found.items())
     raise BadRecording(f"{path}: {len(found)} labels match its name ({shown}). {remedy}")
+
+
+def _find_near(text: str, patterns: Mapping[str, Sequence[str]]) -> str:
+    """A sentence that names the pattern which a path nearly holds; empty where there is none."""
+    known = [one for texts in patterns.values() for one in texts]
+    squeezed = re.sub(r"[\W_]", "", text).casefold()
+    for one in known:
+        if re.sub(r"[\W_]", "", one).casefold() in squeezed:
+            return f" The nearest is {one!r}."
+    words = [word for word in re.split(r"[\W_]+", text) if word]
+    near = [one for one in known if difflib.get_close_matches(one, words, n=1, cutoff=NEAR)]
+    return f" The nearest is {near[0]!r}." if near else ""
 
 
 def match_group(path: str, pattern: str) -> str:
@@ -139,25 +165,64 @@ LabelPatterns = dict[Name, Annotated[list[Name], Field(min_length=1)]]
 GroupPattern = Annotated[str, AfterValidator(check_group_pattern)]
 
 
-def choose_identify(
-    table: pd.DataFrame | None, labels: Mapping[str, Sequence[str]], culture: str, batch: str
-) -> Identify:
-    """How to tell who a recording is: by the table of :func:`read_recordings_csv`, else by patterns on file names."""
-    if table is None:
-        return lambda recording, path: Identity(
-            recording, match_label(path, labels), match_group(path, culture), match_group(path, batch)
-        )
-    if culture or batch:
+@dataclass(frozen=True)
+class FilePatterns:
+    """What marks label, culture and batch in the names of files: the parameters of the h5 stage."""
+
+    labels: Mapping[str, Sequence[str]]
+    culture: str = ""
+    batch: str = ""
+    part: Part = "auto"
+
+    def identify(self, recording: str, path: str, place: Place) -> Identity:
+        """By the patterns alone."""
+        label = match_label(path, self.labels, self.part)
+        return Identity(recording, label, match_group(path, self.culture), match_group(path, self.batch))
+
+
+def choose_identify(table: pd.DataFrame | None, patterns: FilePatterns, plates: PlateMap | None = None) -> Identify:
+    """How to tell who a recording is.
+
+    By the table of :func:`read_recordings_csv`, where there is one; else by patterns on file names. What ``plates.csv``
+    says of a well stands above both; what it leaves open, they say. The table may name each well, or the file of a
+    plate for all of its wells.
+    """
+    if table is not None and (patterns.culture or patterns.batch):
         warnings.warn("recordings.csv decides; the patterns h5.culture and h5.batch are not used.", stacklevel=2)
-    return partial(_look_up, table)
+    by_file = patterns.identify if table is None else partial(_look_up, table)
+    return partial(_identify_well, plates, by_file) if plates else by_file
 
 
-def _look_up(table: pd.DataFrame, recording: str, path: str) -> Identity:
-    if recording not in table.index:
+def _look_up(table: pd.DataFrame, recording: str, path: str, place: Place) -> Identity:
+    name = next((one for one in (recording, place.file_id) if one in table.index), None)
+    if name is None:
         raise BadRecording(
             f"{path}: no label: recordings.csv does not list {recording!r}. Add a line for it, or remove the file."
         )
-    return Identity(recording, *table.loc[recording, ["label", "culture", "batch"]])
+    label, culture, batch = table.loc[name, ["label", "culture", "batch"]]
+    if name != recording and culture:  # said of the whole plate, of which each well is a culture
+        culture = f"{culture}_{place.well}"
+    return Identity(recording, label, culture, batch)
+
+
+def _identify_well(plates: PlateMap, by_file: Identify, recording: str, path: str, place: Place) -> Identity:
+    if not place.well:
+        return by_file(recording, path, place)
+    content = look_up_well(plates, place.plate, place.well)
+    if content is None:
+        raise BadRecording(
+            f"{path}: no label: plates.csv does not name well {place.well} of plate {place.plate!r}. Add it, or "
+            "leave the well out with h5.on_bad_recording: skip."
+        )
+    try:
+        known = by_file(recording, path, place)
+    except BadRecording:
+        if not content.label:
+            raise
+        known = Identity(recording, "", "", "")
+    return Identity(
+        recording, content.label or known.label, content.culture or known.culture, content.batch or known.batch
+    )
 
 
 def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:
@@ -181,30 +246,3 @@ def warn_of_odd_groups(recordings: Sequence[Recording]) -> None:
     """Warn of what :func:`explain_odd_groups` finds."""
     for sentence in explain_odd_groups(recordings):
         warnings.warn(sentence, stacklevel=2)
-
-
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the other rows that are not empty with their line numbers; values stripped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(",;\t", key=first.count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        rows = [(reader.line_num, [value.strip() for value in row]) for row in reader]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise MeaError(f"{path}: cannot be read ({error}). Save it as CSV in UTF-8 (Excel: CSV UTF-8).") from None
-    rows = [(line, row) for line, row in rows if any(row)]
-    if not rows:
-        raise MeaError(f"{path}: is empty. Fill it in, or remove it to take labels from the file names.")
-    return rows[0][1], rows[1:]
-
-
-def _find_columns(header: list[str], path: Path) -> dict[str, int]:
-    names = [name.casefold() for name in header]
-    for name in COLUMNS:
-        if names.count(name) > 1:
-            raise MeaError(f"{path}: has the column {name!r} twice. Keep one of the two.")
-        if name not in names and name in ("recording", "label"):
-            found = ", ".join(header)
-            raise MeaError(f"{path}: has no column {name!r}; it has: {found}. Name the columns {', '.join(COLUMNS)}.")
-    return {name: names.index(name) for name in COLUMNS if name in names}

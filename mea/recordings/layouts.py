@@ -13,6 +13,14 @@ CORNERS_60 = {"11", "18", "81", "88"}
 CORNERS_120 = set(
     "A1 B1 C1 A2 B2 A3 K1 L1 M1 L2 M2 M3 A10 A11 B11 A12 B12 C12 M10 L11 M11 K12 L12 M12".split()  # noqa: SIM905
 )
+NO_ELECTRODE = {("256MEA", corner) for corner in ("A1", "A16", "R1", "R16")}  # grounds; there are 252 electrodes
+# One well of a plate: electrodes in a row and column, and the labels that are not there.
+WELLS: dict[str, tuple[int, set[str]]] = {
+    "Axion8x8": (8, set()),
+    "Axion4x4": (4, set()),
+    "Axion3x3": (3, {"22"}),
+    "MCSWell4x4": (4, {"11", "14", "41", "44"}),
+}
 # The labels of the rows of ChannelData, 0 to 119, as the predecessor's 120-electrode rig wrote them.
 RIG_ROW_ORDER = tuple(
     """
@@ -87,14 +95,15 @@ def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
     name = _recognise_layout(layout)
     if not any(names):
         names = _name_rows(layout, name, len(names), where, notes)
-    places_wanted = [label for label in names if not _is_reference(label)]
+    places_wanted = [label for label in names if not (_is_reference(label) or _is_auxiliary(label))]
     if name is None:
         name = _deduce_layout(layout, places_wanted, where)
         notes.append(f"layout {layout.strip()!r} is not one we know; {name} deduced from the electrode labels")
     places = _map_labels(name)
     _check_labels(places_wanted, places, name, where)
-    if len(places_wanted) < len(names):
-        notes.append(f"reference left out: {', '.join(label for label in names if _is_reference(label))}")
+    for what, is_one in (("reference", _is_reference), ("no electrode,", _is_auxiliary)):
+        if left_out := [label for label in names if is_one(label)]:
+            notes.append(f"{what} left out: {', '.join(left_out)}")
     found = np.array([places.get(label, (-1, -1)) for label in names], np.int64).reshape(-1, 2)
     rows, cols = np.max(list(places.values()), axis=0) + 1
     used = found[:, 0] >= 0
@@ -117,7 +126,8 @@ def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
         raise BadRecording(
             f"layout {layout.strip()!r} is unknown; known are {_list_layouts()}. Add it to mea/recordings/layouts.py."
         )
-    return dict(sorted(_map_labels(name).items(), key=lambda item: item[1]))
+    places = {label: place for label, place in _map_labels(name).items() if (name, label) not in NO_ELECTRODE}
+    return dict(sorted(places.items(), key=lambda item: item[1]))
 
 
 def read_pitch(layout: str) -> float:
@@ -127,6 +137,8 @@ def read_pitch(layout: str) -> float:
 
 
 def _recognise_layout(layout: str) -> str | None:
+    if layout.strip() in WELLS:
+        return layout.strip()
     found = re.match(r"(60MEA|120MEA|256MEA|MCS_8x8(?=_\d+um\s*$)|Linear[1-9]\d{0,3}(?!\d))", layout.strip())
     return found[0] if found else None
 
@@ -134,6 +146,10 @@ def _recognise_layout(layout: str) -> str | None:
 def _map_labels(name: str) -> dict[str, tuple[int, int]]:
     if name.startswith("Linear"):
         return {f"E{place + 1}": (place, 0) for place in range(int(name.removeprefix("Linear")))}
+    if name in WELLS:
+        size, missing = WELLS[name]
+        places = {f"{col + 1}{row + 1}": (row, col) for row in range(size) for col in range(size)}
+        return {label: place for label, place in places.items() if label not in missing}
     if name in ("60MEA", "MCS_8x8"):
         labels = {f"{col + 1}{row + 1}": (row, col) for row in range(8) for col in range(8)}
         return {label: place for label, place in labels.items() if label not in CORNERS_60}
@@ -180,6 +196,11 @@ def _check_labels(names: Sequence[str], places: dict[str, tuple[int, int]], layo
 
 def _is_reference(label: str) -> bool:
     return re.fullmatch(r"ref\d*", label, re.IGNORECASE) is not None
+
+
+def _is_auxiliary(label: str) -> bool:
+    """Whether a channel is an analog or digital input of the rig, which some software writes among the electrodes."""
+    return re.fullmatch(r"(an|ai|analog|di|dig|digital|aux|trig|trigger)[\s_]*\d*", label, re.IGNORECASE) is not None
 
 
 def _list_layouts() -> str:

@@ -5,9 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from mea.runtime.errors import MeaError
+from mea.runtime.files import redo
 
 MANIFEST = "manifest.csv"
 RECORDINGS_CSV = "recordings.csv"
+PLATES_CSV = "plates.csv"
+TABLES = (RECORDINGS_CSV, PLATES_CSV)  # the lab's own
 COLUMNS = ["recording", "archive", "member", "file", "bytes", "sha256", "error"]
 
 
@@ -25,8 +28,8 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise MeaError(f"{path}: no such file. Run the unzip stage first (dvc repro unzip).") from None
     except (OSError, ValueError) as error:
-        raise MeaError(f"{path}: not a manifest written by the unzip stage ({error}). Run dvc repro unzip.") from None
+        raise MeaError(f"{path}: not a manifest written by the unzip stage ({error}). {redo('unzip')}") from None
     if list(manifest.columns) != COLUMNS:
         found = ", ".join(manifest.columns)
-        raise MeaError(f"{path}: has the columns {found}, not {', '.join(COLUMNS)}. Run dvc repro unzip.")
+        raise MeaError(f"{path}: has the columns {found}, not {', '.join(COLUMNS)}. {redo('unzip')}")
     return manifest

@@ -67,7 +67,7 @@ def assign_ids(members: Sequence[tuple[str, str]]) -> list[str]:
 
 def _list_candidates(archive: str, member: str, occurrence: int) -> list[str]:
     outer, inner = PurePosixPath(archive), PurePosixPath(member.replace("\\", "/"))
-    stem = inner.stem if member else outer.name
+    stem = PurePosixPath(re.sub(r"\.gz$", "", inner.name, flags=re.IGNORECASE)).stem if member else outer.name
     container = [outer.stem] if archive and member else []
     folders = [*outer.parts[:-1], *container, *inner.parts[:-1]]
     near = container or folders[-1:]

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from mea.runtime.errors import MeaError
+from mea.runtime.files import redo
 
 FORMAT_VERSION = 4
 LONG = 1000  # values from which on a dataset is compressed; only spike times reach it
@@ -123,6 +124,8 @@ class RawRecording(RecordingInfo):
         (m,) int64 index of the electrode of each spike time.
     notes
         What was odd about the file and how it was read, in words.
+    plate, well
+        Of a plate, one of whose wells this is: the plate's name, and the well's, such as ``A1``; else empty.
     """
 
     dataset: str
@@ -138,6 +141,8 @@ class RawRecording(RecordingInfo):
     spike_times_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
     spike_electrode: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     notes: tuple[str, ...] = ()
+    plate: str = ""
+    well: str = ""
 
     def take(self, electrodes: np.ndarray | slice) -> "RawRecording":
         """Some of the electrodes of a recording of samples, as if the file had no others."""
@@ -209,7 +214,7 @@ def read_recording(path: Path) -> Recording:
             texts = {name: str(h5.attrs[name]) for name in TEXTS}
             return Recording(**texts, source=_read_source(h5["source"]), file_bytes=int(h5.attrs["file_bytes"]))
     except (OSError, KeyError) as error:
-        raise MeaError(f"{path}: not a recording written by the h5 stage ({error}). Run dvc repro h5.") from None
+        raise MeaError(f"{path}: not a recording written by the h5 stage ({error}). {redo('h5')}") from None
 
 
 def _read_source(group: h5py.Group) -> RawRecording:

@@ -13,6 +13,8 @@ from mea.statistics.scores import METRICS
 METRICS_FILE, CLASSIFIED_FILE = "metrics/evaluate.json", "metrics/classify.csv"
 PLACES = ("report/index.html", "plots", "models/classifier")
 
+UNDEFINED = "undefined"  # how a number that does not exist is shown; in metrics it is null
+
 
 def format_headline(metrics: Path, classified: Path) -> str:
     """The headline in a few lines of plain words.
@@ -34,8 +36,8 @@ def format_headline(metrics: Path, classified: Path) -> str:
             raise MeaError(f"{path}: no such file. Run the pipeline first: dvc repro.")
     try:
         lines = _format_metrics(read_json(metrics))
-    except (KeyError, TypeError) as error:
-        raise MeaError(f"{metrics}: lacks {error}: not what the stage evaluate wrote. Run dvc repro.") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MeaError(f"{metrics}: lacks or misplaces {error}: not what evaluate wrote. Run dvc repro.") from None
     table = read_table(classified)
     if "decision" not in table:
         raise MeaError(f"{classified}: has no column decision: not what the stage classify wrote. Run dvc repro.")
@@ -112,7 +114,7 @@ def list_models(metrics: dict[str, Any]) -> list[dict[str, str]]:
     rows = []
     for name, one in metrics["models"].items() if len(metrics["models"]) > 1 else ():
         reach = [show_percent(one[f"difference_{side}"]) for side in ("low", "high")]
-        interval = "" if "undefined" in reach else f" ({reach[0]} to {reach[1]})"
+        interval = "" if UNDEFINED in reach else f" ({reach[0]} to {reach[1]})"
         rows.append(
             {
                 "model": name,
@@ -147,30 +149,30 @@ def format_accuracy(metrics: dict[str, Any], split_level: str, confidence_level:
         return f"{of}, but this is not an honest estimate: see the warning."
     seen = "it" if split_level == "recording" else f"its {split_level}"
     told = f"{of}, each by a model that had never seen {seen}"
-    if scores["accuracy_low"] == "undefined":
+    if scores["accuracy_low"] is None:
         return f"{told}. There is a single group, so there is no interval."
     low, high = (show_percent(scores[f"accuracy_{side}"]) for side in ("low", "high"))
     interval = f"{100 * confidence_level:.4g} % interval"
     return f"{told}. The {interval} for other groups of this kind is {low} to {high}."
 
 
-def show_number(value: float | str) -> str:
-    """A number with three digits; ``undefined`` stays as it is."""
-    return value if isinstance(value, str) else f"{value:.3g}"
+def show_number(value: float | None) -> str:
+    """A number with three digits; ``undefined`` for None."""
+    return UNDEFINED if value is None else f"{value:.3g}"
 
 
-def show_percent(fraction: float | str) -> str:
-    """A fraction in percent; ``undefined`` stays as it is.
+def show_percent(fraction: float | None) -> str:
+    """A fraction in percent; ``undefined`` for None.
 
     >>> show_percent(0.925)
     '92.5%'
     """
-    return fraction if isinstance(fraction, str) else f"{fraction:.1%}"
+    return UNDEFINED if fraction is None else f"{fraction:.1%}"
 
 
 def show_scores(scores: dict[str, Any]) -> str:
     """An accuracy with its interval."""
-    if scores["accuracy_low"] == "undefined":
+    if scores["accuracy_low"] is None:
         return f"{scores['accuracy']:.1%} (a single group: no interval)"
     return f"{scores['accuracy']:.1%} ({scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%})"
 

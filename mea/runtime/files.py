@@ -158,13 +158,18 @@ def remove_folder(path: Path) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any] | list[dict[str, Any]], digits: int = 9) -> None:
-    """Write a metrics or description file: keys in the given order, ``undefined`` for NaN.
+    """Write a metrics or description file: keys in the given order, null for NaN.
 
     Floats have 9 digits; 17 give each back to the bit.
     """
     text = json.dumps(_tidy(values, digits), indent=2, ensure_ascii=False) + "\n"
     with fresh_file(path) as work:
         work.write_text(text, encoding="utf-8", newline="\n")
+
+
+def redo(stage: str) -> str:
+    """What to do about a damaged file in ``data/``: DVC compares sizes and times alone, and would skip the stage."""
+    return f"Run dvc repro --force --single-item {stage}, then dvc repro."
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MeaError(f"{path}: not a file written by a stage ({error}). Run dvc repro.") from None
     if not isinstance(values, dict):
         raise MeaError(f"{path}: not a file written by a stage (no mapping). Run dvc repro.")
@@ -192,7 +197,7 @@ def _tidy(value: Any, digits: int) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else "undefined"
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file
+from mea.runtime.files import fresh_file, redo
 
 TEXT = (
     "recording", "label", "culture", "batch", "predicted", "chunk", "status", "reason", "format", "start", "pauses_s",
@@ -38,7 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise MeaError(f"{path}: no such file. It is written by the stage {stage}: dvc repro {stage}.") from None
     except (OSError, ValueError) as error:  # pandas' own are ValueErrors
-        raise MeaError(f"{path}: not a table written by a stage ({error}). Run dvc repro {stage}.") from None
+        raise MeaError(f"{path}: not a table written by a stage ({error}). {redo(stage)}") from None
 
 
 def list_used(path: Path) -> pd.DataFrame:

@@ -155,8 +155,11 @@ def _read_metrics(repo: Repo, stage: str, name: str) -> dict[str, Any]:
         if out.metric:
             path = _show_path(repo, out.fs_path)
             try:
-                metrics |= flatten(json.loads(_read_bytes(repo, path, name)))
-            except ValueError as error:
+                values = json.loads(_read_bytes(repo, path, name))
+                if not isinstance(values, dict):
+                    raise ValueError("no mapping")
+                metrics |= flatten(values)
+            except (ValueError, RecursionError) as error:
                 raise MeaError(
                     f"{name}: {path}: not readable as JSON ({error}). Run dvc repro {stage} there."
                 ) from None
@@ -173,10 +176,20 @@ def _read_predictions(repo: Repo, name: str) -> pd.DataFrame:
         )
     path = f"{folders[0]}/{PREDICTIONS}"
     content = io.BytesIO(_read_bytes(repo, path, name))
-    table = pd.read_csv(content, dtype=dict.fromkeys((*TEXT, "fold"), str), keep_default_na=False, na_values={})
+    remedy = f"Run dvc repro {SCORING} there."
+    try:
+        table = pd.read_csv(content, dtype=dict.fromkeys((*TEXT, "fold"), str), keep_default_na=False, na_values={})
+    except ValueError as error:  # pandas' own are ValueErrors, as those of the encoding
+        raise MeaError(f"{name}: {path}: not a table ({error}). {remedy}") from None
     missing = {"recording", "label", "culture", "batch", "fold"} - set(table.columns)
     if missing:
-        raise MeaError(f"{name}: {path} lacks the columns {', '.join(sorted(missing))}. Run dvc repro {SCORING} there.")
+        raise MeaError(f"{name}: {path} lacks the columns {', '.join(sorted(missing))}. {remedy}")
+    probabilities = table.filter(regex="^p_")
+    numbers = probabilities.apply(pd.to_numeric, errors="coerce")
+    if table["recording"].duplicated().any() or not len(numbers.columns) or not numbers.stack().between(0, 1).all():
+        raise MeaError(
+            f"{name}: {path}: a recording twice, or probabilities (p_ and a label) that are missing or none. {remedy}"
+        )
     return table
 
 

@@ -273,7 +273,10 @@ def test_files_that_are_no_events(cleaned, tmp_path):
         lambda: (np.save(tmp_path / "array.npy", np.zeros(3)), (tmp_path / "array.npy").replace(path)),
     ):
         write()
-        with pytest.raises(MeaError, match=r"a\.npz: not a file written by the array stage .* Run dvc repro array"):
+        with pytest.raises(
+            MeaError,
+            match=r"a\.npz: not a file written by the array stage .* Run dvc repro --force",
+        ):
             load_events(path)
 
 

@@ -9,7 +9,7 @@ from builders.mcs_files import read_one, replace_samples
 from builders.recordings import write_small_mcs
 
 from mea.arrays.detection import SpikeDetection, read_events
-from mea.arrays.quality import describe_quality, find_mostly_zero, measure_artefacts
+from mea.arrays.quality import find_mostly_zero, format_quality, measure_artefacts
 from mea.recordings.formats import read_counts
 from mea.recordings.recording import Recording
 
@@ -29,7 +29,7 @@ def test_a_signal_that_is_mostly_zero_is_named(tmp_path):
     )
     rows = source.source_row[find_mostly_zero(events)]
     assert sorted(rows.tolist()) == [1, 4, 7]
-    (said,) = describe_quality(events)
+    (said,) = format_quality(events)
     assert said.startswith("on 3 of 12 electrodes over half of the samples are exactly 0")
 
 
@@ -50,10 +50,10 @@ def test_an_artefact_reaches_many_electrodes_at_once(electrodes, expected):
         waveform_counts=np.zeros(0, np.int16),
     )
     assert (measure_artefacts(mixed) > 0.5) == expected
-    assert bool(describe_quality(mixed)) == expected
+    assert bool(format_quality(mixed)) == expected
 
 
 def test_spikes_are_no_artefact():
-    assert describe_quality(make_events(spikes_per_s=20.0)) == []
+    assert format_quality(make_events(spikes_per_s=20.0)) == []
     silent = make_events(spikes_per_s=0.0)
-    assert len(silent) == 0 and np.isnan(measure_artefacts(silent)) and describe_quality(silent) == []
+    assert len(silent) == 0 and np.isnan(measure_artefacts(silent)) and format_quality(silent) == []

@@ -14,8 +14,9 @@ import stages.array
 import stages.h5
 import stages.unzip
 from mea.recordings.archives import find_entries, unpack
-from mea.recordings.catalogue import identify_nobody, read_recordings
+from mea.recordings.catalogue import read_recordings
 from mea.recordings.formats import read_raw_recordings
+from mea.recordings.identities import identify_nobody
 from mea.recordings.labels import match_group, match_label, read_recordings_csv
 from mea.recordings.recording import Identity
 from mea.runtime.command import run_command
@@ -145,7 +146,9 @@ def test_recordings_of_one_file_are_one_culture_unless_stated(tmp_path, stated, 
     (tmp_path / "raw").mkdir()
     write_small_mcs(tmp_path / "raw/two.h5", labels=["F7", "F8"], recordings=2)
     manifest = unpack(tmp_path / "raw", tmp_path / "out")
-    found = read_recordings(tmp_path / "out", manifest, "raw", lambda name, path: Identity(name, "a", stated, ""))
+    found = read_recordings(
+        tmp_path / "out", manifest, "raw", lambda name, path, place: Identity(name, "a", stated, "")
+    )
     assert [(one.recording, one.culture) for one in found] == [("two", culture), ("two#2", culture)]
     assert all(("taken as one culture" in " ".join(one.source.notes)) == (not stated) for one in found)
     unknown = read_recordings(tmp_path / "out", manifest, "raw", identify_nobody)

@@ -11,10 +11,10 @@ from mea.recordings.catalogue import (
     Rejection,
     build_catalogue,
     count_recordings,
-    identify_nobody,
     read_recordings,
     reject_duplicates,
 )
+from mea.recordings.identities import identify_nobody
 from mea.recordings.recording import Recording, read_recording, write_recording
 
 

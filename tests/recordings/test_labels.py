@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from mea.recordings.labels import (
+    FilePatterns,
+    Place,
     check_group_pattern,
     choose_identify,
     explain_odd_groups,
@@ -81,8 +83,8 @@ def test_the_real_table_agrees_with_pandas(shared_data):
         ("recording,label\n", "lists no recording. Fill it in, or remove it"),
         ("", "is empty. Fill it in, or remove it"),
         (" \n,,\n", "is empty. Fill it in, or remove it"),
-        (b"recording,label\n\xe4,a\n", "cannot be read .*Save it as CSV in UTF-8"),
-        ("recording,label\nx,a\n".encode("utf-16"), "cannot be read .*Save it as CSV in UTF-8"),
+        (b"recording,label\n\x81,a\n", "cannot be read .*Save it as CSV in UTF-8"),
+        (b"recording,label\nx,a\n\0", "cannot be read .*Save it as CSV in UTF-8"),
         ('recording,label\n"x,a\n', "cannot be read .*Save it as CSV in UTF-8"),
     ],
 )
@@ -145,13 +147,45 @@ def test_group_patterns_are_checked():
 
 def test_the_table_decides_where_there_is_one():
     table = pd.DataFrame({"label": ["b"], "culture": ["c"], "batch": [""]}, index=pd.Index(["x"], name="recording"))
-    identify = choose_identify(table, {"a": ["x"]}, "", "")
-    assert identify("x", "x.h5") == Identity("x", "b", "c", "")
+    identify = choose_identify(table, FilePatterns({"a": ["x"]}))
+    assert identify("x", "x.h5", Place()) == Identity("x", "b", "c", "")
     with pytest.raises(BadRecording, match=r"^f/y\.h5: no label: recordings\.csv does not list 'y'\. Add a line"):
-        identify("y", "f/y.h5")
-    assert choose_identify(None, {"a": ["x"]}, "(x)", "")("x", "x.h5") == Identity("x", "a", "x", "")
+        identify("y", "f/y.h5", Place())
+    patterns = FilePatterns({"a": ["x"]}, culture="(x)")
+    assert choose_identify(None, patterns)("x", "x.h5", Place()) == Identity("x", "a", "x", "")
     with pytest.warns(UserWarning, match=r"recordings\.csv decides; the patterns h5\.culture and h5\.batch are not"):
-        choose_identify(table, {"a": ["x"]}, "(x)", "")
+        choose_identify(table, patterns)
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "label"),
+    [
+        ("folders.zip/100msec/D19(000).h5", "auto", "short"),
+        ("folders.zip/500msec/D19(000).h5", "auto", "long"),
+        ("500msec.zip/100msec/D19.h5", "auto", "short"),  # the nearest folder decides
+        ("500msec.zip/week 1/D19.h5", "folder", "long"),
+        ("500msec/100msec.h5", "auto", "short"),
+        ("500msec/100msec.h5", "name", "short"),
+        ("500msec/100msec.h5", "folder", "long"),
+    ],
+)
+def test_a_label_may_stand_in_a_folder(path, part, label):
+    assert match_label(path, {"short": ["100msec"], "long": ["500msec"]}, part) == label
+
+
+@pytest.mark.parametrize(
+    ("path", "near"), [("500 msec/D24.h5", "500msec"), ("a/treatd_1.h5", "treated"), ("a/x_1.h5", None)]
+)
+def test_the_nearest_pattern_is_named(path, near):
+    with pytest.raises(BadRecording, match="no label") as error:
+        match_label(path, {"long": ["500msec"], "treated": ["treated"]})
+    assert (f"The nearest is {near!r}." in str(error.value)) == bool(near) or not near
+    assert near or "nearest" not in str(error.value)
+
+
+def test_the_folder_is_not_looked_at_where_the_name_alone_is_to_count():
+    with pytest.raises(BadRecording, match="no label"):
+        match_label("500msec/D19.h5", {"long": ["500msec"]}, "name")
 
 
 # ---- consistency

@@ -72,7 +72,10 @@ def test_a_file_without_the_filtered_stream_says_what_it_has(tmp_path):
         (f"{STREAM}/ChannelData", "has no dataset 'ChannelData'"),
         (f"{STREAM}/InfoChannel", "has no dataset 'InfoChannel'"),
         (f"{STREAM}/ChannelDataTimeStamps", "has no dataset 'ChannelDataTimeStamps'"),
-        ("Data/Recording_0/AnalogStream", "Recording_0: no group AnalogStream, so no electrode stream"),
+        (
+            "Data/Recording_0/AnalogStream",
+            "Recording_0: holds nothing that was measured, and neither voltages",
+        ),
         (STREAM, "no raw electrode stream. Streams seen: none"),
         ("Data/Recording_0", r"no recording in it \(no group Data/Recording_<number>\)"),
         ("Data", r"no recording in it \(no group Data/Recording_<number>\)"),

@@ -152,8 +152,6 @@ FAULTS = {
     "time endless": ({"recordingtime": np.array([0, np.inf])}, "recordingtime is [0.0, inf]"),
     "time alone": ({"recordingtime": np.array([30.0])}, "recordingtime is [30.0]"),
     "no counts": ({"sCount": None}, "has no dataset 'sCount'. It is incomplete"),
-    "no names": ({"names": None}, "has no dataset 'names'"),
-    "no time": ({"recordingtime": None}, "has no dataset 'recordingtime'"),
     "no array": ({"array": None}, "has no dataset 'array'"),
 }
 

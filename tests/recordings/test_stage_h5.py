@@ -27,6 +27,7 @@ PARAMS = {
     "labels": {"w_oMNPs": ["control", "w_oMNPs", "woMNPs"], "withMNPs": ["withMNPs"]},
     "culture": "",
     "batch": "",
+    "part": "auto",
     "stream": "raw",
     "on_bad_recording": "error",
 }
@@ -225,7 +226,7 @@ def test_broken_archive(lab):
 def test_archive_without_hdf5(lab):
     with zipfile.ZipFile(lab / "raw" / "x.zip", "w") as archive:
         archive.writestr("x.txt", b"1")
-    check_bad(lab, "x.zip", "x.zip: no HDF5 file (.h5 or .hdf5) inside this archive")
+    check_bad(lab, "x.zip", "x.zip: nothing that is read (.h5 or .hdf5, or a spike table) inside this archive")
 
 
 def test_damaged_member(lab):
@@ -251,7 +252,7 @@ def test_not_an_hdf5_file(lab):
 
 def test_empty_file(lab):
     (lab / "raw" / "d_control.h5").write_bytes(b"")
-    check_bad(lab, "d_control", "d_control.h5: not an HDF5 file")
+    check_bad(lab, "d_control", "d_control.h5: is empty, 0 bytes. Copy it again")
 
 
 def test_truncated_hdf5(lab):
@@ -267,7 +268,7 @@ def test_one_bad_recording_in_a_file_leaves_its_neighbours(lab):
         del h5["Data/Recording_1/AnalogStream"]
     catalogue = run_h5(lab, on_bad_recording="skip")
     assert list(catalogue.index[catalogue.status == "set aside"]) == ["m_control#2"]
-    assert "m_control.h5: Recording_1: no group AnalogStream" in catalogue.reason["m_control#2"]
+    assert "m_control.h5: Recording_1: holds nothing that was measured" in catalogue.reason["m_control#2"]
     assert {"m_control.h5", "m_control#3.h5"} <= {path.name for path in (lab / "h5").iterdir()}
 
 

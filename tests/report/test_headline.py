@@ -19,7 +19,7 @@ def write_results(folder, leaky=0, warning="", lines=""):
     metrics["models"] = {"features": SCORES}
     metrics["permutation"] = {"p_value": 0.0123456, "min_attainable_p": 0.001}
     metrics["prior"] = {"a": 0.25, "b": 0.75}
-    metrics["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": "undefined"}
+    metrics["optimism"] = {"chunk_split_accuracy": 0.97, "honest_accuracy": None}
     measured.write_text(json.dumps({**metrics, "leaky": leaky, "warning": warning}), encoding="utf-8")
     classified.write_text(COLUMNS + lines, encoding="utf-8")
     return measured, classified

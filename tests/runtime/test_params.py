@@ -422,7 +422,7 @@ def test_a_full_disk_is_said_and_other_mistakes_keep_their_own_words(tmp_path, f
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_keeps_order_and_small_numbers_and_says_undefined(tmp_path):
+def test_json_keeps_order_and_small_numbers_and_has_no_text_for_numbers(tmp_path):
     path = tmp_path / "metrics.json"
     values = {
         "zeta": np.float64(1e-12),
@@ -439,9 +439,9 @@ def test_json_keeps_order_and_small_numbers_and_says_undefined(tmp_path):
     read = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert list(read) == list(values)
     assert read["zeta"] == 1e-12 and read["third"] == 0.333333333
-    assert read["alpha"] == read["inf"] == "undefined"
+    assert read["alpha"] is None and read["inf"] is None
     assert read["count"] == 3 and read["flag"] is True and read["none"] is None and read["name"] == "µV"
-    assert read["nested"] == {"2": [0.5, [1, "undefined"]]}
+    assert read["nested"] == {"2": [0.5, [1, None]]}
     assert read == read_json(path)
     assert b"\r" not in path.read_bytes() and path.read_bytes().endswith(b"}\n")
 

@@ -124,7 +124,10 @@ def test_recordings_of_two_grids(tmp_path):
 
 
 def test_a_missing_recording_names_its_file(lab, tmp_path):
-    with pytest.raises(MeaError, match=r"r00\.npz: not a file written by the array stage .* Run dvc repro array\."):
+    with pytest.raises(
+        MeaError,
+        match=r"r00\.npz: not a file written by the array stage .* Run dvc repro --force",
+    ):
         load_recordings(tmp_path, ["r00"])
 
 

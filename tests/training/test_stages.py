@@ -268,7 +268,7 @@ def test_two_batches_end_to_end(tmp_path, new, capsys):
     assert f"not calibrated: {why}" in metrics["warning"]
     assert list(metrics["models"]) == ["rate", "cnn_lstm"] and metrics["recording"]["count"] == 8
     assert metrics["models"]["rate"]["weight"] == 1, "nothing chose, so the first of the list"
-    assert read_json(tmp_path / "metrics/train/cnn_lstm.json")["fold_0"]["validation_loss"] == "undefined"
+    assert read_json(tmp_path / "metrics/train/cnn_lstm.json")["fold_0"]["validation_loss"] is None
     assert f"Not calibrated: {why}" in (tmp_path / "models/classifier/card.md").read_text(encoding="utf-8")
     run_stage("classify", tmp_path, None, argv=["--source", new / "x.h5"])
     (row,) = read_table(tmp_path / "metrics/classify.csv").to_dict("records")
@@ -313,7 +313,7 @@ def test_scored_validation_marks_every_metric(array, tmp_path, capsys):
     )
     predictions = read_table(tmp_path / "metrics/evaluate/predictions.csv")
     assert set(predictions["fold"]) == {1} and predictions["batch"].nunique() == 1 and len(predictions) == 4
-    assert metrics["recording"]["accuracy_low"] == "undefined", "nothing can be said from a single batch"
+    assert metrics["recording"]["accuracy_low"] is None, "nothing can be said from a single batch"
     (tmp_path / "new").mkdir()
     run_stage("classify", tmp_path, array, argv=["--source", tmp_path / "new"])
     lines = format_headline(tmp_path / "metrics/evaluate.json", tmp_path / "metrics/classify.csv")

@@ -1,15 +1,21 @@
 """The rigs' file formats, one module each. ``docs/formats.md`` says how to add another."""
 
+from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 
-from mea.recordings.formats import mcs, spike_times
+from mea.recordings.formats import axion_csv, mcs, spike_table, spike_times
 from mea.recordings.formats.hdf5 import explain_damage, open_hdf5
+from mea.recordings.formats.text_files import decode_head, read_table_head
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
+from mea.runtime.guarded import Failure, call_guarded
 
-FORMATS = (mcs, spike_times)
+HDF5_FORMATS = (mcs, spike_times)
+TEXT_FORMATS = (axion_csv, spike_table)
+LIMIT_S, MOST_BYTES = 60, 4_000_000_000  # for describing one HDF5 file: on damaged ones HDF5 itself crashes or hangs
 
 
 def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecording]:
@@ -49,11 +55,38 @@ def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecor
         If the file as a whole cannot be used: missing, no HDF5, truncated, of no known format, with links that
         leave it, or without recordings.
     """
+    if lines := _read_text(path):
+        return _find_text_format(lines).read(path, lines)
+    try:
+        return call_guarded(partial(_read_hdf5, path, stream), LIMIT_S, MOST_BYTES)
+    except Failure as error:
+        raise BadRecording(f"{path}: HDF5 {error} on it. It is truncated or damaged: copy it again.") from None
+
+
+def _read_hdf5(path: Path, stream: str) -> list[RawRecording | BadRecording]:
     with open_hdf5(path) as h5:
-        for module in FORMATS:
+        for module in HDF5_FORMATS:
             if module.matches(h5):
                 return module.read(h5, path, stream)
     raise _refuse_format(path)
+
+
+def is_spike_table(head: bytes) -> bool:
+    """Whether a text that begins with these bytes is one of the formats that are tables."""
+    lines = decode_head(head)
+    return any(module.matches(lines) for module in TEXT_FORMATS)
+
+
+def _read_text(path: Path) -> list[str]:
+    """The first lines of a file that is no HDF5 and that one of the tables' formats can be; else none."""
+    if not path.is_file() or h5py.is_hdf5(path):
+        return []
+    lines = read_table_head(path)
+    return lines if any(module.matches(lines) for module in TEXT_FORMATS) else []
+
+
+def _find_text_format(lines: list[str]):
+    return next(module for module in TEXT_FORMATS if module.matches(lines))
 
 
 def explain_streams(path: Path, stream: str) -> list[str]:
@@ -61,8 +94,10 @@ def explain_streams(path: Path, stream: str) -> list[str]:
 
     Empty for a recording without such a stream. Parameters and errors as there, with which the order is shared.
     """
+    if lines := _read_text(path):
+        return ["a table of spike times is read"] * len(_find_text_format(lines).read(path, lines))
     with open_hdf5(path) as h5:
-        for module in FORMATS:
+        for module in HDF5_FORMATS:
             if module.matches(h5):
                 return module.explain_streams(h5, path, stream)
     raise _refuse_format(path)
@@ -78,7 +113,7 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
     BadRecording
         If the file is damaged, is not the one ``source`` describes, or its format has no samples.
     """
-    modules = {module.__name__.rpartition(".")[2]: module for module in FORMATS}
+    modules = {module.__name__.rpartition(".")[2]: module for module in HDF5_FORMATS}
     module = modules.get(source.format)
     if module is None or not hasattr(module, "read_counts"):
         raise BadRecording(f"{path}: format {source.format!r} holds no samples. Take events from its spike times.")
@@ -88,6 +123,6 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
 
 def _refuse_format(path: Path) -> BadRecording:
     return BadRecording(
-        f"{path}: HDF5 of no known format; known are {' and '.join(module.NAME for module in FORMATS)}. "
+        f"{path}: HDF5 of no known format; known are {' and '.join(module.NAME for module in HDF5_FORMATS)}. "
         "docs/formats.md says how to add one."
     )

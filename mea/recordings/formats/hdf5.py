@@ -11,6 +11,15 @@ import numpy as np
 
 from mea.runtime.errors import BadRecording, MeaError
 
+FILTER = "its samples are packed by a filter that h5py lacks. Export it with gzip, or unpacked"
+CAUSES = {  # what HDF5 says where a file is whole, and what it means
+    "unable to lock file": "another program has it open. Close it there, and try again",
+    "resource temporarily unavailable": "another program has it open. Close it there, and try again",
+    "required filter": FILTER,
+    "can't open directory": FILTER,  # in which HDF5 looks for filters
+    "already open for write": "a program that writes it has it open, or died. Close it there, or export it again",
+    "file consistency flags": "a program that writes it has it open, or died. Close it there, or export it again",
+}
 HARMLESS_BYTES, MOST_EXPANSION = 64 << 20, 1100
 # What h5py raises on damaged files, depending on the byte that is wrong.
 DAMAGE = (
@@ -38,11 +47,22 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise BadRecording(f"{path}: no such file. Give the path of a recording.")
     with explain_damage(str(path)):
+        if not path.stat().st_size:
+            raise BadRecording(f"{path}: is empty, 0 bytes. Copy it again from where it was made.")
         if not h5py.is_hdf5(path):
-            raise BadRecording(f"{path}: not an HDF5 file. Give a recording as the rig's software exports it.")
+            raise BadRecording(f"{path}: not an HDF5 file{_explain_head(path)}")
         with h5py.File(path, "r") as h5:
             _refuse_outside_data(h5, path)
             yield h5
+
+
+def _explain_head(path: Path) -> str:
+    """What the first bytes say of a file that is no HDF5."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head[1:4] == b"HDF":
+        return ": its line ends were converted, as by a transfer as text. Copy it again, as binary."
+    return ". Give a recording as the rig's software exports it."
 
 
 @contextmanager
@@ -56,6 +76,9 @@ def explain_damage(where: str) -> Iterator[None]:
         raise BadRecording(f"{where}: too large for this machine's memory. Use one with more, or cut it.") from error
     except DAMAGE as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        for said, what in CAUSES.items():
+            if said in text.casefold():
+                raise BadRecording(f"{where}: cannot be read: {what} ({text}).") from error
         raise BadRecording(f"{where}: cannot be read ({text}). It is truncated or damaged: copy it again.") from error
 
 

@@ -1,17 +1,20 @@
 """Read the HDF5 files of Multi Channel Systems. Their writer is :mod:`mea.recordings.formats.mcs_writer`."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mea.recordings.formats.hdf5 import check_expansion, decode_text, explain_damage, find_dataset, read_dataset
 from mea.recordings.formats.inflate import can_inflate, read_inflated
+from mea.recordings.formats.mcs_spikes import read_spikes, read_start
 from mea.recordings.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
+from mea.recordings.formats.mcs_wells import divide_by_well
 from mea.recordings.layouts import Grid, map_labels_to_grid
+from mea.recordings.plates import name_plate
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
@@ -38,7 +41,7 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
     for name in names:
         try:
             with explain_damage(f"{path}: {name}"):
-                found.append(_read_recording(data, name, path, stream))
+                found += _read_recording(data, name, path, stream)
         except BadRecording as error:
             found.append(error)
     return found
@@ -51,7 +54,12 @@ def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
         where = f"{path}: {name}"
         try:
             with explain_damage(where):
-                explained.append(explain_choice(list_streams(h5["Data"][name], where), stream, where))
+                found = _read_recording(h5["Data"], name, path, stream)
+                if found[0].n_samples:
+                    text = explain_choice(list_streams(h5["Data"][name], where), stream, where)
+                else:
+                    text = "the spikes' time stamps are read: the file holds no voltages"
+                explained += [text] * len(found)
         except BadRecording:  # what is wrong is for `read` to say
             explained.append("")
     return explained
@@ -94,31 +102,57 @@ def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: i
     return counts
 
 
-def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> RawRecording:
+def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> list[RawRecording]:
+    """The recording of that name; of a plate, one for each well."""
+    if "AnalogStream" not in data[name]:
+        return [read_spikes(data, name, path)]
     chosen, notes = choose_stream(list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
     where = f"{path}: {name}/AnalogStream/{chosen.name}"
     channels = _read_channels(chosen.group, where)
     samples = _check_samples(chosen.group, channels, where)
-    grid = _place_channels(decode_text(data.attrs.get("MeaLayout")), channels, where)
-    channels, row, col = channels[grid.used], grid.row[grid.used], grid.col[grid.used]
-    order = np.lexsort((col, row))
-    channels, row, col = channels[order], row[order], col[order]
-    names = np.array(grid.names, object)[grid.used][order]
-    tick_us = _check_scales(channels, names, where)
+    layout = decode_text(data.attrs.get("MeaLayout"))
+    wells = divide_by_well(layout, channels, where)
+    placed = [_place_channels(well.layout, well.channels, f"{where} {well.name}".strip()) for well in wells]
+    tick_us = _check_scales(np.concatenate([one.channels for one in placed]), where)
     segments, pauses, notes_on_pauses = _read_segments(chosen.group, samples.shape[1], tick_us, where)
-    start, undated = _read_start(data, data[name], segments)
+    start, undated = read_start(data, data[name], int(segments[0, 0]))
+    common = {
+        "format": "mcs",
+        "dataset": f"/Data/{name}/AnalogStream/{chosen.name}/ChannelData",
+        "sampling_rate_hz": round(1e6 / tick_us),
+        "n_samples": samples.shape[1],
+        "duration_s": samples.shape[1] * tick_us / 1e6,
+        "start": start,
+        "stream": chosen.label or chosen.name,
+        "segments": segments,
+        "pauses": pauses,
+    }
+    plate, told = name_plate(path.name), [*notes, *notes_on_pauses, *undated]
+    return [
+        _build_recording(one, common | {"well": well.name, "plate": plate if well.name else ""}, told)
+        for one, well in zip(placed, wells)
+    ]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Channels of one recording that have a place, sorted by it."""
+
+    grid: Grid
+    channels: np.ndarray
+    row: np.ndarray
+    col: np.ndarray
+    names: np.ndarray
+
+
+def _build_recording(one: Placed, common: dict[str, Any], notes: list[str]) -> RawRecording:
+    grid, row, col, channels = one.grid, one.row, one.col, one.channels
     return RawRecording(
-        format="mcs",
-        dataset=f"/Data/{name}/AnalogStream/{chosen.name}/ChannelData",
-        sampling_rate_hz=round(1e6 / tick_us),
-        n_samples=samples.shape[1],
-        duration_s=samples.shape[1] * tick_us / 1e6,
-        start=start,
+        **common,
         layout=grid.layout,
         rows=grid.rows,
         cols=grid.cols,
-        stream=chosen.label or chosen.name,
-        names=names,
+        names=one.names,
         row=row,
         col=col,
         x_um=col * grid.pitch_um,
@@ -126,9 +160,7 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> Raw
         source_row=channels["RowIndex"].astype(np.int64),
         gain_v=_measure_scales(channels),
         adc_zero=channels["ADZero"].astype(np.int64),
-        segments=segments,
-        pauses=pauses,
-        notes=(*notes, *grid.notes, *notes_on_pauses, *undated),
+        notes=(*grid.notes, *notes),
     )
 
 
@@ -180,19 +212,21 @@ def _check_storage(data: h5py.Dataset, where: str) -> None:
         )
 
 
-def _place_channels(layout: str, channels: np.ndarray, where: str) -> Grid:
+def _place_channels(layout: str, channels: np.ndarray, where: str) -> Placed:
     labels = [decode_text(label) for label in channels["Label"]]
     grid = map_labels_to_grid(layout, labels, where)
     if not any(labels) and channels["RowIndex"][-1] != len(channels) - 1:
         raise BadRecording(f"{where}: no electrode labels, and rows without channel. Export the file with labels.")
     if not grid.used.any():
         raise BadRecording(f"{where}: no channels but references. Export it with the electrodes' data.")
-    return grid
+    order = np.flatnonzero(grid.used)[np.lexsort((grid.col[grid.used], grid.row[grid.used]))]
+    return Placed(grid, channels[order], grid.row[order], grid.col[order], np.array(grid.names, object)[order])
 
 
-def _check_scales(channels: np.ndarray, names: Sequence[str], where: str) -> int:
+def _check_scales(channels: np.ndarray, where: str) -> int:
     """Check unit, gain and tick of each electrode; give the tick, µs per sample, that all share."""
-    for channel, name in zip(channels, names):
+    for channel in channels:
+        name = decode_text(channel["Label"])
         unit, tick_us = decode_text(channel["Unit"]), int(channel["Tick"])
         if unit != "V":
             raise BadRecording(
@@ -243,16 +277,3 @@ def _read_segments(
     gaps_us = start[1:] - start[:-1] - (last[:-1] - first[:-1] + 1) * tick_us
     notes = [f"pause of {gap / 1e6:g} s before sample {sample}" for gap, sample in zip(gaps_us, first[1:]) if gap]
     return segments, first[1:][gaps_us != 0], notes
-
-
-def _read_start(data: h5py.Group, recording: h5py.Group, segments: np.ndarray) -> tuple[str, list[str]]:
-    """When the first sample was taken, ISO 8601; and a note where the file does not tell.
-
-    The date is that of the file. Time stamps go on from one recording in it to the next.
-    """
-    try:
-        offset_us = max(int(segments[0, 0]), int(recording.attrs.get("TimeStamp", 0)))
-        date = datetime(1, 1, 1) + timedelta(microseconds=int(data.attrs["DateInTicks"]) // 10 + offset_us)
-    except (KeyError, OverflowError, TypeError, ValueError):
-        return "", ["no usable date (DateInTicks) in the file"]
-    return date.isoformat(timespec="microseconds"), []

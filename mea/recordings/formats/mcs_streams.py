@@ -20,6 +20,7 @@ class AnalogStream:
     subtype: str
     derived: bool
     channels: int
+    samples: int
 
     def __str__(self) -> str:
         origin = "derived from another stream" if self.derived else "straight from the rig"
@@ -54,13 +55,16 @@ def _format_stream(group: h5py.Group, name: str) -> AnalogStream:
     )
     derived = bool(source.strip("{}0-")) if source else "filter" in label.lower()
     info = group.get("InfoChannel")
-    return AnalogStream(group, name, label, kind, subtype, derived, len(info) if isinstance(info, h5py.Dataset) else 0)
+    data = group.get("ChannelData")
+    channels = len(info) if isinstance(info, h5py.Dataset) else 0
+    samples = data.shape[1] if isinstance(data, h5py.Dataset) and data.ndim == 2 else 0
+    return AnalogStream(group, name, label, kind, subtype, derived, channels, samples)
 
 
 def choose_stream(streams: list[AnalogStream], wanted: str, where: str) -> tuple[AnalogStream, list[str]]:
     """The electrodes' raw stream, or the one filtered from it; and a note where others would have fitted.
 
-    Of several, the one with the most channels, and of those the first.
+    Of several, the one with the most channels, and of those the first; one without samples only if there is no other.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def choose_stream(streams: list[AnalogStream], wanted: str, where: str) -> tuple
             f"{where}: no {wanted} electrode stream. Streams seen: {seen}. "
             "Choose the other of raw and filtered, or export the file with the electrodes' data."
         )
-    chosen = max(fitting, key=lambda stream: stream.channels)
+    chosen = max(fitting, key=lambda stream: (stream.samples > 0, stream.channels))
     others = ", ".join(f"{stream.name} {stream.label!r}" for stream in fitting if stream is not chosen)
     note = f"several {wanted} electrode streams: {chosen.name} {chosen.label!r} taken (most channels), not {others}"
     return chosen, [note] if others else []

@@ -2,17 +2,23 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mea.recordings.formats.hdf5 import decode_text, explain_damage, read_dataset
-from mea.recordings.layouts import electrode_labels, map_labels_to_grid
+from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
+from mea.recordings.layouts import electrode_labels, read_pitch
+from mea.recordings.plates import PlateLayout, find_axion_plate, name_plate, normalise_well, split_electrode_name
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 NAME = "spike times"
 LONGEST_S = 1e7  # almost four months
+ABOUT: dict[str, Any] = {"format": "spike_times", "dataset": "/spikes"}
+UNUSED = {"unused", "not used", "empty", "no cells"}  # treatments of a well in which nothing grew
+OFF_PITCH = 0.1  # pitches by which a position may miss its place
 
 
 def matches(h5: h5py.File) -> bool:
@@ -21,7 +27,7 @@ def matches(h5: h5py.File) -> bool:
 
 
 def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecording]:
-    """Describe the one recording of the file; ``stream`` plays no part. See
+    """Describe the recording of the file, or each well's of a plate; ``stream`` plays no part. See
     :func:`mea.recordings.formats.read_raw_recordings`.
 
     Every electrode of the layout is listed, silent ones too: which of them fired must not change what a model sees.
@@ -29,62 +35,118 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
     """
     try:
         with explain_damage(str(path)):
-            return [_read_recording(h5, str(path))]
+            return _read_recordings(h5, path)
     except BadRecording as error:
         return [error]
 
 
 def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
     """There is nothing to choose; see :func:`mea.recordings.formats.explain_streams`."""
-    return ["the spike times are read: the file holds no voltages"]
+    return ["the spike times are read: the file holds no voltages"] * len(read(h5, path, stream))
 
 
-def _read_recording(h5: h5py.File, where: str) -> RawRecording:
-    layout, places = _read_layout(h5, where)
-    names = [decode_text(name) for name in np.ravel(read_dataset(h5, "names", where))]
-    start_s, stop_s = _read_window(h5, where)
-    counts = _read_spike_counts(h5, names, where)
-    times = _read_times(h5, names, counts, (start_s, stop_s), where)
-    labels = list(places)
-    channel_electrode = np.array([labels.index(_find_label(name, places, where)) for name in names], np.int64)
-    electrode = np.repeat(channel_electrode, counts)
-    order = np.lexsort((times, electrode))
-    grid = map_labels_to_grid(layout, labels, where)
-    n = len(labels)
-    return RawRecording(
-        format="spike_times",
-        dataset="/spikes",
-        sampling_rate_hz=0,
-        n_samples=0,
-        duration_s=stop_s - start_s,
-        start="",
-        layout=layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        stream="spike times",
-        names=np.array(labels, object),
-        row=grid.row,
-        col=grid.col,
-        x_um=grid.col * grid.pitch_um,
-        y_um=grid.row * grid.pitch_um,
-        source_row=np.full(n, -1),
-        gain_v=np.full(n, np.nan),
-        adc_zero=np.zeros(n, np.int64),
-        spike_times_s=times[order] - start_s,
-        spike_electrode=electrode[order],
-        notes=() if len(times) else ("no spike in the whole recording",),
-    )
-
-
-def _read_layout(h5: h5py.File, where: str) -> tuple[str, dict[str, tuple[int, int]]]:
+def _read_recordings(h5: h5py.File, path: Path) -> list[RawRecording | BadRecording]:
+    where = str(path)
     layout = decode_text(read_dataset(h5, "array", where))
+    names = _read_names(h5, where)
+    counts = _read_spike_counts(h5, names, where)
+    times = _read_times(h5, where, names, counts)
+    window, note = _read_window(h5, times, "plate" if "well" in layout.lower() else "file", where)
+    _check_times(times, names, counts, window, where)
+    channel = np.repeat(np.arange(len(counts)), counts)
+    notes = [note] if note else []
+    if "well" in layout.lower():
+        if names is None:
+            raise BadRecording(f"{where}: no names, so that the wells of its electrodes cannot be told. Give names.")
+        return _read_wells(h5, find_axion_plate(layout, where), names, (channel, times, window), notes, path)
+    places = _read_layout(layout, where)
+    if names is not None:
+        labels = [_find_label(name, places, where) for name in names]
+    else:
+        labels = _place_by_epos(h5, layout, places, len(counts), where)
+        notes.append("no electrode names: places are those of epos, x to the right and y upwards")
+    return [build_recording(SpikeTrains(labels, channel, times, window), layout, where, notes=notes, **ABOUT)]
+
+
+def _read_wells(
+    h5: h5py.File,
+    plate: PlateLayout,
+    names: list[str],
+    spikes: tuple[np.ndarray, np.ndarray, tuple[float, float]],
+    notes: list[str],
+    path: Path,
+) -> list[RawRecording | BadRecording]:
+    """One recording for each well that was used: those the file lists, silent ones too, else all of the plate."""
+    where = str(path)
+    found = [split_electrode_name(name, where) for name in names]
+    trains = SpikeTrains([electrode for _, electrode in found], *spikes)
+    own = np.array([well for well, _ in found], dtype=object)
+    used = _list_wells(h5, where) or plate.list_wells()
+    wells = [well for well in plate.list_wells() if well in used or well in own]
+    if outside := sorted((set(own) | set(used)) - set(wells)):
+        last = plate.list_wells()[-1]
+        raise BadRecording(f"{where}: well {outside[0]!r} is not on this plate (A1 to {last}). Correct array.")
+    about = ABOUT | {"plate": name_plate(path.name), "notes": notes}
+    return [
+        build_recording(
+            trains.select(np.flatnonzero(own == well)), plate.layout, f"{where}: {well}", well=well, **about
+        )
+        for well in wells
+    ]
+
+
+def _list_wells(h5: h5py.File, where: str) -> list[str]:
+    """The wells that the file lists, without those whose treatment says that they were not used."""
+    if "well" not in h5:
+        return []
+    wells = [normalise_well(decode_text(well), where) for well in np.ravel(read_dataset(h5, "well", where))]
+    given: np.ndarray | list = np.ravel(read_dataset(h5, "treatment", where)) if "treatment" in h5 else []
+    treatment = [decode_text(one).casefold() for one in given] if len(given) == len(wells) else [""] * len(wells)
+    return [well for well, what in zip(wells, treatment) if what not in UNUSED]
+
+
+def _read_names(h5: h5py.File, where: str) -> list[str] | None:
+    """Names of the channels; None where the file has none but says where they are."""
+    if "names" not in h5 and "epos" in h5:
+        return None
+    return [decode_text(name) for name in np.ravel(read_dataset(h5, "names", where))]
+
+
+def _place_by_epos(h5: h5py.File, layout: str, places: dict[str, tuple[int, int]], count: int, where: str) -> list[str]:
+    """Labels of the electrodes at positions (2, n) or (n, 2) in µm: column from x; row from y, which points upwards."""
+    position = read_dataset(h5, "epos", where)
+    position = position if position.shape == (2, count) else position.T
+    pitch_um = read_pitch(layout)
+    if position.shape != (2, count) or position.dtype.kind not in "fiu" or not pitch_um > 0:
+        raise BadRecording(
+            f"{where}: no names, and epos {position.shape} with the layout {layout!r} does not place {count} channels: "
+            "epos must be 2 x channels, µm, and the layout must state its pitch. Give names."
+        )
+    col, row = position[0] / pitch_um, position[1] / pitch_um
+    size = max(row for row, _ in places.values()) + 1
+    label = {place: name for name, place in places.items()}
+    found = [label.get((size - round(y), round(x) - 1), "") for x, y in zip(col.tolist(), row.tolist())]
+    exact = np.abs(position / pitch_um - np.rint(position / pitch_um)).max(0, initial=0.0) < OFF_PITCH
+    if wrong := [number for number, name in enumerate(found) if not name or not exact[number]]:
+        raise BadRecording(
+            f"{where}: no names, and epos {position[:, wrong[0]].tolist()} is no place of {layout} (x to the right, y "
+            f"upwards, from {pitch_um:g} µm in steps of {pitch_um:g}). Give names."
+        )
+    return found
+
+
+def _read_layout(layout: str, where: str) -> dict[str, tuple[int, int]]:
     try:
-        return layout, electrode_labels(layout)
+        return electrode_labels(layout)
     except BadRecording as error:
         raise BadRecording(f"{where}: array: {error}") from None
 
 
-def _read_window(h5: h5py.File, where: str) -> tuple[float, float]:
+def _read_window(h5: h5py.File, times: np.ndarray, whose: str, where: str) -> tuple[tuple[float, float], str]:
+    """When the recording began and ended, s; and a note where the file does not state it."""
+    if "recordingtime" not in h5:
+        finite = times[np.isfinite(times)]
+        return _read_summary(h5, where) if len(finite) < 2 else bound_by_spikes(finite, whose, where)
     window = np.ravel(read_dataset(h5, "recordingtime", where))
     if (
         len(window) != 2
@@ -93,12 +155,22 @@ def _read_window(h5: h5py.File, where: str) -> tuple[float, float]:
         or not 0 < window[1] - window[0] < LONGEST_S
     ):
         raise BadRecording(f"{where}: recordingtime is {window.tolist()}; it must be start and a later end, in s.")
-    return float(window[0]), float(window[1])
+    return (float(window[0]), float(window[1])), ""
 
 
-def _read_spike_counts(h5: h5py.File, names: list[str], where: str) -> np.ndarray:
+def _read_summary(h5: h5py.File, where: str) -> tuple[tuple[float, float], str]:
+    """Of a file without recordingtime and without spikes: what its summary states."""
+    table = read_dataset(h5, "summary.table", where) if "summary.table" in h5 else np.zeros(0, [("none", "f8")])
+    if len(table) and {"time.min", "time.max"} <= set(table.dtype.names or ()):
+        low, high = float(table["time.min"][0]), float(table["time.max"][0])
+        if 0 < high - low < LONGEST_S:
+            return (low, high), f"no length in the file: from {low:g} to {high:g} s, as summary.table states"
+    return bound_by_spikes(np.zeros(0), "file", where)
+
+
+def _read_spike_counts(h5: h5py.File, names: list[str] | None, where: str) -> np.ndarray:
     counts = np.ravel(read_dataset(h5, "sCount", where))
-    if len(counts) != len(names):
+    if names is not None and len(counts) != len(names):
         raise BadRecording(f"{where}: {len(counts)} spike counts (sCount) for {len(names)} names; give one for each.")
     if counts.dtype.kind not in "iu" or (counts < 0).any():
         raise BadRecording(
@@ -107,18 +179,25 @@ def _read_spike_counts(h5: h5py.File, names: list[str], where: str) -> np.ndarra
     return counts.astype(np.int64)
 
 
-def _read_times(
-    h5: h5py.File, names: list[str], counts: np.ndarray, window: tuple[float, float], where: str
-) -> np.ndarray:
-    """(spikes,) float64 s, one channel after the other, each of them sorted and within the recording."""
+def _read_times(h5: h5py.File, where: str, names: list[str] | None, counts: np.ndarray) -> np.ndarray:
+    """(spikes,) float64 s, one channel after the other."""
     times = read_dataset(h5, "spikes", where)
     if times.ndim != 1 or times.dtype.kind not in "fiu":
         raise BadRecording(f"{where}: spikes are {times.dtype} {times.shape}; they must be one row of times in s.")
     total = sum(counts.tolist())  # of Python's integers, which do not wrap
     if total != len(times):
         raise BadRecording(f"{where}: spike counts (sCount) add up to {total}, but there are {len(times)} spikes.")
-    times = times.astype(np.float64)
-    channel = np.repeat(np.arange(len(names)), counts)
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRecording(f"{where}: channel name {twice!r} occurs twice. Give each unit its own name.")
+    return times.astype(np.float64)
+
+
+def _check_times(
+    times: np.ndarray, names: list[str] | None, counts: np.ndarray, window: tuple[float, float], where: str
+) -> None:
+    """Each channel's times must be sorted, and lie within the recording."""
+    channel = np.repeat(np.arange(len(counts)), counts)
     unsorted = np.zeros(len(times), bool)
     unsorted[1:] = (np.diff(times) < 0) & (np.diff(channel) == 0)
     rules = (
@@ -130,14 +209,10 @@ def _read_times(
     for wrong, rule in rules:
         if wrong.any():
             place = int(np.argmax(wrong))
-            name = names[channel[place]]
+            name = names[channel[place]] if names is not None else f"channel {channel[place]}"
             raise BadRecording(
                 f"{where}: spike time {times[place]:g} s of {name} {rule}. Correct or leave out the file."
             )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadRecording(f"{where}: channel name {twice!r} occurs twice. Give each unit its own name.")
-    return times
 
 
 def _find_label(name: str, places: dict[str, tuple[int, int]], where: str) -> str:

@@ -52,7 +52,7 @@ def list_presets() -> list[str]:
     """The names of the presets, sorted.
 
     >>> list_presets()
-    ['charlesworth2015', 'null_base', 'null_second', 'predecessor_base', 'predecessor_second']
+    ['charlesworth2015', 'cotterill2016', 'null_base', 'null_second', 'predecessor_base', 'predecessor_second']
     """
     files = (file.name for file in files_of(__package__).iterdir())
     return sorted(name.removesuffix(SUFFIX) for name in files if name.endswith(SUFFIX))
@@ -184,7 +184,7 @@ def restore_params() -> None:
     )
 
 
-def run_preset(name: str, overrides: dict[str, str]) -> None:
+def run_preset(name: str, overrides: dict[str, str], committed: dict[str, dict]) -> None:
     """Run the overrides on top of the committed params as the experiment ``name``, and leave its results there.
 
     An earlier experiment of that name is replaced. When the run fails, ``params.yaml`` is as committed again.
@@ -196,7 +196,10 @@ def run_preset(name: str, overrides: dict[str, str]) -> None:
     """
     restore_params()
     _run_dvc("exp", "remove", "--quiet", name)  # fails, in silence, where there is none
-    settings = [part for key, value in overrides.items() for part in ("-S", f"{key}={value}")]
+    known = flatten(committed)  # what is not among them is added, which -S says with a plus
+    settings = [
+        part for key, value in overrides.items() for part in ("-S", f"{'' if key in known else '+'}{key}={value}")
+    ]
     done = False
     try:
         done = _run_dvc("exp", "run", "--name", name, *settings, "report")  # simulates nothing where a source is given
@@ -225,5 +228,5 @@ def main(argv: list[str] | None = None, prog: str = "mea preset") -> None:
         committed = read_committed()
         check_names(overrides, committed)
         print(format_overrides(arguments.name, overrides, committed), flush=True)
-        run_preset(arguments.name, overrides)
+        run_preset(arguments.name, overrides, committed)
     print(f"Results of {arguments.name} are in the workspace. Compare: mea compare OTHER {arguments.name}")

@@ -1,0 +1,128 @@
+"""A recording of which only the times of spikes were kept, whatever file they come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mea.recordings.layouts import electrode_labels, map_labels_to_grid
+from mea.recordings.recording import RawRecording
+from mea.runtime.errors import BadRecording
+
+
+@dataclass(frozen=True)
+class SpikeTrains:
+    """Spikes of the channels of a file: ``n`` channels, ``m`` spikes.
+
+    Attributes
+    ----------
+    label
+        (n,) electrode label of each channel, one of the layout; units of one electrode share it.
+    channel
+        (m,) int64 channel of each spike.
+    times_s
+        (m,) float64, on the clock of ``window``.
+    window
+        When the recording began and ended, s.
+    """
+
+    label: Sequence[str]
+    channel: np.ndarray
+    times_s: np.ndarray
+    window: tuple[float, float]
+
+    def select(self, channels: np.ndarray) -> "SpikeTrains":
+        """Some of the channels, by their numbers, with their spikes."""
+        place = np.full(len(self.label), -1)
+        place[channels] = np.arange(len(channels))
+        kept = place[self.channel] >= 0
+        labels = [self.label[number] for number in channels]
+        return SpikeTrains(labels, place[self.channel[kept]], self.times_s[kept], self.window)
+
+
+def build_recording(
+    trains: SpikeTrains,
+    layout: str,
+    where: str,
+    *,
+    format: str,
+    dataset: str,
+    notes: Sequence[str] = (),
+    start: str = "",
+    plate: str = "",
+    well: str = "",
+) -> RawRecording:
+    """The recording, with every electrode of its layout: which of them fired must not change what a model sees.
+
+    Parameters
+    ----------
+    trains
+        Its spikes.
+    layout
+        Name of its layout.
+    where
+        File and part of it, for messages.
+    format, dataset, notes, start, plate, well
+        As :class:`mea.recordings.recording.RawRecording` has them.
+
+    Raises
+    ------
+    BadRecording
+        If the layout, or the label of a channel, is unknown.
+    """
+    labels = list(electrode_labels(layout))
+    number = {label: place for place, label in enumerate(labels)}
+    if unknown := [label for label in trains.label if label not in number]:
+        raise BadRecording(
+            f"{where}: electrode {unknown[0]!r} is not in the layout {layout.strip()} ({labels[0]} to {labels[-1]}). "
+            "Correct the name, or the layout that the file states."
+        )
+    electrode = np.array([number[label] for label in trains.label], np.int64)[trains.channel]
+    order = np.lexsort((trains.times_s, electrode))
+    grid = map_labels_to_grid(layout, labels, where)
+    begin, end = trains.window
+    silent = () if len(order) else ("no spike in the whole recording",)
+    return RawRecording(
+        format=format,
+        dataset=dataset,
+        sampling_rate_hz=0,
+        n_samples=0,
+        duration_s=end - begin,
+        start=start,
+        layout=layout.strip(),
+        rows=grid.rows,
+        cols=grid.cols,
+        stream="spike times",
+        names=np.array(labels, object),
+        row=grid.row,
+        col=grid.col,
+        x_um=grid.col * grid.pitch_um,
+        y_um=grid.row * grid.pitch_um,
+        source_row=np.full(len(labels), -1),
+        gain_v=np.full(len(labels), np.nan),
+        adc_zero=np.zeros(len(labels), np.int64),
+        spike_times_s=trains.times_s[order] - begin,
+        spike_electrode=electrode[order],
+        notes=(*notes, *silent),
+        plate=plate,
+        well=well,
+    )
+
+
+def bound_by_spikes(times_s: np.ndarray, whose: str, where: str) -> tuple[tuple[float, float], str]:
+    """First and last spike as beginning and end, and a note that says so.
+
+    Raises
+    ------
+    BadRecording
+        If there are not two spikes at different times.
+    """
+    if not len(times_s) or times_s.min() == times_s.max():
+        raise BadRecording(
+            f"{where}: states neither beginning nor end, and fewer than two spikes to tell. Give recordingtime."
+        )
+    window = float(times_s.min()), float(times_s.max())
+    return (
+        window,
+        f"no length in the file: from the first to the last spike of the {whose}, {window[0]:g} to {window[1]:g} s",
+    )

@@ -1,0 +1,131 @@
+"""Zip archives as labs have them: names in old encodings, Deflate64 as Windows writes it, archives inside archives."""
+
+import io
+import lzma
+import shutil
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+import inflate64
+
+DEFLATE64 = 9  # what Windows Explorer takes for files over 2 GB
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, DEFLATE64)
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, ValueError)
+UTF8_FLAG, ENCRYPTED_FLAG = 1 << 11, 1
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+BLOCK_BYTES = 1 << 20
+
+
+@lru_cache(maxsize=1)
+def open_archive(path: Path, nested: tuple[int, ...], _mtime_ns: int) -> zipfile.ZipFile:
+    """An archive whose members are unpacked one after the other: its directory is read once, not for each of them.
+
+    ``nested`` are the places, in the directories, of the archives inside one another that lead to it.
+    """
+    archive = zipfile.ZipFile(path)
+    for place in nested:
+        copy = tempfile.TemporaryFile()  # noqa: SIM115  # the archive holds it
+        with archive, open_member(archive, archive.infolist()[place]) as stream:
+            shutil.copyfileobj(stream, copy, BLOCK_BYTES)
+        archive = zipfile.ZipFile(copy)
+    return archive
+
+
+def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """A member, to read from the first byte to the last; its checksum is compared at the end."""
+    if info.compress_type != DEFLATE64:
+        return archive.open(info)
+    return io.BufferedReader(_Blocks(_inflate(archive, info)), BLOCK_BYTES)
+
+
+class _Blocks(io.RawIOBase):
+    """A stream of blocks."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._rest = blocks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        if not self._rest:
+            self._rest = next(self._blocks, b"")
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The blocks of a member that is compressed by Deflate64, which Python's zipfile does not know."""
+    is_deflate64 = True
+    try:
+        for _ in _inflate_by(inflate64.Inflater().inflate, archive, info):
+            pass
+    except (zipfile.BadZipFile, ValueError):  # some programs say Deflate64 and write Deflate: the checksum decides
+        is_deflate64 = False
+    inflate = inflate64.Inflater().inflate if is_deflate64 else zlib.decompressobj(-zlib.MAX_WBITS).decompress
+    yield from _inflate_by(inflate, archive, info)
+
+
+def _inflate_by(inflate: Callable[[bytes], bytes], archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    written, checksum = 0, 0
+    for stored in _read_stored(archive, info):
+        block = inflate(stored)
+        written, checksum = written + len(block), zlib.crc32(block, checksum)
+        if written > info.file_size:
+            raise zipfile.BadZipFile("a member is larger than the directory says")
+        if block:
+            yield block
+    if written != info.file_size or checksum != info.CRC:
+        raise zipfile.BadZipFile(f"bad CRC-32 of {info.filename!r}")
+
+
+def _read_stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The blocks of a member as they stand in the archive."""
+    file = archive.fp
+    if file is None:
+        raise zipfile.BadZipFile("the archive is closed")
+    file.seek(info.header_offset)
+    header = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+    if header[0] != b"PK\3\4":
+        raise zipfile.BadZipFile("no member where the directory says")
+    position, left = info.header_offset + LOCAL_HEADER.size + header[-2] + header[-1], info.compress_size
+    while left:
+        file.seek(position)
+        stored = file.read(min(BLOCK_BYTES, left))
+        if not stored:
+            raise EOFError("the archive ends within a member")
+        position, left = position + len(stored), left - len(stored)
+        yield stored
+
+
+def decode_name(info: zipfile.ZipInfo) -> str:
+    """A member's name as it was meant: with ``/`` between folders, and in the encoding in which it makes sense.
+
+    Without the flag for UTF-8, ``zipfile`` takes every name for IBM's code page 437. It may be UTF-8 all the same, or
+    Chinese (GB 2312, all of whose letters are two bytes from 0xA1). Else it stays: names that differ stay different.
+
+    >>> info = zipfile.ZipInfo("对照\\\\rec_1.h5".encode("gb2312").decode("cp437"))
+    >>> decode_name(info)
+    '对照/rec_1.h5'
+    """
+    # `filename` is cut at a NUL and, on Windows, has its backslashes turned: the name as written must be judged.
+    name = info.orig_filename
+    if not info.flag_bits & UTF8_FLAG:
+        try:
+            written = name.encode("cp437")
+        except UnicodeEncodeError:
+            written = b""
+        for encoding in ("utf-8", "gb2312"):
+            try:
+                name = written.decode(encoding) or name
+                break
+            except UnicodeDecodeError:
+                continue
+    return name.replace("\\", "/")
