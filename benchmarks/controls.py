@@ -25,7 +25,9 @@ import pandas as pd
 from tqdm import tqdm
 
 import stages.array
+import stages.contrast
 import stages.evaluate
+import stages.features
 import stages.h5
 import stages.simulate
 import stages.split
@@ -53,6 +55,8 @@ WORK: dict[ModuleType, Callable[..., None]] = {
     stages.split: stages.split.split,
     stages.train: stages.train.train,
     stages.evaluate: stages.evaluate.evaluate,
+    stages.features: stages.features.tabulate,
+    stages.contrast: stages.contrast.contrast,
 }
 COLUMNS = ["control", "honest", "low", "high", "chunk"]
 

@@ -33,7 +33,7 @@ from mea.runtime.command import print_line
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_markdown
 
-MOST_S, MOST_BYTES = 20, 3_000_000_000
+MOST_S, MOST_BYTES = 90, 3_000_000_000
 BATCH = 200  # files that one process reads before the next one begins
 
 

@@ -23,6 +23,7 @@ FIRST = find_closure(ROOT / "stages" / "__init__.py")  # runs before every stage
 OTHERS = {  # of a model only what decides it, so that adding one trains one
     "train": {"train.inner_folds", "train.seed", "train.${item.model}"},
     "evaluate": {"evaluate", "train.models"},
+    "contrast": {"contrast", *(f"evaluate.{name}" for name in ("permutations", "confidence_level", "order", "seed"))},
 }
 WHOLE = ("classify", "report")  # the last stages, which use most rooms
 

@@ -16,7 +16,20 @@ from ruamel.yaml import YAML
 
 from mea.versions.plots_page import VEGA_LITE
 
-STAGES = ("simulate", "unzip", "h5", "array", "split", "train@rate", "train@cnn_lstm", "evaluate", "classify", "report")
+STAGES = (
+    "simulate",
+    "unzip",
+    "h5",
+    "array",
+    "split",
+    "features",
+    "contrast",
+    "train@rate",
+    "train@cnn_lstm",
+    "evaluate",
+    "classify",
+    "report",
+)
 RESULTS = ("data", "metrics", "models", "plots", "report")
 PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 

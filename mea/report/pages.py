@@ -53,6 +53,7 @@ def render_report(
         models=list_models(results.metrics),
         confusions=[count_predictions(results, unit) for unit in UNITS],
         plots=list_plots(results),
+        contrast=results.contrast,
         groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
         most_groups=MOST_GROUPS,
         folds=sorted({row.fold for row in rows}),

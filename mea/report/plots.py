@@ -59,6 +59,7 @@ def list_plots(results: Results) -> dict[str, list[EmbeddedPlot]]:
         "Permutation test and confounds": _embed(results, _caption_honesty(results)),
         "Learning curves": _embed(results, _caption_learning(results)),
         "Models side by side": _embed(results, _caption_models(results)),
+        "What differs between the classes": _embed(results, _caption_contrast(results)),
     }
 
 
@@ -110,6 +111,20 @@ def _caption_learning(results: Results) -> Iterable[tuple[str, str, str]]:
         validation = results.card["parameters"]["train"][name].get("validation", "nested")
         caption = f"Mean over each fold's networks. Validation: {VALIDATION[validation]}."
         yield f"{name}/curves", f"Learning curves, {name}", caption
+
+
+def _caption_contrast(results: Results) -> Iterable[tuple[str, str, str]]:
+    yield (
+        "contrast/forest",
+        "Strongest effects",
+        "Differences between cultures, in standard deviations of the cultures.",
+    )
+    yield (
+        "contrast/cultures",
+        "Cultures",
+        "Each dot is a culture; batches have markers of their own; the bar is the mean.",
+    )
+    yield "contrast/map", "Map of the cultures", "Principal components of the standardised features."
 
 
 def _caption_models(results: Results) -> Iterable[tuple[str, str, str]]:

@@ -33,13 +33,15 @@ class Results:
         The model card, as values and in Markdown.
     h5, array, split
         What these stages counted.
+    contrast
+        What the contrast stage found, by pair of classes.
     catalogue
         Every recording the h5 stage saw: rig, grid, rate, start, file, notes.
     manifest
         Every file that was unpacked, with its checksum.
     plots
-        The images of train and evaluate, by their paths there without ``.png``: ``roc_recording``,
-        ``cnn_lstm/roc_recording``, ``cnn_lstm/curves``.
+        The images of evaluate, train and contrast, by their paths there without ``.png``: ``roc_recording``,
+        ``cnn_lstm/roc_recording``, ``cnn_lstm/curves``, ``contrast/forest``.
     """
 
     metrics: dict[str, Any]
@@ -51,6 +53,7 @@ class Results:
     h5: dict[str, Any]
     array: dict[str, Any]
     split: dict[str, Any]
+    contrast: dict[str, Any]
     catalogue: pd.DataFrame
     manifest: pd.DataFrame
     plots: dict[str, Path]
@@ -95,6 +98,7 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
         h5=_read(read_json, metrics / "h5.json", "h5"),
         array=_read(read_json, metrics / "array.json", "array"),
         split=_read(read_json, metrics / "split.json", "split"),
+        contrast=_read(read_json, metrics / "contrast.json", "contrast"),
         catalogue=_read(read_table, h5 / "catalogue.csv", "h5"),
         manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
         plots=_find_plots(plots / "evaluate", "evaluate")
@@ -102,7 +106,8 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
             f"{name}/{path}": image
             for name in measured["models"]
             for path, image in _find_plots(plots / "train" / name, f"train@{name}").items()
-        },
+        }
+        | {f"contrast/{path}": image for path, image in _find_plots(plots / "contrast", "contrast").items()},
     )
     _check_one_run(results)
     return results

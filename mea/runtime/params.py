@@ -12,6 +12,8 @@ from ruamel.yaml.error import YAMLError
 
 from mea.runtime.errors import MeaError
 
+MOST_VALUES = 100_000  # that a file of parameters can hold
+
 
 class StageParams(BaseModel):
     """Base of every stage's parameters: frozen, unknown keys forbidden, every value given in the file."""
@@ -34,16 +36,42 @@ def load_params(path: Path, overrides: list[str] | None = None) -> dict[str, Any
     MeaError
         If the file is missing or no mapping of sections, or an override names no parameter in it.
     """
-    yaml = YAML(typ="safe")
     try:
-        params = yaml.load(path.read_text(encoding="utf-8"))
+        params = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MeaError(f"{path}: no such file. Run in the project's root, or name the file with --params.") from None
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
+    except (YAMLError, OSError, ValueError) as error:
         raise MeaError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(params, dict) or not all(isinstance(section, dict) for section in params.values()):
         raise MeaError(f"{path}: must be a mapping of sections, each a mapping of parameters.")
     return apply_overrides(params, overrides or [], str(path))
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises
+    ------
+    YAMLError
+        If it is none.
+    ValueError
+        If a number has thousands of digits, if it is nested too deep, or if its aliases stand for more than
+        100,000 values: a few lines of aliases of aliases can stand for more than any memory holds.
+    """
+    try:
+        values = YAML(typ="safe").load(text)
+        _count_values(values, [0])
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return values
+
+
+def _count_values(value: Any, count: list[int]) -> None:
+    count[0] += 1
+    if count[0] > MOST_VALUES:
+        raise ValueError(f"it stands for more than {MOST_VALUES:,} values, by aliases (*name) perhaps")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, set)) else ():
+        _count_values(item, count)
 
 
 def apply_overrides(params: dict[str, Any], overrides: Sequence[str], origin: str) -> dict[str, Any]:
@@ -85,8 +113,8 @@ def _apply_override(params: dict[str, Any], override: str, path: str) -> None:
             raise MeaError(f"--set {override}: {path} has no section {section!r}; {holder} has {', '.join(mapping)}.")
         mapping = mapping[key]
     try:
-        mapping[last] = YAML(typ="safe").load(text)
-    except YAMLError as error:
+        mapping[last] = parse_yaml(text)
+    except (YAMLError, ValueError) as error:
         raise MeaError(f"--set {override}: the value is not readable as YAML: {error}") from None
 
 

@@ -15,7 +15,9 @@ TEXT = (
     "places", "quality",
 )  # fmt: skip
 
-WRITTEN_BY = {"catalogue.csv": "array", "chunks.csv": "split"}
+WRITTEN_BY = {
+    "catalogue.csv": "array", "chunks.csv": "split", "features.csv": "features", "dictionary.csv": "features",
+}  # fmt: skip
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from builders.recordings import write_small_mcs
 
 HOSTILE = 'z"><b>&lt;</b><script>window.bad=1</script><img src=x onerror="window.bad=1">'
 RECORDINGS = 12
-STAGES = ("unzip", "h5", "array", "split", "train", "evaluate", "classify", "report")
+STAGES = ("unzip", "h5", "array", "split", "features", "contrast", "train", "evaluate", "classify", "report")
 FAST = (
     "unzip.source=raw", "classify.source=new", "h5.on_bad_recording=skip",
     "array.sampling_rate_hz=25000", "array.other_sampling_rate=set_aside",

@@ -13,6 +13,7 @@ MADE_BY = {
     "metrics/array.json": "array", "metrics/split.json": "split", "models/classifier/card.json": "evaluate",
     "models/classifier/card.md": "evaluate", "data/h5/catalogue.csv": "h5", "data/unzip/manifest.csv": "unzip",
     "data/array/params.json": "array", "plots/train/cnn_lstm": "train@cnn_lstm", "plots/evaluate": "evaluate",
+    "metrics/contrast.json": "contrast", "plots/contrast": "contrast",
 }  # fmt: skip
 
 

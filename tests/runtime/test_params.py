@@ -459,3 +459,30 @@ def test_hash_is_sha256(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert hash_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+ALIASES = "a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"b{k}: &a{k + 1} [{', '.join([f'*a{k}'] * 10)}]\n" for k in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            f"h5: {{culture: 1}}\nx:\n  {ALIASES.replace(chr(10), chr(10) + '  ')}",
+            "stands for more than 100,000 values",
+        ),
+        ("h5: " + "[" * 5000, "not readable as YAML"),
+        ("h5: {" + "a: {" * 3000 + "}" * 3001, "nested too deep"),
+        ("h5: {threshold: " + "9" * 5001 + "}", "not readable as YAML"),
+    ],
+    ids=["aliases of aliases", "brackets", "mappings", "digits"],
+)
+def test_small_texts_cannot_cost_much(tmp_path, text, reason):
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(MeaError, match=r"params\.yaml: not readable as YAML") as error:
+        load_params(tmp_path / "params.yaml")
+    assert reason in str(error.value) and len(str(error.value)) < 2000
+    with pytest.raises(MeaError, match="the value is not readable as YAML"):
+        load_params(ROOT / "params.yaml", [f"h5.culture={text.partition(': ')[2]}"])
