@@ -17,10 +17,12 @@ from mea.doctor.dataset import check_dataset, list_recordings, tabulate_design
 from mea.doctor.electrodes import FIRST_S
 from mea.doctor.files import Examined, examine_files
 from mea.doctor.findings import FINE, WRONG, Finding, count_severities
+from mea.doctor.plates import draw_plates, propose_plates
 from mea.doctor.project import examine_project
 from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
 from mea.doctor.summary import Part, build_entry, format_recordings
+from mea.recordings.manifest import PLATES_CSV
 from mea.recordings.recording import Recording
 from mea.runtime.command import end_plainly, show_warnings_plainly
 from mea.runtime.errors import MeaError
@@ -62,7 +64,8 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help=what)
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=Path("plots/doctor"), help="plots (plots/doctor)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything that was found to this file")
-    parser.add_argument("--propose", metavar="FILE", type=Path, help="write a recordings.csv to be filled in")
+    proposal = "write a recordings.csv, or plates.csv, to be filled in"
+    parser.add_argument("--propose", metavar="FILE", type=Path, help=proposal)
     parser.add_argument("--params", metavar="FILE", type=Path, help="parameter file (params.yaml, if it is there)")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override a parameter")
     return parser
@@ -102,7 +105,11 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, int]:
     print(*parts, sep="\n")
     if any(np.isfinite(one.noise_uv) for one in examined):
         print(f"Plots of the electrodes in their first {FIRST_S:g} s: {arguments.out}")
-    if arguments.propose:
+    if count := draw_plates(examined, arguments.out):
+        print(f"Pictures of {count} plates, rate and label of each well: {arguments.out}")
+    if arguments.propose and arguments.propose.name == PLATES_CSV:
+        print(f"{arguments.propose}: written; {propose_plates(examined, arguments.propose)} wells are to be labelled.")
+    elif arguments.propose:
         empty = propose_table(examined, arguments.propose)
         print(f"{arguments.propose}: written; {empty} cells of label, culture and batch are to be filled in.")
     print(", ".join(f"{count} {severity}" for severity, count in counts.items()))

@@ -69,6 +69,8 @@ class Examined:
         Whether the pipeline would use it for training.
     electrodes
         How many there are of the layout's or, of spike times, how many fire.
+    firing_rate_hz
+        Of a recording of spike times, the mean over its electrodes; NaN of voltages, which are not searched here.
     noise_uv
         Median noise over electrodes; NaN where there is none.
     places
@@ -83,6 +85,7 @@ class Examined:
     label_from: str = ""
     used: bool = False
     electrodes: str = ""
+    firing_rate_hz: float = float("nan")
     noise_uv: float = float("nan")
     places: str = ""
     findings: tuple[Finding, ...] = ()
@@ -238,7 +241,12 @@ def _identify(name: str, row: dict[str, str], source: RawRecording, task: Task, 
         wrong = Finding(WRONG, name, str(error).removeprefix(f"{'/'.join(filter(None, place))}: "), PROPOSE)
         return Examined(recording, *place, electrodes=_count_electrodes(source), findings=(wrong,))
     recording = replace(recording, label=who.label, culture=who.culture, batch=who.batch)
-    return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source))
+    firing_rate_hz = _measure_rate(source)
+    return Examined(recording, *place, task.label_from, bool(who.label), _count_electrodes(source), firing_rate_hz)
+
+
+def _measure_rate(source: RawRecording) -> float:
+    return np.nan if source.n_samples else len(source.spike_times_s) / source.n_electrodes / source.duration_s
 
 
 def _count_electrodes(source: RawRecording) -> str:

@@ -11,6 +11,12 @@ from mea.statistics.permutation import SIGNIFICANCE
 STRONGEST = ("feature", "g", "g_low", "g_high", "p_family")
 
 
+def count_cultures(units: pd.DataFrame) -> int:
+    """Distinct cultures; one that has two classes, such as before and after, counts once, an unknown one for itself."""
+    known = units["culture"] != ""
+    return int(units["culture"][known].nunique() + (~known).sum())
+
+
 def summarise_contrast(
     found: pd.DataFrame, trend: pd.DataFrame | None, units: pd.DataFrame, settings: ContrastSettings
 ) -> dict[str, Any]:
@@ -28,11 +34,11 @@ def summarise_contrast(
     pairs: dict[str, Any] = {}
     for (a, b), part in found.groupby(["a", "b"], sort=False):
         own = units[units["label"].isin([a, b])].reset_index(drop=True)
-        groups, least = int(find_groups(own).max()) + 1, find_min_p(own, settings.permutations)
-        said = f"false discovery rate below 5 %; {len(own)} cultures in {groups} groups"
+        own_groups, least = int(find_groups(own).max()) + 1, find_min_p(own, settings.permutations)
+        said = f"false discovery rate below 5 %; {count_cultures(own)} cultures in {own_groups} groups"
         if least >= SIGNIFICANCE:
             said += f"; so few groups allow no p below {least:.2g}: at least four of each class are needed"
-        if groups < LEAST_GROUPS:
+        if own_groups < LEAST_GROUPS:
             said += "; no interval from fewer than three groups"
         top = part.loc[part["g"].abs().idxmax()] if part["g"].notna().any() else None
         pairs[f"{a} and {b}"] = {
@@ -51,4 +57,9 @@ def summarise_contrast(
         "rising": int(((trend["q_value"] < SIGNIFICANCE) & (trend["rho"] > 0)).sum()),
         "falling": int(((trend["q_value"] < SIGNIFICANCE) & (trend["rho"] < 0)).sum()),
     }  # fmt: skip
-    return {"cultures": len(units), "groups": int(np.max(find_groups(units))) + 1, "pairs": pairs, "trend": rising}
+    return {
+        "cultures": count_cultures(units),
+        "groups": int(np.max(find_groups(units))) + 1,
+        "pairs": pairs,
+        "trend": rising,
+    }
