@@ -26,6 +26,7 @@ from mea.arrays.events_file import load_events
 from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
 from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
 from mea.arrays.traces import cut_traces
+from mea.recordings.lab_columns import pass_on
 from mea.recordings.recording import read_recording
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
@@ -77,6 +78,7 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
             )
         write_table(work / "catalogue.csv", catalogue[COLUMNS])
         write_json(work / "params.json", upstream | {"array": params.model_dump()})
+        pass_on(h5, work)
         with fresh_folder(plots) as folder:
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
             run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots", begin_here=True)

@@ -1,10 +1,9 @@
 """Score every recording and chunk by the models of the fold that held it out, and check what the metrics are worth.
 
-Every model of train.models is scored side by side; the headline is that of the models that were chosen inside each
-fold. Reads models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/,
-the plots to plots/evaluate/, and models/classifier/: the folds' models with everything learned about them here, ready
-to classify new recordings. Removes from models/folds what train.models does not list, so that its content, and with
-it the hash that DVC keeps of it, is the same wherever these models are trained; DVC's cache holds what was removed.
+Every model of train.models is scored side by side; the headline is that of the models chosen inside each fold. Reads
+models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/, the plots to
+plots/evaluate/, and models/classifier/: the folds' models with all that was learned here. Removes from models/folds what
+train.models does not list, so that its hash depends on these models alone; DVC's cache holds what was removed.
 """
 
 import warnings
@@ -27,6 +26,7 @@ from mea.evaluation.models import compare_models, predict_models, write_predicti
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, explain_doubts, learn_rules, save_rules
+from mea.recordings.lab_columns import read_catalogue
 from mea.runtime.checksums import write_checksums
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
@@ -81,7 +81,7 @@ def evaluate(
     held_out, recordings = found.headline, found.headline.by_recording
     groups = group_recordings(recordings, "batch")
     measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
-    metadata = tabulate_metadata(read_table(array / "catalogue.csv"), recordings)
+    metadata = tabulate_metadata(read_catalogue(array), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
     permutation = run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed)
     doubts = [*explain_doubts(held_out.fold_rules, permutation.p_value), *explain_confounds(confounds, recordings)]

@@ -1,7 +1,8 @@
 """Tabulate the summary features of every recording, one row each, for other programs and for the contrast.
 
-Reads data/array and data/split. Writes data/features: features.csv (identity, then one column a feature) and
-dictionary.csv (name, family, unit and description of each). Nothing is computed twice: models read from the same cache.
+Reads data/array and data/split. Writes data/features: features.csv (identity, the lab's own columns, then one column a
+feature) and dictionary.csv (name, family, unit and description of each). Nothing is computed twice: models read from
+the same cache.
 """
 
 from functools import partial
@@ -13,6 +14,7 @@ import pandas as pd
 from mea.arrays.events_file import load_events
 from mea.features.families import build_feature_table, list_summaries
 from mea.models.features import compute_chunks, summarise_recordings
+from mea.recordings.lab_columns import read_passed_on
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import run_parallel
@@ -36,6 +38,8 @@ def tabulate(params: Params, array: Path, split: Path, out: Path) -> None:
     kept = [waveforms.index(name) for name in names]  # where some have no voltages, none has features of waveforms
     values = np.array([row[kept] if own and not has_waveforms else row for own, row in found])
     recordings = list_recordings(chunks).sort_values("recording", kind="stable").reset_index(drop=True)
+    own = read_passed_on(array)  # the lab's own columns stand before the features
+    recordings = recordings.merge(own, how="left", left_on="recording", right_index=True).reset_index(drop=True)
     with fresh_folder(out) as folder:
         write_table(folder / "features.csv", pd.concat([recordings, pd.DataFrame(values, columns=names)], axis=1))
         write_table(folder / "dictionary.csv", build_feature_table(has_waveforms))

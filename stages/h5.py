@@ -20,6 +20,7 @@ from mea.recordings.catalogue import (
     reject_missing,
     reject_or_raise,
 )
+from mea.recordings.lab_columns import read_lab_columns, write_lab_columns
 from mea.recordings.labels import (
     FilePatterns,
     GroupPattern,
@@ -71,6 +72,10 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
         recordings = reject_or_raise(results, params.on_bad_recording)
         check_classes(recordings)
         warn_of_odd_groups(recordings)
+        if listed is not None:
+            file_ids = dict(zip(manifest["file"], manifest["recording"]))
+            files = {one.recording: file_ids[one.file] for one in recordings}
+            write_lab_columns(work, read_lab_columns(table), files, recordings)
         write_table(work / "catalogue.csv", build_catalogue(results))
         write_json(work / "params.json", {"h5": params.model_dump()})
     write_json(metrics, count_recordings(results))

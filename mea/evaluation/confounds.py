@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from mea.recordings.lab_columns import PREFIX
 from mea.runtime.parallel import PATIENCE_S, show_progress
 from mea.statistics.permutation import draw_permutations
 
@@ -39,8 +40,9 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
     pd.DataFrame
         One row a recording, in their order; a column for each metadatum that differs between recordings: duration_s,
         sampling_rate_hz, noise_uv (median over electrodes), start (days), electrodes, -1 where one is unknown; and
-        one for each set of places of the grid that recorded in the same recordings (1) and not in others (0). The
-        size of a file is none: spikes are packed less well, so it is signal.
+        one for each set of places of the grid that recorded in the same recordings (1) and not in others (0); and the
+        lab's own columns (``lab: dose``), numbers or, up to eight of them, categories. The size of a file is none:
+        spikes are packed less well, so it is signal.
     """
     recorded = catalogue.assign(sampling_rate_hz=catalogue["recorded_sampling_rate_hz"])  # not the common one
     table = recorded.set_index("recording").loc[recordings["recording"], list(WORDS)]
@@ -48,8 +50,24 @@ def tabulate_metadata(catalogue: pd.DataFrame, recordings: pd.DataFrame) -> pd.D
     days = pd.to_datetime(table["start"], errors="coerce", format="ISO8601", utc=True)
     table["start"] = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
     table = table.apply(pd.to_numeric, errors="coerce")
-    table = pd.concat([table.fillna(-1.0).reset_index(drop=True), places], axis=1)
+    own = recorded.set_index("recording").loc[recordings["recording"]].filter(regex=f"^{PREFIX}").reset_index(drop=True)
+    table = pd.concat([table.fillna(-1.0).reset_index(drop=True), places, _tabulate_own(own)], axis=1)
     return table.loc[:, table.nunique() > 1]
+
+
+def _tabulate_own(columns: pd.DataFrame) -> pd.DataFrame:
+    """The lab's columns as numbers: those that are, with decimal points or commas; else a number for each category.
+
+    A text with more than eight values, such as a remark, is left out.
+    """
+    table = {}
+    for name, values in columns.fillna("").astype(str).items():
+        numbers = pd.to_numeric(values.str.replace(",", "."), errors="coerce")
+        if numbers[values != ""].notna().all():
+            table[name] = numbers.fillna(-1.0)
+        elif values.nunique() <= MAX_BINS:
+            table[name] = pd.Series(pd.factorize(values, sort=True)[0], index=values.index, dtype=float)
+    return pd.DataFrame(table, index=columns.index)
 
 
 def _tabulate_places(packed: pd.Series) -> pd.DataFrame:
@@ -158,6 +176,17 @@ def _adjust_p(statistics: np.ndarray) -> np.ndarray:
     return (single.min(0) <= single[:, :1] + 1e-12).mean(1)
 
 
+def name_metadata(name: str) -> str:
+    """A metadatum in words.
+
+    >>> name_metadata("start"), name_metadata("lab: dose"), name_metadata(ALL)
+    ('date', "the column 'dose'", 'all metadata together')
+    """
+    if name.startswith(PREFIX):
+        return f"the column {name.removeprefix(PREFIX)!r}"
+    return WORDS.get(name, "all metadata together")
+
+
 def summarise_audit(audit: pd.DataFrame) -> dict[str, float]:
     """The metrics of all metadata together, or of the only one; NaN if nothing differs between recordings."""
     names = ["accuracy", "balanced_accuracy", "p_value"]
@@ -174,7 +203,9 @@ def _name_telling(audit: pd.DataFrame, classes: int) -> str:
     """Metadata that nearly tell the class, although no test can show it, with their accuracies."""
     least = 1 / classes + TELLING * (1 - 1 / classes)
     telling = audit[(audit["balanced_accuracy"] >= least) & (audit["metadata"] != ALL)]
-    return " and ".join(f"{WORDS[row.metadata]} ({100 * row.balanced_accuracy:.0f} %)" for row in telling.itertuples())
+    return " and ".join(
+        f"{name_metadata(row.metadata)} ({100 * row.balanced_accuracy:.0f} %)" for row in telling.itertuples()
+    )
 
 
 def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str]:
@@ -182,7 +213,7 @@ def explain_confounds(audit: pd.DataFrame, recordings: pd.DataFrame) -> list[str
     alarms = audit[audit["alarm"].astype(bool)]
     single = alarms[alarms["metadata"] != ALL]
     found = [
-        f"{WORDS.get(row.metadata, 'all metadata together')} ({100 * row.balanced_accuracy:.0f} %)"
+        f"{name_metadata(row.metadata)} ({100 * row.balanced_accuracy:.0f} %)"
         for row in (single if len(single) else alarms).itertuples()
     ]
     sentences = []

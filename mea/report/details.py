@@ -84,6 +84,7 @@ def list_properties(results: Results, events: SpikeEvents) -> list[tuple[str, st
         ("rig", f"format {line['format']}, layout {line['layout']}, stream {line['stream'] or 'none'}"),
         ("electrodes", f"{events.n_electrodes} on a grid of {events.rows} × {events.cols}"),
         ("spikes", f"{len(events)}, {events.firing_rates_hz.mean():.3g} per second and electrode"),
+        *results.lab.reindex([events.recording]).fillna("").iloc[0].items(),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mea.arrays.detection import SpikeDetection
+from mea.recordings.lab_columns import read_passed_on
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
@@ -37,6 +38,8 @@ class Results:
         What the contrast stage found, by pair of classes.
     catalogue
         Every recording the h5 stage saw: rig, grid, rate, start, file, notes.
+    lab
+        The lab's own columns, by recording.
     manifest
         Every file that was unpacked, with its checksum.
     plots
@@ -55,6 +58,7 @@ class Results:
     split: dict[str, Any]
     contrast: dict[str, Any]
     catalogue: pd.DataFrame
+    lab: pd.DataFrame
     manifest: pd.DataFrame
     plots: dict[str, Path]
 
@@ -100,6 +104,7 @@ def read_results(metrics: Path, plots: Path, model: Path, h5: Path, unzip: Path)
         split=_read(read_json, metrics / "split.json", "split"),
         contrast=_read(read_json, metrics / "contrast.json", "contrast"),
         catalogue=_read(read_table, h5 / "catalogue.csv", "h5"),
+        lab=read_passed_on(h5),
         manifest=_read(read_table, unzip / "manifest.csv", "unzip"),
         plots=_find_plots(plots / "evaluate", "evaluate")
         | {

@@ -1,5 +1,6 @@
 """Work that may crash, hang or fill the memory in a library's C code, in a process of its own."""
 
+import math
 import os
 import pickle
 import select
@@ -51,7 +52,7 @@ def call_guarded(work: Callable[[], T], limit_s: float, most_bytes: int) -> T:
         child = os.fork()
     if child == 0:
         os.close(result)
-        _work_and_end(work, sender, most_bytes)
+        _work_and_end(work, sender, limit_s, most_bytes)
     os.close(sender)
     content = None
     try:
@@ -71,11 +72,11 @@ def call_guarded(work: Callable[[], T], limit_s: float, most_bytes: int) -> T:
     raise value
 
 
-def _work_and_end(work: Callable[[], object], sender: int, most_bytes: int) -> NoReturn:
+def _work_and_end(work: Callable[[], object], sender: int, limit_s: float, most_bytes: int) -> NoReturn:
     """In the copy: send the result, or what was raised, and end without cleaning up what is the parent's."""
     status = 1
     try:
-        _limit_memory(most_bytes)
+        _limit_resources(limit_s, most_bytes)
         try:
             content = pickle.dumps((True, work()))
         except Exception as error:
@@ -87,13 +88,15 @@ def _work_and_end(work: Callable[[], object], sender: int, most_bytes: int) -> N
         os._exit(status)
 
 
-def _limit_memory(most_bytes: int) -> None:
+def _limit_resources(limit_s: float, most_bytes: int) -> None:
     import resource  # there is none on Windows
 
     limit = psutil.Process().memory_info().vms + most_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard in (resource.RLIM_INFINITY, -1) or limit < hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    seconds = math.ceil(limit_s) + 1  # should the parent die meanwhile, the copy ends by itself
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 

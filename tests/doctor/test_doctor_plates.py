@@ -20,7 +20,8 @@ def raw(tmp_path):
         path = folder / f"P1_{day}.h5"
         write_small_spike_times(
             path, names=["A1_11", "A1_44", "F8_23"], array=np.array("Axion 48 well", "S"),
-            recordingtime=np.array([0.0, 60.0]), spikes=np.concatenate(trains), sCount=np.array([180, 180, 1], np.int32),
+            recordingtime=np.array([0.0, 60.0]), spikes=np.concatenate(trains),
+            sCount=np.array([180, 180, 1], np.int32),
         )  # fmt: skip
         with h5py.File(path, "r+") as h5:
             h5["well"], h5.attrs["day"] = np.array([b"A1", b"B2", b"F8"]), day

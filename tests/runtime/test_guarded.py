@@ -55,6 +55,13 @@ def test_a_hang_is_ended():
     assert time.monotonic() - begun < 50 and psutil.Process().children() == []
 
 
+def test_a_copy_whose_parent_died_ends_by_itself():
+    """Its processor time is limited; the limit is what is asked of the system."""
+    import resource
+
+    assert call(lambda: resource.getrlimit(resource.RLIMIT_CPU)[0], limit_s=2.5) == 4
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound the address space")
 def test_memory_is_bounded():
     with pytest.raises(MemoryError):
