@@ -1,9 +1,9 @@
 """Score every recording and chunk by the models of the fold that held it out, and check what the metrics are worth.
 
 Every model of train.models is scored side by side; the headline is that of the models chosen inside each fold. Reads
-models/folds, data/array and data/split. Writes metrics/evaluate.json, the predictions to metrics/evaluate/, the plots to
-plots/evaluate/, and models/classifier/: the folds' models with all that was learned here. Removes from models/folds what
-train.models does not list, so that its hash depends on these models alone; DVC's cache holds what was removed.
+models/folds, data/array and data/split. Writes metrics/evaluate.json, predictions to metrics/evaluate/, plots to
+plots/evaluate/, and models/classifier/: the folds' models with all that was learned here. Removes from models/folds
+what train.models does not list, so that its hash depends on these models alone; DVC's cache holds what was removed.
 """
 
 import warnings

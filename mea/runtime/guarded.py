@@ -1,5 +1,6 @@
 """Work that may crash, hang or fill the memory in a library's C code, in a process of its own."""
 
+import faulthandler
 import math
 import os
 import pickle
@@ -75,6 +76,7 @@ def call_guarded(work: Callable[[], T], limit_s: float, most_bytes: int) -> T:
 def _work_and_end(work: Callable[[], object], sender: int, limit_s: float, most_bytes: int) -> NoReturn:
     """In the copy: send the result, or what was raised, and end without cleaning up what is the parent's."""
     status = 1
+    faulthandler.disable()  # a crash is told by the parent
     try:
         _limit_resources(limit_s, most_bytes)
         try:
