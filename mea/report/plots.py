@@ -49,10 +49,12 @@ def list_plots(results: Results) -> dict[str, list[EmbeddedPlot]]:
     Raises
     ------
     MeaError
-        If the evaluate stage's plots are missing: it always draws ROC curves.
+        If the plots of evaluate or contrast are missing: they always draw ROC curves and the strongest effects.
     """
-    if "roc_recording" not in results.plots:
-        raise MeaError("roc_recording.png is missing in the plots of the evaluate stage. Run dvc repro evaluate.")
+    for name, stage in (("roc_recording", "evaluate"), ("contrast/forest", "contrast")):
+        if name not in results.plots:
+            file = name.rpartition("/")[2]
+            raise MeaError(f"{file}.png is missing in the plots of the {stage} stage. Run dvc repro {stage}.")
     return {
         "ROC curve and calibration": _embed(results, _caption_units(results)),
         "Risk-coverage curve and prediction sets": _embed(results, _caption_selective(results)),

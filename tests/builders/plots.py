@@ -15,6 +15,7 @@ from mea.arrays.plots_recordings import (
 )
 from mea.arrays.traces import Traces
 from mea.classification.plots import plot_attributions
+from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_units
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_scores import (
@@ -142,7 +143,14 @@ def plot_evaluation():
     report = pd.DataFrame({"label": ["a", "b"], "f1": [0.5, np.nan], "recordings": [3, 4]})
     models = pd.DataFrame({"model": ["one", "two"], "accuracy": [0.8, 0.7]})
     models = models.assign(accuracy_low=[0.6, np.nan], accuracy_high=[0.9, np.nan])
+    units = pd.DataFrame({"label": ["a", "b"] * 3, "culture": list("uvwxyz"), "batch": ["b1", "b1", "b2"] * 2})
+    values = np.random.default_rng(0).normal(size=(6, 3))
+    contrast = pd.DataFrame({"feature": ["f0", "f1"], "a": "a", "b": "b", "g": [1.0, -0.5], "p_family": [0.01, 0.5]})
+    contrast = contrast.assign(g_low=[0.5, np.nan], g_high=[1.5, np.nan])
     return {
+        "plot_forest": plot_forest(contrast, {"f0": "rates", "f1": "bursts"}, 0.95),
+        "plot_units": plot_units(values, units, [(0, "f0", "Hz"), (1, "f1", "")], ["a", "b"]),
+        "plot_map": plot_map(values, units, ["a", "b"]),
         "plot_models": plot_models(models, (0.8, 0.6, 0.9)),
         "plot_confusion": plot_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
         "plot_report": plot_report(report),

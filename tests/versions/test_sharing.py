@@ -166,7 +166,8 @@ def test_dvc_answers_what_the_vs_code_extension_asks(lab):
     workspace = next(entry for entry in shown if entry["rev"] == "workspace")["data"]
     assert set(workspace["params"]["params.yaml"]["data"]) == set(read_yaml(ROOT / "params.yaml"))
     assert {
-        f"metrics/{name}.json" for name in ("h5", "array", "split", "train/rate", "train/cnn_lstm", "evaluate")
+        f"metrics/{name}.json"
+        for name in ("h5", "array", "split", "contrast", "train/rate", "train/cnn_lstm", "evaluate")
     } == set(workspace["metrics"])
     plots = json.loads(lab.run("dvc", "plots", "diff", "--json", "--split", "--out", "drawn"))["data"]
     assert {"confusion of recordings", "ROC of recordings"} <= set(plots)
