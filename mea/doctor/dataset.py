@@ -21,6 +21,7 @@ from mea.doctor.settings import Settings
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.recordings.catalogue import check_classes
 from mea.recordings.labels import explain_odd_groups
+from mea.recordings.plates import find_reused_plates
 from mea.recordings.recording import Recording, format_pauses
 from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
@@ -100,9 +101,22 @@ def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
     split_level = choose_split_level(recordings, settings.split.by)
     return [
         *(Finding(DOUBTFUL, WHERE, sentence) for sentence in explain_odd_groups(used)),
+        *_check_plates(used),
         *_check_likeness(recordings),
         *_check_split(recordings, split_level, settings),
         *_check_power(recordings, split_level, settings),
+    ]
+
+
+def _check_plates(used: Sequence[Recording]) -> list[Finding]:
+    """Whether one plate stands at several dates: it was used again, or one plating was recorded on several days."""
+    remedy = (
+        "They are taken as different platings, and their wells as different cultures. If these are days of one "
+        "plating, state culture and batch in plates.csv."
+    )
+    return [
+        Finding(DOUBTFUL, WHERE, f"the plate {name!r} has files of {len(dates)} dates: {', '.join(dates)}", remedy)
+        for name, dates in find_reused_plates({one.source.plate for one in used if one.source.well}).items()
     ]
 
 

@@ -75,6 +75,11 @@ def read_recordings(
     list
         In the manifest's order: a recording, or why it cannot be used. Ids are those of
         :func:`mea.recordings.identities.name_recordings`.
+
+    Raises
+    ------
+    MeaError
+        If a well of a plate has the id of another file.
     """
     readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
     work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep)
@@ -82,6 +87,10 @@ def read_recordings(
     results: list[Recording | Rejection] = []
     for row in manifest.itertuples():
         results += [Rejection(row.recording, row.file, row.error)] if row.error else next(found)
+    if twice := [name for name, count in Counter(one.recording for one in results).items() if count > 1]:
+        raise MeaError(
+            f"{twice[0]}: the id of two recordings, a file's and that of a well of a plate. Rename the file."
+        )
     return results
 
 

@@ -1,6 +1,7 @@
 """Plates: files in which every well is a recording of its own, on a small grid of its own."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -8,6 +9,7 @@ from mea.runtime.errors import BadRecording
 
 ROW_LETTERS = "ABCDEFGHIJKLMNOP"
 WELL = re.compile(r"([A-P])0?([1-9]\d?)")
+DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_]?[01]\d[-_]?[0-3]\d(?!\d)")
 DAY = re.compile(r"[_\- ]*(?<![A-Za-z])(?:DIV|DAY)[_\- ]*\d+(?:\.\d+)?", re.IGNORECASE)
 
 
@@ -86,6 +88,20 @@ def normalise_well(name: str, where: str) -> str:
     if not found:
         raise BadRecording(f"{where}: well {name!r} must look like A1: a letter for the row, a number for the column.")
     return f"{found[1]}{found[2]}"
+
+
+def find_reused_plates(names: Iterable[str]) -> dict[str, list[str]]:
+    """Plates whose names differ in nothing but a date, by what they share: the dates.
+
+    >>> find_reused_plates(["20130814_MW1010-21", "20131030_MW1010-21", "20130911_MW1007-22"])
+    {'MW1010-21': ['20130814', '20131030']}
+    """
+    dates: dict[str, set[str]] = {}
+    for name in names:
+        if found := DATE.search(name):
+            rest = (name[: found.start()] + name[found.end() :]).strip("_- ")
+            dates.setdefault(rest, set()).add(found[0])
+    return {rest: sorted(found) for rest, found in sorted(dates.items()) if len(found) > 1}
 
 
 def name_plate(path: str) -> str:

@@ -24,7 +24,9 @@ class Failure(MeaError):
 
 
 def call_guarded(work: Callable[[], T], limit_s: float, most_bytes: int) -> T:
-    """What ``work`` gives or raises, called in a copy of this process (``fork``); on Windows, in this one.
+    """What ``work`` gives or raises, called in a copy of this process (``fork``); elsewhere than on Linux, in this one.
+
+    macOS has ``fork``, too, but its own libraries may not be used after it, and Windows has none.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def call_guarded(work: Callable[[], T], limit_s: float, most_bytes: int) -> T:
     >>> call_guarded(lambda: 6 * 7, limit_s=10, most_bytes=1 << 30)
     42
     """
-    if not hasattr(os, "fork"):
+    if sys.platform != "linux":
         return work()
     result, sender = os.pipe()
     sys.stdout.flush()

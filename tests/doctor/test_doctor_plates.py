@@ -44,6 +44,14 @@ def test_a_plate_is_drawn_with_rate_and_label_of_each_well(raw, capsys):
     assert (raw.parent / "plots/P1_DIV07_plate.png").stat().st_size > 5000
 
 
+def test_a_plate_of_two_dates_is_pointed_out(raw, capsys):
+    for date, day in (("20130814", "DIV05"), ("20131030", "DIV07")):
+        (raw / f"P1_{day}.h5").rename(raw / f"{date}_P1_{day}.h5")
+    (raw / "plates.csv").write_text("plate,well,label\n,A1,drug\n,B2 F8,control\n", encoding="utf-8")
+    look(raw)
+    assert "the plate 'P1' has files of 2 dates: 20130814, 20131030" in capsys.readouterr().out
+
+
 def test_the_proposed_map_has_every_well_once_and_can_be_filled_in(raw, capsys):
     path = raw.parent / "plates.csv"
     look(raw, "--propose", str(path))

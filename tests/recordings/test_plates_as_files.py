@@ -14,9 +14,10 @@ from mea.recordings.catalogue import read_recordings
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.formats.mcs_layout import Stream
 from mea.recordings.formats.mcs_writer import RigRecording, write_mcs_file
+from mea.recordings.identities import identify_nobody
 from mea.recordings.labels import FilePatterns, choose_identify
 from mea.recordings.plate_map import read_plate_map
-from mea.runtime.errors import BadRecording
+from mea.runtime.errors import BadRecording, MeaError
 
 PLATES = Path(__file__).parents[3] / "shared/data/cotterill2016"
 WELL12 = ["12", "13", "21", "22", "23", "24", "31", "32", "33", "34", "42", "43"]
@@ -108,6 +109,15 @@ def test_ids_groups_and_the_plate_map(tmp_path):
     assert [one.label for one in by_name] == ["5"] * 3 + ["7"] * 3
     assert {one.batch for one in by_name} == {"20130814"}
     assert len({one.culture for one in by_name}) == 3, "a well is the same culture on every day"
+
+
+def test_no_two_recordings_have_one_id(tmp_path):
+    (tmp_path / "raw").mkdir()
+    write_plate(tmp_path / "raw/p.h5")
+    write_small_spike_times(tmp_path / "raw/p_A1.h5")
+    manifest = unpack(tmp_path / "raw", tmp_path / "out")
+    with pytest.raises(MeaError, match="p_A1: the id of a file and of a well"):
+        read_recordings(tmp_path / "out", manifest, "raw", identify_nobody)
 
 
 @pytest.mark.skipif(not PLATES.exists(), reason=f"{PLATES} is not here: recordings stay out of the repository")
