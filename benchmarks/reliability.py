@@ -8,6 +8,7 @@ import argparse
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from mea.runtime.command import print_line
@@ -64,10 +65,11 @@ def count_outcomes(said: str) -> dict[str, int]:
     return {"passed": found.get("passed", 0), "failed": failed, "skipped": found.get("skipped", 0)}
 
 
-def count_cases(files: tuple[str, ...]) -> int:
-    """How many cases some files hold."""
-    said = run_pytest(files, "--collect-only")
-    return sum("::" in line for line in said.splitlines())
+def count_cases() -> dict[str, int]:
+    """How many cases there are of each kind."""
+    said = run_pytest(tuple(file for files in KINDS.values() for file in files), "--collect-only")
+    found = Counter(line.partition("::")[0] for line in said.splitlines() if "::" in line)
+    return {kind: sum(found[file] for file in files) for kind, files in KINDS.items()}
 
 
 def main() -> None:
@@ -79,16 +81,14 @@ def main() -> None:
     parser.add_argument("--count", action="store_true", help="count the cases, run nothing")
     given = parser.parse_args()
     rows, total = [], {"passed": 0, "failed": 0, "skipped": 0}
+    if given.count:
+        print_line("\n".join(f"{kind}: {count}" for kind, count in count_cases().items()))
+        return
     for kind, files in KINDS.items():
-        if given.count:
-            print_line(f"{kind}: {count_cases(files)}")
-            continue
         outcomes = count_outcomes(run_pytest(files))
         total = {name: total[name] + outcomes[name] for name in total}
         rows.append([kind, *map(str, outcomes.values())])
         print_line(" | ".join(rows[-1]))
-    if given.count:
-        return
     rows.append(["**all**", *map(str, total.values())])
     table = "\n".join(draw_markdown(["tried", "as it should be", "not", "skipped here"], rows))
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)

@@ -1,5 +1,7 @@
 """Plots of the evaluation: confusion matrix, report, ROC, calibration, recordings."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,8 +39,13 @@ def test_plots_name_their_axes_with_units():
         "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
         "plot_models": [("accuracy (%), with its interval", "")],
         "plot_optimism": [("held-out chunks predicted correctly (%)", "")],
+        "plot_forest": [("Hedges' g between cultures, 95 % interval", "")],
+        "plot_units": [("", "Hz"), ("", "value")],
     }
-    assert list_axes(plot_evaluation()) == expected
+    found = list_axes(plot_evaluation())
+    ((x, y),) = found.pop("plot_map")  # the fractions hang on the values drawn
+    assert found == expected
+    assert re.fullmatch(r"component 1 \(\d+ % of the variance\)", x) and y.startswith("component 2 (")
 
 
 def test_confusion_writes_counts_and_shares_of_the_actual_label(ax):

@@ -25,7 +25,11 @@ def hash_data(lab):
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.mark.parametrize(("pattern", "stage"), DAMAGED.items(), ids=DAMAGED)
+@pytest.mark.parametrize(
+    ("pattern", "stage"),
+    [pytest.param(*one, marks=[pytest.mark.slow] if "npz" not in one[0] else []) for one in DAMAGED.items()],
+    ids=DAMAGED,
+)
 def test_damage_in_data_is_mended_by_what_the_message_says(lab, tmp_path, pattern, stage):
     before = hash_data(lab)
     path = sorted(lab.folder.glob(pattern))[0]
