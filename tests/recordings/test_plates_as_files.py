@@ -116,7 +116,7 @@ def test_no_two_recordings_have_one_id(tmp_path):
     write_plate(tmp_path / "raw/p.h5")
     write_small_spike_times(tmp_path / "raw/p_A1.h5")
     manifest = unpack(tmp_path / "raw", tmp_path / "out")
-    with pytest.raises(MeaError, match="p_A1: the id of a file and of a well"):
+    with pytest.raises(MeaError, match="p_A1: the id of two recordings"):
         read_recordings(tmp_path / "out", manifest, "raw", identify_nobody)
 
 
