@@ -41,6 +41,27 @@ def test_it_is_another_process_that_leaves_no_trace():
     assert changed == [] and psutil.Process().children() == before
 
 
+def test_many_open_files_are_no_obstacle():
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard > 0 else 4096, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert call(lambda: 42) == 42
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_no_file_stays_open():
+    before = psutil.Process().num_fds()
+    for _ in range(20):
+        call(lambda: 1)
+    assert psutil.Process().num_fds() == before
+
+
 def test_a_crash_is_a_sentence():
     with pytest.raises(Failure, match="crashed \\(SIGSEGV\\)"):
         call(lambda: os.kill(os.getpid(), signal.SIGSEGV))
