@@ -18,13 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.drawn import replace_drawn
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.versions.presets import load_preset
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/presets.json"
-BEGIN, END = "<!-- drawn from benchmarks/presets.json: python -m benchmarks.presets --draw -->", "<!-- end of drawn -->"
+BEGIN = "<!-- drawn from benchmarks/presets.json: python -m benchmarks.presets --draw -->"
 NETWORK = ("train.models=[cnn_lstm]", "train.cnn_lstm.bin_ms=250", "train.cnn_lstm.epochs=10")
 
 
@@ -131,10 +132,8 @@ def draw_tables() -> dict[str, str]:
     }.items():
         rows = [first, *(format_result(run.title, results[run.name]) for run in runs if run.name in results)]
         text = (ROOT / name).read_text(encoding="utf-8")
-        before, rest = text.split(BEGIN)
-        _, after = rest.split(END)
         table = "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---", *["--:"] * 4], *rows))
-        drawn[name] = f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+        drawn[name] = replace_drawn(text, BEGIN, table)
     return drawn
 
 

@@ -11,12 +11,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.drawn import replace_drawn
 from mea.runtime.command import print_line
 from mea.runtime.tables import draw_markdown
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reliability.md"
-BEGIN, END = "<!-- drawn by make reliability -->", "<!-- end of drawn -->"
+BEGIN = "<!-- drawn by make reliability -->"
 KINDS = {  # what is tried: the tests that try it
     "archives: damaged, hostile, in old encodings, full disk": (
         "tests/recordings/test_archives.py", "tests/recordings/test_zip_files.py",
@@ -91,9 +92,7 @@ def main() -> None:
         print_line(" | ".join(rows[-1]))
     rows.append(["all", *map(str, total.values())])
     table = "\n".join(draw_markdown(["tried", "as it should be", "not", "skipped here"], rows))
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(replace_drawn(PAGE.read_text(encoding="utf-8"), BEGIN, table), encoding="utf-8")
     print(table)
     sys.exit(bool(total["failed"]))
 

@@ -20,14 +20,15 @@ from mea.recordings.catalogue import (
     reject_missing,
     reject_or_raise,
 )
-from mea.recordings.lab_columns import read_lab_columns, write_lab_columns
+from mea.recordings.lab_columns import build_lab_columns, write_lab_columns
+from mea.recordings.lab_tables import read_rows
 from mea.recordings.labels import (
     FilePatterns,
     GroupPattern,
     LabelPatterns,
     Part,
+    build_recordings,
     choose_identify,
-    read_recordings_csv,
     warn_of_odd_groups,
 )
 from mea.recordings.manifest import PLATES_CSV, RECORDINGS_CSV, read_manifest
@@ -61,7 +62,8 @@ class Params(StageParams):
 def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     """Turn the unpacked files of ``unzip`` into recordings in ``out``."""
     table = unzip / RECORDINGS_CSV
-    listed = read_recordings_csv(table) if table.exists() else None
+    rows = read_rows(table) if table.exists() else []
+    listed, columns = (build_recordings(rows, table), build_lab_columns(rows, table)) if rows else (None, None)
     plates = read_plate_map(unzip / PLATES_CSV) if (unzip / PLATES_CSV).exists() else None
     identify = choose_identify(listed, FilePatterns(params.labels, params.culture, params.batch, params.part), plates)
     manifest = reject_duplicates(read_manifest(unzip))
@@ -72,10 +74,10 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
         recordings = reject_or_raise(results, params.on_bad_recording)
         check_classes(recordings)
         warn_of_odd_groups(recordings)
-        if listed is not None:
+        if columns is not None:
             file_ids = dict(zip(manifest["file"], manifest["recording"]))
             files = {one.recording: file_ids[one.file] for one in recordings}
-            write_lab_columns(work, read_lab_columns(table), files, recordings)
+            write_lab_columns(work, columns, files, recordings)
         write_table(work / "catalogue.csv", build_catalogue(results))
         write_json(work / "params.json", {"h5": params.model_dump()})
     write_json(metrics, count_recordings(results))

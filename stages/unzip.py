@@ -28,7 +28,7 @@ def unzip(params: Params, out: Path) -> None:
     print_line(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
     for error in broken.error:
         print_line(f"unzip: cannot be used: {error}")
-    for sentence in explain_other_files(Path(params.source)):
+    for sentence in explain_other_files(Path(params.source), set(zip(manifest.archive, manifest.member))):
         print_line(f"unzip: {sentence}")
 
 

@@ -31,7 +31,7 @@ from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
 from mea.recordings.layouts import read_pitch
 from mea.recordings.members import ArchiveEntry
-from mea.recordings.naming import assign_ids
+from mea.recordings.naming import assign_ids, show_name
 from mea.recordings.other_files import explain_other_files
 from mea.recordings.recording import RawRecording, Recording, pack_places
 from mea.runtime.errors import BadRecording, MeaError
@@ -131,7 +131,8 @@ def examine_files(
         except MeaError as error:
             findings.append(Finding(WRONG, str(path), str(error)))
             continue
-        findings += [Finding(DOUBTFUL, str(path), sentence) for sentence in explain_other_files(path)]
+        taken = {(show_name(member.archive), show_name(member.member)) for member in members}
+        findings += [Finding(DOUBTFUL, str(path), sentence) for sentence in explain_other_files(path, taken)]
         identify, label_from, table = find_identify(path, settings, as_source, findings)
         tables += [(path, table)] if table is not None and path.is_dir() else []
         tasks += [(member, identify, label_from) for member in members]
@@ -194,7 +195,7 @@ def _reject_file(row: dict[str, str], name: str, reason: str) -> Examined:
 def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
     try:
         sources = read_raw_recordings(path, settings.h5.stream)
-        streams = explain_streams(path, settings.h5.stream)
+        streams = explain_streams(path, sources, settings.h5.stream)
     except BadRecording as error:
         return [_reject_file(row, task.name, _shorten(error, path))]
     examined = []

@@ -1,6 +1,5 @@
 """Plates as the doctor shows them: a picture of each file's wells, and a plates.csv to be filled in."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,31 +8,33 @@ import pandas as pd
 
 from mea.doctor.files import Examined
 from mea.recordings.plates import ROW_LETTERS
-from mea.recordings.recording import RawRecording, Recording
+from mea.recordings.recording import Recording
 from mea.runtime.style import Plot, label_axes, new_plot, save_plot, styled
 from mea.runtime.tables import write_table
 
 MOST_LETTERS = 12  # of a label in a well
 
 
-def group_wells(examined: Sequence[Examined]) -> dict[str, list[Examined]]:
-    """The wells of each file that is a plate, by the file."""
-    files: dict[str, list[Examined]] = {}
+Well = tuple[Recording, float]  # with its firing rate, Hz
+
+
+def group_wells(examined: Sequence[Examined]) -> list[list[Well]]:
+    """The wells of each file that is a plate."""
+    files: dict[str, list[Well]] = {}
     for one in examined:
         if isinstance(one.result, Recording) and one.result.source.well:
-            files.setdefault(one.result.file or f"{one.archive}/{one.member}", []).append(one)
-    return files
+            files.setdefault(one.result.sha256, []).append((one.result, one.firing_rate_hz))
+    return list(files.values())
 
 
 def draw_plates(examined: Sequence[Examined], folder: Path) -> int:
     """Draw each file that is a plate to ``<file>_plate.png``, and return how many there are."""
     plates = group_wells(examined)
-    for wells in plates.values():
-        name = wells[0].result.recording.removesuffix(f"_{_read_source(wells[0]).well}")
-        table = pd.DataFrame(
-            [(_read_source(one).well, one.firing_rate_hz, _get_label(one)) for one in wells],
-            columns=["well", "firing_rate_hz", "label"],
-        )
+    for wells in plates:
+        first, _ = wells[0]
+        name = first.recording.removesuffix(f"_{first.source.well}")
+        rows = [(recording.source.well, rate, recording.label) for recording, rate in wells]
+        table = pd.DataFrame(rows, columns=["well", "firing_rate_hz", "label"])
         save_plot(plot_plate(table, name), folder / f"{name}_plate.png")
     return len(plates)
 
@@ -72,26 +73,12 @@ def plot_plate(wells: pd.DataFrame, title: str = "") -> Plot:
 
 
 def propose_plates(examined: Sequence[Examined], path: Path) -> int:
-    """Write a plates.csv with a line for every well of every plate, and return how many labels are empty in it.
+    """Write a plates.csv with a line for every well of every plate, and return how many wells there are.
 
     A file that gives the plate another day has no line of its own: a well is the same culture on every day.
     """
-    lines: dict[tuple[str, str], str] = {}
-    for wells in group_wells(examined).values():
-        for one in wells:
-            source = _read_source(one)
-            lines.setdefault((source.plate, source.well), "")
-    ordered = sorted(lines, key=lambda key: (key[0], key[1][0], int(re.sub(r"\D", "", key[1]))))
-    table = pd.DataFrame([(plate, well, "", "", "") for plate, well in ordered])
-    table.columns = pd.Index(["plate", "well", "label", "culture", "batch"])
+    found = {(one.source.plate, one.source.well) for wells in group_wells(examined) for one, _ in wells}
+    ordered = sorted(found, key=lambda key: (key[0], key[1][0], int(key[1][1:])))
+    table = pd.DataFrame(ordered, columns=["plate", "well"]).assign(label="", culture="", batch="")
     write_table(path, table)
     return len(table)
-
-
-def _get_label(one: Examined) -> str:
-    return one.result.label if isinstance(one.result, Recording) else ""
-
-
-def _read_source(one: Examined) -> RawRecording:
-    assert isinstance(one.result, Recording)
-    return one.result.source

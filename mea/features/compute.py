@@ -8,6 +8,7 @@ import numpy as np
 from mea.arrays.events import SpikeEvents
 from mea.features.families import FAMILIES, LONG_WINDOW_FAMILIES, WAVEFORM_FAMILY
 from mea.features.feature import Family
+from mea.features.nan_statistics import divide
 from mea.features.trains import Trains, cut_trains
 
 Windows = Sequence[tuple[float, float]]  # start and stop of each, s
@@ -81,9 +82,7 @@ def average(values: np.ndarray, length: np.ndarray) -> np.ndarray:
     if len(values) == 1:
         return values[0]
     weight = np.where(np.isnan(values), 0.0, length[:, None])
-    total = weight.sum(0)
-    summed = (np.nan_to_num(values) * weight).sum(0)
-    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return divide((np.nan_to_num(values) * weight).sum(0), weight.sum(0))
 
 
 def summarise_recording(whole: np.ndarray, chunks: np.ndarray, long_window: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.compute import average, summarise_recording
 from mea.features.families import list_summaries, list_summary_families
 from mea.models.feature_model import FeatureModel
+from mea.splitting.chunks import place_chunks
 
 
 class FeaturesModel(FeatureModel):
@@ -91,9 +92,8 @@ def _find_windows(chunks: pd.DataFrame, events: SpikeEvents) -> list[tuple[float
 
 def _fetch_chunks(events: SpikeEvents, chunk_s: float) -> tuple[np.ndarray, np.ndarray]:
     """(n,) start, s, and (n, n_features) of all chunks of a recording."""
-    chunk_s, rate = round(float(chunk_s), 6), events.sampling_rate_hz
-    windows = []
-    for first, last in events.parts:
-        count = int(round((last - first) / rate / chunk_s, 6))
-        windows += [(first / rate + k * chunk_s, first / rate + (k + 1) * chunk_s) for k in range(count)]
-    return np.array([start for start, _ in windows]), fetch_features(events, windows)
+    rate = events.sampling_rate_hz
+    length = round(chunk_s * rate)
+    first = place_chunks(events.parts, length)
+    windows = list(zip((first / rate).tolist(), ((first + length) / rate).tolist()))
+    return first / rate, fetch_features(events, windows)

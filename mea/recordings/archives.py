@@ -15,9 +15,9 @@ from typing import IO
 import pandas as pd
 
 from mea.recordings.manifest import COLUMNS, MANIFEST, TABLES
-from mea.recordings.members import ArchiveEntry, list_zip, open_entry, show_name
-from mea.recordings.naming import assign_ids
-from mea.recordings.other_files import WANTED, explain_other_files, is_archive, is_hidden, is_recording, read_head
+from mea.recordings.members import ArchiveEntry, list_zip, open_entry
+from mea.recordings.naming import assign_ids, show_name
+from mea.recordings.other_files import WANTED, explain_other_files, is_archive, is_hidden, is_recording, sniff
 from mea.recordings.zip_files import ZIP_DAMAGE
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder
@@ -81,20 +81,23 @@ def find_entries(source: Path) -> list[ArchiveEntry]:
     if source.is_dir():
         names = sorted(_walk_folder(source))
         if not names:
-            others = "".join(f" {sentence}." for sentence in explain_other_files(source))
-            raise MeaError(f"{source}: this folder holds no recordings.{others} {remedy}")
+            raise MeaError(f"{source}: this folder holds no recordings.{_name_others(source)} {remedy}")
         return [entry for name in names for entry in _list_file(source / name, name)]
     if not source.exists():
         kept = "What a stage writes there, dvc repro makes; what DVC keeps, dvc pull brings."
         raise MeaError(f"{source}: no such folder or file. {remedy} {kept}")
     if not _is_wanted(source):
-        others = "".join(f" {sentence}." for sentence in explain_other_files(source))
-        raise MeaError(f"{source}: neither a folder nor a file that is read.{others} {remedy}")
+        raise MeaError(f"{source}: neither a folder nor a file that is read.{_name_others(source)} {remedy}")
     return _list_file(source, source.name)
 
 
+def _name_others(source: Path) -> str:
+    """What there is instead of recordings, in sentences."""
+    return "".join(f" {sentence}." for sentence in explain_other_files(source, set()))
+
+
 def _is_wanted(path: Path) -> bool:
-    return is_archive(path.name) or is_recording(path.name, read_head(path))
+    return is_archive(path.name) or is_recording(path.name, sniff(path))
 
 
 def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
@@ -165,11 +168,9 @@ def unpack_entry(entry: ArchiveEntry, out: Path) -> dict[str, str]:
         problem = f"damaged ({error}). Copy the archive again from where it was made."
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(out).free / 1e9
-            written = (
-                f"{free:.1f} GB are free, {target.stat().st_size / 1e9 if target.is_file() else 0:.1f} GB were written"
-            )
-            raise MeaError(f"{entry.where}: the disk is full ({written}). Make room where {out.parent} lies.") from None
+            free, written = shutil.disk_usage(out).free, target.stat().st_size if target.is_file() else 0
+            room = f"{free / 1e9:.1f} GB are free, {written / 1e9:.1f} GB were written"
+            raise MeaError(f"{entry.where}: the disk is full ({room}). Make room where {out.parent} lies.") from None
         problem = f"cannot be unpacked ({error.strerror}). Rename it, or check its disk."
     if problem:
         if target.is_file():

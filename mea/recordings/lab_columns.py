@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from mea.recordings.lab_tables import find_columns, read_rows
+from mea.recordings.lab_tables import list_cells
 from mea.recordings.labels import COLUMNS, SUFFIX
 from mea.recordings.recording import Recording
-from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table, write_table
 
 FILE = "lab.csv"
 PREFIX = "lab: "  # of these columns where they stand beside others
 
 
-def read_lab_columns(path: Path) -> pd.DataFrame:
+def build_lab_columns(rows: list[tuple[int, list[str]]], path: Path) -> pd.DataFrame:
     """The further columns of ``recordings.csv``, all text, by recording.
 
     Raises
@@ -27,18 +26,10 @@ def read_lab_columns(path: Path) -> pd.DataFrame:
     MeaError
         If one of them is there twice.
     """
-    (_, header), *rows = read_rows(path)
-    names = [name for name in header if name and name.casefold() not in COLUMNS]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise MeaError(f"{path}: has the column {twice[0]!r} twice. Keep one of the two.")
-    place = find_columns(header, COLUMNS, ("recording",), path)["recording"]
-    columns = {name: header.index(name) for name in names}
-    lines = [
-        [SUFFIX.sub("", row[place]), *(row[at] if at < len(row) else "" for at in columns.values())]
-        for _, row in rows
-        if place < len(row)
-    ]
-    return pd.DataFrame(lines, columns=["recording", *names], dtype=object).set_index("recording")
+    names = {name.casefold(): name for name in rows[0][1] if name and name.casefold() not in COLUMNS}
+    lines = [cells for _, cells in list_cells(rows, ("recording", *names), ("recording",), path)]
+    table = pd.DataFrame(lines, columns=["recording", *names], dtype=object).rename(columns=names)
+    return table.assign(recording=table["recording"].str.replace(SUFFIX, "", regex=True)).set_index("recording")
 
 
 def write_lab_columns(folder: Path, listed: pd.DataFrame, files: dict[str, str], recordings: list[Recording]) -> None:
@@ -49,7 +40,7 @@ def write_lab_columns(folder: Path, listed: pd.DataFrame, files: dict[str, str],
     folder
         Of the catalogue.
     listed
-        As :func:`read_lab_columns` gives them.
+        As :func:`build_lab_columns` gives them.
     files
         Id of the file of each recording: a plate may be listed as its file.
     recordings

@@ -7,11 +7,11 @@ import unicodedata
 import warnings
 from pathlib import Path
 
+from mea.recordings.encodings import SEPARATORS, find_encoding
 from mea.runtime.errors import MeaError
 
 UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, zero-width blanks and joiners, marks
 LONE_MU = re.compile("(?<![\u0370-\u03ff])\u03bc(?![\u0370-\u03ff])")  # a Greek letter that stands in no Greek word
-SEPARATORS = ",;\t"
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -49,19 +49,14 @@ def decode_table(content: bytes, path: Path) -> str:
     >>> decode_table("10 µM".encode("utf-16-le"), Path("a.csv"))
     '10 µM'
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
-    if b"\0" in content:  # a table holds no NUL: UTF-16 without a mark
-        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252")
+    encoding = find_encoding(content, is_whole=True)
+    text = content.decode(encoding)
+    if encoding == "cp1252":
         warnings.warn(
             f"{path}: not in UTF-8, and read as Windows-1252. Where letters are wrong, save it as CSV UTF-8.",
             stacklevel=2,
         )
-        return text
+    return text
 
 
 def normalise_text(text: str) -> str:

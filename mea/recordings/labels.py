@@ -41,7 +41,12 @@ Identify = Callable[[str, str, Place], Identity]
 
 
 def read_recordings_csv(path: Path) -> pd.DataFrame:
-    """Read the lab's own table of its recordings.
+    """Read the lab's own table of its recordings; see :func:`build_recordings`."""
+    return build_recordings(read_rows(path), path)
+
+
+def build_recordings(rows: list[tuple[int, list[str]]], path: Path) -> pd.DataFrame:
+    """The recordings that the rows of ``recordings.csv`` list.
 
     As spreadsheets write it (:func:`mea.recordings.lab_tables.read_rows`). Upper and lower case of the column names do
     not matter; columns other than the four below are ignored; blanks around values are stripped; empty rows are
@@ -60,7 +65,7 @@ def read_recordings_csv(path: Path) -> pd.DataFrame:
         another length, a row without recording or label, or a recording twice.
     """
     values: dict[str, dict[str, str]] = {}
-    for line, cells in list_cells(read_rows(path), COLUMNS, ("recording", "label"), path):
+    for line, cells in list_cells(rows, COLUMNS, ("recording", "label"), path):
         name = SUFFIX.sub("", cells.pop("recording"))
         if not name:
             raise MeaError(f"{path}, line {line}: no recording. Give its id, or remove the line.")

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mea.recordings.naming import LONGEST_NAME_BYTES, make_safe_name
-from mea.recordings.other_files import RECORDING_SUFFIXES, is_archive, is_hidden, is_recording, peek
+from mea.recordings.naming import LONGEST_NAME_BYTES, make_safe_name, show_name
+from mea.recordings.other_files import RECORDING_SUFFIXES, is_archive, is_hidden, is_recording, sniff_member
 from mea.recordings.zip_files import COMPRESSIONS, ENCRYPTED_FLAG, ZIP_DAMAGE, decode_name, open_archive, open_member
 
 DEEPEST = 3  # archives inside one another
@@ -69,7 +69,7 @@ def list_zip(path: Path, name: str, nested: tuple[int, ...] = ()) -> list[Archiv
             continue
         if is_archive(member) and not member.endswith("/"):
             inner.append((place, member))
-        elif member.lower().endswith(RECORDING_SUFFIXES) or is_recording(member, peek(archive, info)):
+        elif is_recording(member, sniff_member(archive, info)):
             entry = ArchiveEntry(path, name, member, place, nested)
             entries.append(_check_entry(entry, info, place in overlapping))
     for place, member in inner:
@@ -137,8 +137,3 @@ def _check_entry(entry: ArchiveEntry, info: zipfile.ZipInfo, is_overlapping: boo
     else:
         return entry
     return replace(entry, error=f"{entry.where}: {text}")
-
-
-def show_name(text: str) -> str:
-    """A path as text that can be written: what is no text in it becomes ``_``."""
-    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "_", text)

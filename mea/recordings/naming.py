@@ -27,6 +27,11 @@ def make_safe_name(name: str) -> str:
     return name or "_"
 
 
+def show_name(text: str) -> str:
+    """A path as text that can be written: what is no text in it becomes ``_``."""
+    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "_", text)
+
+
 def assign_ids(members: Sequence[tuple[str, str]]) -> list[str]:
     """Give every member the id of its recording: unique, also where upper and lower case count as the same.
 

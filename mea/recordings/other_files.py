@@ -1,22 +1,21 @@
 """Which files are looked at, and what is said of the others: what they are, and what to export instead."""
 
-import gzip
 import os
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path, PurePosixPath
 
 from mea.recordings.formats import is_spike_table
+from mea.recordings.formats.text_files import LOOKED_AT_BYTES, read_head
 from mea.recordings.manifest import TABLES
+from mea.recordings.naming import show_name
 from mea.recordings.zip_files import ZIP_DAMAGE, decode_name
 
 RECORDING_SUFFIXES = (".h5", ".hdf5")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 WANTED = f"archives (*.zip), HDF5 files ({', '.join(RECORDING_SUFFIXES)}) or spike tables (.csv, .csv.gz)"
 LITTER = {"thumbs.db", "desktop.ini"}
-SNIFFED_BYTES = 1 << 16
 MOST_NAMES = 3
 EXPORTS = {  # suffix: what it is, and what to do
     ".mcd": "MC_Rack's own format: export HDF5 with Multi Channel DataManager",
@@ -56,41 +55,47 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(".zip")
 
 
-def is_recording(name: str, head: bytes | None = None) -> bool:
+def is_table(name: str) -> bool:
+    """Whether a file may be a table of spikes, by its name."""
+    return name.lower().endswith(TABLE_SUFFIXES) and PurePosixPath(name.lower()).name not in TABLES
+
+
+def is_recording(name: str, head: bytes) -> bool:
     """Whether a file is one that holds a recording: HDF5 by its name, a table by its first bytes."""
-    lower = name.lower()
-    if lower.endswith(RECORDING_SUFFIXES):
-        return True
-    if head is None or not lower.endswith(TABLE_SUFFIXES) or PurePosixPath(lower).name in TABLES:
-        return False
-    return is_spike_table(_inflate(head) if lower.endswith(".gz") else head)
+    return name.lower().endswith(RECORDING_SUFFIXES) or (is_table(name) and is_spike_table(head))
 
 
-def read_head(path: Path) -> bytes | None:
-    """The first bytes of a table; None of another file, or one that cannot be read."""
-    if not path.name.lower().endswith(TABLE_SUFFIXES) or not path.is_file():
-        return None
+def sniff(path: Path) -> bytes:
+    """The first bytes of a file that may be a table; none of another, or of one that cannot be read."""
+    return read_head(path) if is_table(path.name) and path.is_file() else b""
+
+
+def sniff_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The same of a member of an archive."""
+    if not is_table(decode_name(info)):
+        return b""
     try:
-        with path.open("rb") as stream:
-            return stream.read(SNIFFED_BYTES)
-    except OSError:
-        return None
-
-
-def _inflate(head: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, SNIFFED_BYTES)
-    except zlib.error:
+        with archive.open(info) as stream:
+            return stream.read(LOOKED_AT_BYTES)
+    except (*ZIP_DAMAGE, OSError, RuntimeError):
         return b""
 
 
-def explain_other_files(source: Path) -> list[str]:
-    """A sentence for each kind of file in a folder, or in the archives in it, that is left out; rigs' kinds first."""
+def explain_other_files(source: Path, taken: Set[tuple[str, str]]) -> list[str]:
+    """A sentence for each kind of file in a folder, or in the archives in it, that is left out; rigs' kinds first.
+
+    Parameters
+    ----------
+    source
+        A folder, or a file.
+    taken
+        (archive, member) of what is not left out, as the manifest names them.
+    """
     found: dict[str, list[str]] = {}
-    for name in _list_others(source):
-        suffix = next((one for one in EXPORTS if name.lower().endswith(one)), PurePosixPath(name).suffix.lower())
-        if suffix not in QUIET and PurePosixPath(name).name not in TABLES:
-            found.setdefault(suffix, []).append(name)
+    for archive, member in _list_files(source):
+        suffix = next((one for one in EXPORTS if member.lower().endswith(one)), PurePosixPath(member).suffix.lower())
+        if (archive, member) not in taken and suffix not in QUIET and PurePosixPath(member).name not in TABLES:
+            found.setdefault(suffix, []).append("/".join(filter(None, (archive, member))))
     sentences = []
     for suffix in sorted(found, key=lambda one: (one not in EXPORTS, one)):
         names = found[suffix]
@@ -101,39 +106,24 @@ def explain_other_files(source: Path) -> list[str]:
     return sentences
 
 
-def _list_others(source: Path) -> Iterator[str]:
-    """Paths of files that hold no recording, in a folder and in the archives there."""
+def _list_files(source: Path) -> Iterator[tuple[str, str]]:
+    """(archive, member) of every file in a folder and in the archives there; archives themselves are none."""
     walked = os.walk(source) if source.is_dir() else [(str(source.parent), [], [source.name])]
+    top = source if source.is_dir() else source.parent
     for folder, subfolders, names in walked:
         subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if is_hidden(name) or not path.is_file():
-                continue
-            if is_archive(name):
-                yield from _list_other_members(path)
-            elif not is_recording(name, read_head(path)):
-                yield path.relative_to(source if source.is_dir() else source.parent).as_posix()
+        for path in (Path(folder) / name for name in sorted(names) if not is_hidden(name)):
+            name = show_name(path.relative_to(top).as_posix())
+            if is_archive(path.name):
+                yield from ((name, member) for member in _list_members(path))
+            elif path.is_file():
+                yield "", name
 
 
-def _list_other_members(path: Path) -> Iterator[str]:
+def _list_members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                name = decode_name(info)
-                wanted = is_archive(name) or is_recording(name, peek(archive, info))
-                if not wanted and not name.endswith("/") and not is_hidden(name):
-                    yield f"{path.name}/{name}"
+            names = [decode_name(info) for info in archive.infolist()]
     except (*ZIP_DAMAGE, OSError, RuntimeError):
-        return  # said where it is unpacked
-
-
-def peek(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
-    """The first bytes of a member that may be a table; None of another, or of one that cannot be read."""
-    if not decode_name(info).lower().endswith(TABLE_SUFFIXES):
-        return None
-    try:
-        with archive.open(info) as stream:
-            return stream.read(SNIFFED_BYTES)
-    except (*ZIP_DAMAGE, OSError, RuntimeError, gzip.BadGzipFile):
-        return None
+        return []  # said where it is unpacked
+    return [show_name(name) for name in names if not (is_archive(name) or name.endswith("/") or is_hidden(name))]

@@ -16,6 +16,7 @@ import inflate64
 
 DEFLATE64 = 9  # what Windows Explorer takes for files over 2 GB
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, DEFLATE64)
+# What zipfile raises on damaged archives; NotImplementedError is its own, where one asks for what it cannot do.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, ValueError)
 UTF8_FLAG, ENCRYPTED_FLAG = 1 << 11, 1
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")

@@ -75,10 +75,9 @@ def average_cultures(values: np.ndarray, recordings: pd.DataFrame) -> tuple[np.n
     total, count = np.zeros((unit.max() + 1, values.shape[1])), np.zeros((unit.max() + 1, values.shape[1]))
     np.add.at(total, unit, np.where(defined, values, 0.0))
     np.add.at(count, unit, defined)
-    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     first = pd.Series(unit).drop_duplicates().index
     units = recordings.loc[first, ["recording", "label", "culture", "batch"]].reset_index(drop=True)
-    return mean, units.assign(recordings=np.bincount(unit))
+    return _divide(total, count), units.assign(recordings=np.bincount(unit))
 
 
 def list_pairs(labels: Sequence[str], settings: ContrastSettings) -> list[tuple[str, str]]:
@@ -156,9 +155,8 @@ def _contrast_pair(
 
 def _standardise(values: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1 where defined, so that sums of squares lose no digits."""
-    counts = (~np.isnan(values)).sum(0)
-    centred = values - np.divide(np.nansum(values, 0), counts, out=np.zeros(len(counts)), where=counts > 0)
-    scale = np.sqrt(np.nansum(centred**2, 0) / np.maximum(counts, 1))
+    centred = values - _average(values)
+    scale = np.sqrt(_average(centred**2))
     return centred / np.where(scale > 1e-9 * np.nanmax(np.abs(values), axis=0, initial=1e-300), scale, np.nan)
 
 
@@ -267,5 +265,9 @@ def find_min_p(units: pd.DataFrame, permutations: int) -> float:
 
 
 def _average(values: np.ndarray) -> np.ndarray:
-    count = (~np.isnan(values)).sum(0)
-    return np.divide(np.nansum(values, 0), count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    """(n_features,) means over the units in which a feature is defined."""
+    return _divide(np.nansum(values, 0), (~np.isnan(values)).sum(0))
+
+
+def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)

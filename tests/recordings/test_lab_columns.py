@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders.metadata import make_catalogue
 from builders.recordings import write_small_spike_times
 
 import stages.array
@@ -12,7 +13,8 @@ import stages.split
 import stages.unzip
 from benchmarks.controls import run_stage
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
-from mea.recordings.lab_columns import read_catalogue, read_lab_columns, read_passed_on
+from mea.recordings.lab_columns import build_lab_columns, read_catalogue, read_passed_on
+from mea.recordings.lab_tables import read_rows
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table
 from mea.splitting.groups import IDENTITY
@@ -60,23 +62,25 @@ def test_the_audit_of_confounds_looks_at_them(lab):
     assert "the column 'days in vitro' (100 %)" in said and "operator" not in said
 
 
+def tabulate(**columns):
+    """The metadata of recordings that differ in nothing but some columns."""
+    recordings = pd.DataFrame({"recording": [f"r{k:02d}" for k in range(len(next(iter(columns.values()))))]})
+    own = {f"lab: {name}": values for name, values in columns.items()}
+    return tabulate_metadata(make_catalogue(recordings, **own), recordings)
+
+
 def test_a_remark_of_many_values_is_no_metadatum():
-    recordings = pd.DataFrame({"recording": [f"r{k}" for k in range(12)]})
-    same = {
-        "duration_s": 1.0,
-        "recorded_sampling_rate_hz": 1,
-        "noise_uv": 1.0,
-        "start": "",
-        "electrodes": 1,
-        "places": "",
-    }
-    catalogue = recordings.assign(**same, **{"lab: remark": [f"text {k}" for k in range(12)], "lab: dose": range(12)})
-    assert list(tabulate_metadata(catalogue, recordings).columns) == ["lab: dose"]
+    table = tabulate(remark=[f"text {k}" for k in range(12)], dose=range(12))
+    assert list(table.columns) == ["lab: dose"]
+
+
+def test_numbers_with_decimal_commas_and_gaps():
+    assert np.array_equal(tabulate(dose=["0,5", "", "2"])["lab: dose"], [0.5, -1.0, 2.0])
 
 
 def test_without_further_columns_there_is_no_file(tmp_path):
     (tmp_path / "recordings.csv").write_text("recording,label\nx,a\n", encoding="utf-8")
-    assert list(read_lab_columns(tmp_path / "recordings.csv").columns) == []
+    assert list(build_lab_columns(read_rows(tmp_path / "recordings.csv"), tmp_path / "recordings.csv").columns) == []
     assert read_passed_on(tmp_path).empty and list(read_passed_on(tmp_path).columns) == []
     (tmp_path / "catalogue.csv").write_text("recording,label\nx,a\n", encoding="utf-8")
     assert list(read_catalogue(tmp_path).columns) == ["recording", "label"]
@@ -85,18 +89,4 @@ def test_without_further_columns_there_is_no_file(tmp_path):
 def test_a_column_twice_is_refused(tmp_path):
     (tmp_path / "recordings.csv").write_text("recording,label,age,age\nx,a,1,2\n", encoding="utf-8")
     with pytest.raises(MeaError, match="has the column 'age' twice"):
-        read_lab_columns(tmp_path / "recordings.csv")
-
-
-def test_numbers_with_decimal_commas_and_gaps():
-    recordings = pd.DataFrame({"recording": ["x", "y", "z"]})
-    same = {
-        "duration_s": 1.0,
-        "recorded_sampling_rate_hz": 1,
-        "noise_uv": 1.0,
-        "start": "",
-        "electrodes": 1,
-        "places": "",
-    }
-    catalogue = recordings.assign(**same, **{"lab: dose": ["0,5", "", "2"]})
-    assert np.array_equal(tabulate_metadata(catalogue, recordings)["lab: dose"], [0.5, -1.0, 2.0])
+        build_lab_columns(read_rows(tmp_path / "recordings.csv"), tmp_path / "recordings.csv")

@@ -305,14 +305,15 @@ def test_what_is_read_is_explained_for_each_recording(tmp_path):
     counts = make_small_counts(4, 500)
     raw, filtered = Stream(counts, FOUR["labels"], 40), Stream(counts, FOUR["labels"], 40, source=0, label="Filtered")
     write_mcs_file(tmp_path / "a.h5", [RigRecording([raw, filtered]), RigRecording([raw])])
-    both, one = explain_streams(tmp_path / "a.h5", "raw")
+    both, one = explain_streams(tmp_path / "a.h5", read_raw_recordings(tmp_path / "a.h5", "raw"), "raw")
     name = "'Data Acquisition (1) Electrode Raw Data'"
     only = (
         f"{name} with 4 channels is read, the only electrode stream straight from the rig (h5.stream: raw); not read: "
     )
     assert both == f"{only}'Filtered' (Electrode, 4 channels)"
     assert one == f"{only}nothing"
-    derived, none = explain_streams(tmp_path / "a.h5", "filtered")
+    sources = read_raw_recordings(tmp_path / "a.h5", "filtered")
+    derived, none = explain_streams(tmp_path / "a.h5", sources, "filtered")
     assert derived.startswith(
         "'Filtered' with 4 channels is read, the only electrode stream derived from another stream"
     )

@@ -45,7 +45,8 @@ def test_time_stamps_are_read_as_spikes(tmp_path, duration_us, duration_s, begin
     assert source.start.startswith("2024-03-14T08:00") and ("first to the last spike" in str(source.notes)) == bool(
         begin
     )
-    assert explain_streams(tmp_path / "a.h5", "raw") == ["the spikes' time stamps are read: the file holds no voltages"]
+    told = explain_streams(tmp_path / "a.h5", [source], "raw")
+    assert told == ["the spikes' time stamps are read: the file holds no voltages"]
 
 
 @pytest.mark.parametrize(

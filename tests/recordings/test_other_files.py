@@ -11,6 +11,11 @@ from mea.runtime.errors import MeaError
 from stages.unzip import Params, unzip
 
 
+def list_taken(source):
+    """What is unpacked of a source."""
+    return {(entry.archive, entry.member) for entry in find_entries(source)}
+
+
 def test_rigs_own_files_are_named_with_what_to_export(tmp_path, capsys):
     raw = tmp_path / "raw"
     (raw / "week 1").mkdir(parents=True)
@@ -22,7 +27,7 @@ def test_rigs_own_files_are_named_with_what_to_export(tmp_path, capsys):
         archive.write(raw / "good.h5", "inside.h5")
         archive.writestr("g.brw", b"1")
         archive.writestr("__MACOSX/._g.brw", b"1")
-    said = explain_other_files(raw)
+    said = explain_other_files(raw, list_taken(raw))
     assert said == [
         "1 file left out (.brw: 3Brain's voltages: not read yet): x.zip/g.brw",
         "4 files left out (.mcd: MC_Rack's own format: export HDF5 with Multi Channel DataManager): a.mcd, b.mcd, "
@@ -49,7 +54,8 @@ def test_a_folder_of_nothing_else_says_what_there_is(tmp_path):
 
 def test_nothing_is_said_where_nothing_is_left_out(tmp_path):
     write_small_spike_times(tmp_path / "good.h5")
-    assert explain_other_files(tmp_path) == [] and explain_other_files(tmp_path / "good.h5") == []
+    for source in (tmp_path, tmp_path / "good.h5"):
+        assert explain_other_files(source, list_taken(source)) == []
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_wells_of_a_spike_time_plate(tmp_path):
     for one in found:
         assert "from the first to the last spike of the plate, 100 to 160 s" in one.notes[0]
     assert found[1].notes[1] == "no spike in the whole recording"
-    assert len(explain_streams(tmp_path / "20130814_P1_DIV05.h5", "raw")) == 3
+    assert len(explain_streams(tmp_path / "20130814_P1_DIV05.h5", found, "raw")) == 3
 
 
 def test_wells_that_were_not_used_are_left_out(tmp_path):

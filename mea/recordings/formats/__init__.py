@@ -1,20 +1,28 @@
 """The rigs' file formats, one module each. ``docs/formats.md`` says how to add another."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import h5py
 import numpy as np
 
 from mea.recordings.formats import axion_csv, mcs, spike_table, spike_times
 from mea.recordings.formats.hdf5 import explain_damage, open_hdf5
-from mea.recordings.formats.text_files import decode_head, read_table_head
+from mea.recordings.formats.text_files import decode_head, read_head
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 from mea.runtime.guarded import Failure, call_guarded
 
 HDF5_FORMATS = (mcs, spike_times)
 TEXT_FORMATS = (axion_csv, spike_table)
+SPIKES_ALONE = {  # formats without voltages, and what is said of them
+    "spike_times": "the spike times are read: the file holds no voltages",
+    "mcs_spikes": "the spikes' time stamps are read: the file holds no voltages",
+    "axion_csv": "a table of spike times is read",
+    "spike_table": "a table of spike times is read",
+}
 LIMIT_S, MOST_BYTES = 60, 4_000_000_000  # for describing one HDF5 file: on damaged ones HDF5 itself crashes or hangs
 
 
@@ -55,8 +63,10 @@ def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecor
         If the file as a whole cannot be used: missing, no HDF5, truncated, of no known format, with links that
         leave it, or without recordings.
     """
-    if lines := _read_text(path):
-        return _find_text_format(lines).read(path, lines)
+    if path.is_file() and not h5py.is_hdf5(path):
+        lines = decode_head(read_head(path))
+        if module := find_text_format(lines):
+            return module.read(path, lines)
     try:
         return call_guarded(partial(_read_hdf5, path, stream), LIMIT_S, MOST_BYTES)
     except Failure as error:
@@ -71,36 +81,32 @@ def _read_hdf5(path: Path, stream: str) -> list[RawRecording | BadRecording]:
     raise _refuse_format(path)
 
 
+def find_text_format(lines: list[str]) -> ModuleType | None:
+    """The format of a table of spikes that begins with these lines; None if it is none."""
+    return next((module for module in TEXT_FORMATS if module.matches(lines)), None)
+
+
 def is_spike_table(head: bytes) -> bool:
-    """Whether a text that begins with these bytes is one of the formats that are tables."""
-    lines = decode_head(head)
-    return any(module.matches(lines) for module in TEXT_FORMATS)
+    """Whether a file that begins with these bytes is a table of spikes."""
+    return find_text_format(decode_head(head)) is not None
 
 
-def _read_text(path: Path) -> list[str]:
-    """The first lines of a file that is no HDF5 and that one of the tables' formats can be; else none."""
-    if not path.is_file() or h5py.is_hdf5(path):
-        return []
-    lines = read_table_head(path)
-    return lines if any(module.matches(lines) for module in TEXT_FORMATS) else []
+def explain_streams(path: Path, sources: Sequence[RawRecording | BadRecording], stream: str) -> list[str]:
+    """Of each recording that :func:`read_raw_recordings` found in a file, what is read of it and why.
 
-
-def _find_text_format(lines: list[str]):
-    return next(module for module in TEXT_FORMATS if module.matches(lines))
-
-
-def explain_streams(path: Path, stream: str) -> list[str]:
-    """Of every recording in a file, which stream :func:`read_raw_recordings` takes and why, and what others there are.
-
-    Empty for a recording without such a stream. Parameters and errors as there, with which the order is shared.
+    Parameters
+    ----------
+    path, stream
+        As there.
+    sources
+        What it gave; for one that cannot be used the text is empty.
     """
-    if lines := _read_text(path):
-        return ["a table of spike times is read"] * len(_find_text_format(lines).read(path, lines))
-    with open_hdf5(path) as h5:
-        for module in HDF5_FORMATS:
-            if module.matches(h5):
-                return module.explain_streams(h5, path, stream)
-    raise _refuse_format(path)
+    usable = [source for source in sources if isinstance(source, RawRecording)]
+    told = {id(source): SPIKES_ALONE.get(source.format, "") for source in usable}
+    if not all(told.values()):
+        with open_hdf5(path) as h5:
+            told |= {id(one): mcs.explain_stream(h5, path, one, stream) for one in usable if not told[id(one)]}
+    return [told.get(id(source), "") for source in sources]
 
 
 def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | None = None) -> np.ndarray:

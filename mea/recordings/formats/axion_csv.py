@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mea.recordings.encodings import SEPARATORS
 from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
-from mea.recordings.formats.text_files import SEPARATORS, read_cells, read_number, split_line
+from mea.recordings.formats.text_files import read_cells, read_number, split_line
 from mea.recordings.layouts import electrode_labels
 from mea.recordings.plates import (
     AXION,
@@ -61,7 +62,7 @@ class SpikeList:
 
 def matches(lines: list[str]) -> bool:
     """Whether among the first lines is the head of a spike list of wells."""
-    return _find_head(lines) is not None
+    return _find_separator(lines) is not None
 
 
 def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
@@ -70,10 +71,10 @@ def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
     Wells that fired are listed, and silent ones of the plate unless the table of the wells says that they were not
     active: silence is a result.
     """
-    head = _find_head(lines)
-    assert head is not None
+    separator = _find_separator(lines)
+    assert separator is not None
     where = str(path)
-    found = _read_list(read_cells(path, head[0]), where)
+    found = _read_list(read_cells(path, separator), where)
     own = [split_electrode_name(name, where) for name in found.names]
     plate, notes = _find_plate(found, own, where)
     wells = plate.list_wells()
@@ -105,18 +106,24 @@ def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
     ]
 
 
-def _find_head(lines: list[str]) -> tuple[str, int, int] | None:
-    """Separator, and columns of time and electrode, of the head of the table; None where there is none."""
+def _find_separator(lines: list[str]) -> str | None:
+    """What separates the cells of the table's head and of the electrodes in wells below it; None without a table."""
     for line in lines:
         lower = line.casefold()
         if "time" not in lower or ELECTRODE not in lower:
             continue
         for separator in SEPARATORS:
-            cells = [cell.casefold() for cell in split_line(line, separator)]
-            time = next((number for number, cell in enumerate(cells) if cell in TIME), None)
-            if time is not None and ELECTRODE in cells and _holds_wells(lines, separator, cells.index(ELECTRODE)):
-                return separator, time, cells.index(ELECTRODE)
+            columns = _find_columns(split_line(line, separator))
+            if columns and _holds_wells(lines, separator, columns[1]):
+                return separator
     return None
+
+
+def _find_columns(row: list[str]) -> tuple[int, int] | None:
+    """Columns of time and electrode, if the row is the head of the table."""
+    lower = [cell.casefold() for cell in row]
+    time = next((place for place, cell in enumerate(lower) if cell in TIME), None)
+    return (time, lower.index(ELECTRODE)) if time is not None and ELECTRODE in lower else None
 
 
 def _holds_wells(lines: list[str], separator: str, column: int) -> bool:
@@ -131,10 +138,9 @@ def _holds_wells(lines: list[str], separator: str, column: int) -> bool:
 def _read_list(rows: Iterator[list[str]], where: str) -> SpikeList:
     found, columns = SpikeList(), None
     for number, row in enumerate(rows, start=1):
-        lower = [cell.casefold() for cell in row[:10]]
-        if columns is None and ELECTRODE in lower and any(cell in TIME for cell in lower):
-            columns = next(place for place, cell in enumerate(lower) if cell in TIME), lower.index(ELECTRODE)
-        elif lower and lower[0].startswith("well information"):
+        if columns is None and (columns := _find_columns(row)):
+            pass  # settings may stand beside the head
+        elif row and row[0].casefold().startswith("well information"):
             found.wells = _read_wells(rows, where)
             break
         elif columns and len(row) > max(columns) and (row[columns[0]] or row[columns[1]]):

@@ -47,22 +47,11 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
     return found
 
 
-def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
-    """Of each recording, which stream is read and why; see :func:`mea.recordings.formats.explain_streams`."""
-    explained = []
-    for name in list_numbered(h5.get("Data"), "Recording"):
-        where = f"{path}: {name}"
-        try:
-            with explain_damage(where):
-                found = _read_recording(h5["Data"], name, path, stream)
-                if found[0].n_samples:
-                    text = explain_choice(list_streams(h5["Data"][name], where), stream, where)
-                else:
-                    text = "the spikes' time stamps are read: the file holds no voltages"
-                explained += [text] * len(found)
-        except BadRecording:  # what is wrong is for `read` to say
-            explained.append("")
-    return explained
+def explain_stream(h5: h5py.File, path: Path, source: RawRecording, stream: str) -> str:
+    """Which stream of a recording is read and why; see :func:`mea.recordings.formats.explain_streams`."""
+    _, data, name, *_ = source.dataset.split("/")
+    where = f"{path}: {name}"
+    return explain_choice(list_streams(h5[data][name], where), stream, where)
 
 
 def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0, last: int | None = None) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mea.recordings.encodings import SEPARATORS
 from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
-from mea.recordings.formats.text_files import SEPARATORS, read_cells, read_number, split_line
+from mea.recordings.formats.text_files import read_cells, read_number, split_line
 from mea.recordings.layouts import map_labels_to_grid
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording

@@ -40,11 +40,6 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
         return [error]
 
 
-def explain_streams(h5: h5py.File, path: Path, stream: str) -> list[str]:
-    """There is nothing to choose; see :func:`mea.recordings.formats.explain_streams`."""
-    return ["the spike times are read: the file holds no voltages"] * len(read(h5, path, stream))
-
-
 def _read_recordings(h5: h5py.File, path: Path) -> list[RawRecording | BadRecording]:
     where = str(path)
     layout = decode_text(read_dataset(h5, "array", where))

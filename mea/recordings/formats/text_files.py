@@ -6,33 +6,38 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+from mea.recordings.encodings import find_encoding
 from mea.runtime.errors import BadRecording
 
-SEPARATORS = ",;\t"
-LOOKED_AT = 200  # lines among which the head of the table stands
+LOOKED_AT_BYTES, LOOKED_AT_LINES = 1 << 16, 200  # among which the head of a table stands
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_table_head(path: Path) -> list[str]:
-    """The first lines of a file; none where it is no text."""
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file, as they are stored; none of one that cannot be read."""
     try:
-        with _open(path) as stream:
-            head = stream.read(1 << 16)
-    except (OSError, EOFError, zlib.error):
-        return []
-    return decode_head(head)
+        with path.open("rb") as stream:
+            return stream.read(LOOKED_AT_BYTES)
+    except OSError:
+        return b""
 
 
 def decode_head(head: bytes) -> list[str]:
-    """The first lines of a text that begins with these bytes; none where it is no text."""
-    encoding = _find_encoding(head)
+    """The first lines of a text, plain or gzipped, that begins with these bytes; none where it is no text."""
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, LOOKED_AT_BYTES)
+        except zlib.error:
+            return []
+    encoding = find_encoding(head, is_whole=False)
     if encoding.startswith("utf-16"):
         head = head[: len(head) // 2 * 2]
     text = head.decode(encoding, errors="replace")
     if "\0" in text:
         return []
-    return io.StringIO(text, newline=None).read().split("\n")[:LOOKED_AT]
+    return io.StringIO(text, newline=None).read().split("\n")[:LOOKED_AT_LINES]
 
 
 def read_cells(path: Path, separator: str) -> Iterator[list[str]]:
@@ -45,7 +50,7 @@ def read_cells(path: Path, separator: str) -> Iterator[list[str]]:
     """
     try:
         with _open(path) as stream:
-            encoding = _find_encoding(stream.read(1 << 16))
+            encoding = find_encoding(stream.read(LOOKED_AT_BYTES), is_whole=False)
         with _open(path) as stream, io.TextIOWrapper(stream, encoding, newline=None) as text:
             for row in csv.reader(text, delimiter=separator):
                 yield [cell.strip() for cell in row]
@@ -57,24 +62,9 @@ def read_cells(path: Path, separator: str) -> Iterator[list[str]]:
         raise BadRecording(f"{path}: cannot be read ({error}). It is truncated or damaged: copy it again.") from None
 
 
-def _open(path: Path):
-    with path.open("rb") as stream:
-        is_gzip = stream.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if is_gzip else path.open("rb")
-
-
-def _find_encoding(head: bytes) -> str:
-    """UTF-8 or UTF-16 where the first bytes are that, else Windows-1252, in which a micro sign is one byte."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\0" in head[:100]:
-        return "utf-16-be" if head[:1] == b"\0" else "utf-16-le"
-    try:
-        head[:-4].decode("utf-8")  # the last letter may be cut
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 8:
-            return "cp1252"
-    return "utf-8-sig"
+def _open(path: Path) -> IO[bytes]:
+    is_gzip = read_head(path).startswith(GZIP_MAGIC)
+    return gzip.open(path, "rb") if is_gzip else path.open("rb")  # type: ignore[return-value]
 
 
 def split_line(line: str, separator: str) -> list[str]:
