@@ -21,6 +21,7 @@ from mea.recordings.catalogue import (
     reject_or_raise,
 )
 from mea.recordings.lab_columns import build_lab_columns, write_lab_columns
+from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.lab_tables import read_rows
 from mea.recordings.labels import (
     FilePatterns,
@@ -53,7 +54,9 @@ class Params(StageParams):
     batch: GroupPattern = Field(
         description="regular expression with one group that finds the batch in a file name, or empty"
     )
-    stream: Literal["raw", "filtered"] = Field(description="which electrode stream to read if a file has both")
+    stream: Literal["raw", "filtered", "spikes"] = Field(
+        description="which electrode stream to read if a file has both; spikes: those that the rig's software found"
+    )
     on_bad_recording: Literal["error", "skip"] = Field(
         description="error: stop; skip: set the recording aside, list it and continue"
     )
@@ -66,9 +69,9 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     listed, columns = (build_recordings(rows, table), build_lab_columns(rows, table)) if rows else (None, None)
     plates = read_plate_map(unzip / PLATES_CSV) if (unzip / PLATES_CSV).exists() else None
     identify = choose_identify(listed, FilePatterns(params.labels, params.culture, params.batch, params.part), plates)
-    manifest = reject_duplicates(read_manifest(unzip))
+    manifest, layouts = reject_duplicates(read_manifest(unzip)), find_layouts(unzip)
     with fresh_folder(out) as work:
-        results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work))
+        results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work), layouts)
         if listed is not None:
             results += reject_missing(listed.index, results, manifest, table)
         recordings = reject_or_raise(results, params.on_bad_recording)

@@ -17,7 +17,7 @@ from mea.runtime.params import StageParams
 class Params(StageParams):
     source: str = Field(
         min_length=1,
-        description="folder with *.zip, *.h5, *.hdf5 files or spike tables and, optionally, recordings.csv, plates.csv",
+        description="folder with archives or recordings (docs/formats.md), recordings.csv, plates.csv, layouts.csv",
     )
 
 

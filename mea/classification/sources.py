@@ -11,6 +11,7 @@ from mea.arrays.events import SpikeEvents
 from mea.recordings.archives import unpack
 from mea.recordings.catalogue import Rejection, read_recordings
 from mea.recordings.identities import identify_nobody
+from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
@@ -24,7 +25,8 @@ def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, li
     with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
         folder = Path(temporary) / "unzip"
         manifest = unpack(source, folder)
-        yield folder, read_recordings(folder, manifest, classifier.params["h5"]["stream"], identify_nobody)
+        stream, layouts = classifier.params["h5"]["stream"], find_layouts(folder)
+        yield folder, read_recordings(folder, manifest, stream, identify_nobody, layouts=layouts)
 
 
 def read_new(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:

@@ -21,7 +21,7 @@ from mea.doctor.plates import draw_plates, propose_plates
 from mea.doctor.project import examine_project
 from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
-from mea.doctor.summary import Part, build_entry, format_recordings
+from mea.doctor.summary import Part, build_entry, format_recordings, format_rigs
 from mea.recordings.manifest import PLATES_CSV
 from mea.recordings.recording import Recording
 from mea.runtime.command import end_plainly, show_warnings_plainly
@@ -102,7 +102,7 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, int]:
     if arguments.json:
         entries = {"recordings": list(map(build_entry, examined)), "findings": list(map(asdict, findings))}
         write_json(arguments.json, {"counts": counts, **entries})
-    print(*parts, sep="\n")
+    print(format_rigs(examined), "", *parts, sep="\n")
     if any(np.isfinite(one.noise_uv) for one in examined):
         print(f"Plots of the electrodes in their first {FIRST_S:g} s: {arguments.out}")
     if count := draw_plates(examined, arguments.out):

@@ -8,7 +8,7 @@ import pandas as pd
 from mea.arrays.electrodes import DEAD_FRACTION, find_dead_electrodes
 from mea.arrays.thresholds import find_threshold
 from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
-from mea.recordings.layouts import electrode_labels
+from mea.recordings.layouts import electrode_labels, is_known
 from mea.recordings.recording import RawRecording
 
 FIRST_S = 10.0  # seconds looked at
@@ -101,8 +101,9 @@ def tabulate_health(source: RawRecording, health: Health) -> pd.DataFrame:
     """One row an electrode of the layout: electrode, row, col, noise_uv and status; missing ones last."""
     status = np.select([health.dead, health.saturated, health.noisy], ["dead", "saturated", "noisy"], "works")
     columns = {"electrode": source.names, "row": source.row, "col": source.col, "noise_uv": health.noise_uv}
-    places = electrode_labels(source.layout)
-    lacking = [(name, *places[name], np.nan, "missing") for name in list_missing(source)]
+    missing = list_missing(source)
+    places = electrode_labels(source.layout) if missing else {}
+    lacking = [(name, *places[name], np.nan, "missing") for name in missing]
     there = pd.DataFrame(columns | {"status": status})
     return pd.concat([there, pd.DataFrame(lacking, columns=there.columns)], ignore_index=True) if lacking else there
 
@@ -118,8 +119,10 @@ def _stands_at_rail(row: np.ndarray, sampling_rate_hz: int) -> bool:
 
 
 def list_missing(source: RawRecording) -> list[str]:
-    """Electrodes of the layout that the file has no channel for."""
+    """Electrodes of the layout that the file has no channel for; none of a layout that varies."""
     there = set(source.names)
+    if not is_known(source.layout):
+        return []
     return [label for label in electrode_labels(source.layout) if label not in there]
 
 

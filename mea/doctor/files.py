@@ -29,7 +29,7 @@ from mea.recordings.catalogue import Rejection, reject_duplicates
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
-from mea.recordings.layouts import read_pitch
+from mea.recordings.layouts import Layouts, read_pitch
 from mea.recordings.members import ArchiveEntry
 from mea.recordings.naming import assign_ids, show_name
 from mea.recordings.other_files import explain_other_files
@@ -99,6 +99,7 @@ class Task:
     name: str
     identify: Identify
     label_from: str
+    layouts: Layouts
 
 
 def examine_files(
@@ -133,10 +134,10 @@ def examine_files(
             continue
         taken = {(show_name(member.archive), show_name(member.member)) for member in members}
         findings += [Finding(DOUBTFUL, str(path), sentence) for sentence in explain_other_files(path, taken)]
-        identify, label_from, table = find_identify(path, settings, as_source, findings)
+        identify, label_from, table, layouts = find_identify(path, settings, as_source, findings)
         tables += [(path, table)] if table is not None and path.is_dir() else []
-        tasks += [(member, identify, label_from) for member in members]
-    names = assign_ids([(member.archive, member.member) for member, _, _ in tasks])
+        tasks += [(member, identify, label_from, layouts) for member in members]
+    names = assign_ids([(member.archive, member.member) for member, *_ in tasks])
     work = partial(_examine_file, settings=settings, plots=plots)
     done = run_parallel(work, [Task(task[0], name, *task[1:]) for task, name in zip(tasks, names)], "doctor")
     manifest = pd.DataFrame([row for row, _ in done], columns=["recording", "file", "member", "sha256", "error"])
@@ -194,7 +195,7 @@ def _reject_file(row: dict[str, str], name: str, reason: str) -> Examined:
 
 def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
     try:
-        sources = read_raw_recordings(path, settings.h5.stream)
+        sources = read_raw_recordings(path, settings.h5.stream, task.layouts)
         streams = explain_streams(path, sources, settings.h5.stream)
     except BadRecording as error:
         return [_reject_file(row, task.name, _shorten(error, path))]

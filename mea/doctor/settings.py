@@ -41,7 +41,7 @@ class H5(Section):
     part: Part
     culture: GroupPattern
     batch: GroupPattern
-    stream: Literal["raw", "filtered"]
+    stream: Literal["raw", "filtered", "spikes"]
 
 
 class Array(Section):

@@ -1,5 +1,6 @@
 """What the doctor prints and writes of each recording: a row of its table, and an entry of its JSON file."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from mea.recordings.recording import Recording
 from mea.runtime.tables import draw_table
 
 HEADER = ("recording", "format", "layout", "electrodes", "sampling rate", "length", "noise", "label", "label from")
-SOURCE_KEYS = ("format", "layout", "sampling_rate_hz", "duration_s", "start", "stream", "n_electrodes")
+SOURCE_KEYS = ("rig", "format", "layout", "sampling_rate_hz", "duration_s", "start", "stream", "n_electrodes")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Part:
 
     def __str__(self) -> str:
         return "\n\n".join(filter(None, [self.title, self.table, format_findings(self.findings)])) + "\n"
+
+
+def format_rigs(examined: Sequence[Examined]) -> str:
+    """One line: which rigs and which of their programs the recordings are from, the most frequent first."""
+    sources = [one.result.source for one in examined if isinstance(one.result, Recording)]
+    rigs = Counter(source.rig or f"a rig that is not named ({source.format})" for source in sources)
+    if not rigs:
+        return "RIG  none: no recording could be read"
+    return "RIG  " + "; ".join(f"{name} (recordings: {count})" for name, count in rigs.most_common())
 
 
 def format_recordings(examined: Sequence[Examined]) -> str:

@@ -31,8 +31,8 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
     """Unpack every archive and copy every loose file that holds a recording, so that no two files meet.
 
     An archive ``a/b.zip`` unpacks to ``out/a/b.zip/<member>``, a loose file ``c/d.h5`` is copied to ``out/c/d.h5``;
-    ``recordings.csv`` and ``plates.csv`` in the top of the source folder come along. Hidden files and ``__MACOSX`` are
-    left out.
+    the lab's tables (:data:`mea.recordings.manifest.TABLES`) in the top of the source folder come along. Hidden files
+    and ``__MACOSX`` are left out.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ import pandas as pd
 from mea.recordings.formats import read_raw_recordings
 from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
+from mea.recordings.layouts import NO_LAYOUTS, Layouts
 from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.parallel import run_parallel
@@ -52,6 +53,7 @@ def read_recordings(
     stream: str,
     identify: Identify,
     keep: Callable[[Recording], None] | None = None,
+    layouts: Layouts = NO_LAYOUTS,
 ) -> list[Recording | Rejection]:
     """Read every file of a manifest into the recordings it holds, on all cores.
 
@@ -61,8 +63,8 @@ def read_recordings(
         The folder of unpacked files.
     manifest
         As :func:`mea.recordings.archives.unpack` gives it.
-    stream
-        ``raw`` or ``filtered``: which electrode stream to take, where a file has both.
+    stream, layouts
+        As :func:`mea.recordings.formats.read_raw_recordings` takes them.
     identify
         Gives label, culture and batch of a recording (:mod:`mea.recordings.labels`), or
         :func:`mea.recordings.identities.identify_nobody`.
@@ -82,7 +84,7 @@ def read_recordings(
         If a well of a plate has the id of another file.
     """
     readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
-    work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep)
+    work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep, layouts=layouts)
     found = iter(run_parallel(work, [dict(zip(manifest.columns, row)) for row in readable], "h5"))
     results: list[Recording | Rejection] = []
     for row in manifest.itertuples():
@@ -207,11 +209,16 @@ def count_recordings(results: Sequence[Recording | Rejection]) -> dict[str, Any]
 
 
 def _read_row(
-    row: dict[str, str], folder: Path, stream: str, identify: Identify, keep: Callable[[Recording], None] | None
+    row: dict[str, str],
+    folder: Path,
+    stream: str,
+    identify: Identify,
+    keep: Callable[[Recording], None] | None,
+    layouts: Layouts,
 ) -> list[Recording | Rejection]:
     sources: list[RawRecording | BadRecording]
     try:
-        sources = read_raw_recordings(folder / row["file"], stream)
+        sources = read_raw_recordings(folder / row["file"], stream, layouts)
     except BadRecording as error:
         sources = [error]
     results: list[Recording | Rejection] = []

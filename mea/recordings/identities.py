@@ -1,5 +1,6 @@
 """Which recordings a file holds: their ids, and who they are where the lab's tables and file names leave it open."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,13 +15,15 @@ def identify_nobody(recording: str, path: str, place: Place) -> Identity:
 
 
 def name_recordings(file_id: str, sources: Sequence[RawRecording | BadRecording]) -> list[str]:
-    """Ids of the recordings in a file: wells by their names; else that of the file, the next ones with ``#2``, …"""
-    return [
-        f"{file_id}_{source.well}"
-        if isinstance(source, RawRecording) and source.well
-        else (file_id if number == 1 else f"{file_id}#{number}")
-        for number, source in enumerate(sources, start=1)
-    ]
+    """Ids of the recordings in a file: wells by their names, else that of the file; the next ones with ``#2``, …"""
+    names, wells = [], Counter[str]()
+    for number, source in enumerate(sources, start=1):
+        name = file_id
+        if isinstance(source, RawRecording) and source.well:
+            name, number = f"{file_id}_{source.well}", wells[source.well] + 1
+            wells[source.well] += 1
+        names.append(name if number == 1 else f"{name}#{number}")
+    return names
 
 
 def find_identity(

@@ -1,8 +1,8 @@
 """From electrode labels to rows and columns of the grid, for the known layouts."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,13 +33,37 @@ RIG_ROW_ORDER = tuple(
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the electrodes of a lab's own layout stand: one of ``layouts.csv`` (:mod:`mea.recordings.lab_layouts`).
+
+    Attributes
+    ----------
+    name
+        As the recordings name it.
+    places
+        Row and column of each electrode label.
+    positions_um
+        x and y of each label whose position is stated, µm, whatever their direction.
+    """
+
+    name: str
+    places: dict[str, tuple[int, int]]
+    positions_um: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+Layouts = Mapping[str, Layout]
+NO_LAYOUTS: Layouts = {}
+
+
+@dataclass(frozen=True)
 class Grid:
     """Where each of ``n`` channels stands.
 
     Attributes
     ----------
     layout
-        Name of the layout without pitch and material: ``120MEA``, ``60MEA``, ``256MEA``, ``MCS_8x8``, ``Linear<N>``.
+        Name of the layout without pitch and material: ``120MEA``, ``60MEA``, ``256MEA``, ``MCS_8x8``, ``Linear<N>``; or
+        one of the lab's own.
     rows, cols
         Size of the grid.
     row, col
@@ -50,6 +74,8 @@ class Grid:
         (n,) electrode labels, blanks removed; those deduced where the file has none.
     pitch_um
         Distance between neighbours, as the layout's name states it; NaN where it does not.
+    x_um, y_um
+        (n,) float64 positions: by the pitch, or as the lab's layout states them; else NaN.
     notes
         What had to be assumed, in words.
     """
@@ -62,10 +88,12 @@ class Grid:
     used: np.ndarray
     names: tuple[str, ...]
     pitch_um: float
+    x_um: np.ndarray
+    y_um: np.ndarray
     notes: tuple[str, ...]
 
 
-def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
+def map_labels_to_grid(layout: str, labels: Sequence[str], where: str, layouts: Layouts = NO_LAYOUTS) -> Grid:
     """Find each channel's row and column on the grid.
 
     Parameters
@@ -78,6 +106,8 @@ def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
         taken to be the 120-electrode rig's.
     where
         File and stream, for messages.
+    layouts
+        The lab's own, by name; one of these names means that layout and no other.
 
     Examples
     --------
@@ -92,25 +122,29 @@ def map_labels_to_grid(layout: str, labels: Sequence[str], where: str) -> Grid:
     """
     names = tuple(label.strip("\0 \t\r\n") for label in labels)
     notes: list[str] = []
-    name = _recognise_layout(layout)
+    name = _recognise_layout(layout, layouts)
     if not any(names):
         names = _name_rows(layout, name, len(names), where, notes)
     places_wanted = [label for label in names if not (_is_reference(label) or _is_auxiliary(label))]
     if name is None:
-        name = _deduce_layout(layout, places_wanted, where)
+        name = _deduce_layout(layout, places_wanted, where, layouts)
         notes.append(f"layout {layout.strip()!r} is not one we know; {name} deduced from the electrode labels")
-    places = _map_labels(name)
+    places = _map_labels(name, layouts)
     _check_labels(places_wanted, places, name, where)
     for what, is_one in (("reference", _is_reference), ("no electrode,", _is_auxiliary)):
         if left_out := [label for label in names if is_one(label)]:
             notes.append(f"{what} left out: {', '.join(left_out)}")
     found = np.array([places.get(label, (-1, -1)) for label in names], np.int64).reshape(-1, 2)
     rows, cols = np.max(list(places.values()), axis=0) + 1
-    used = found[:, 0] >= 0
-    return Grid(name, int(rows), int(cols), found[:, 0], found[:, 1], used, names, read_pitch(layout), tuple(notes))
+    used, pitch_um = found[:, 0] >= 0, read_pitch(layout)
+    x_um, y_um = found[:, 1] * pitch_um, found[:, 0] * pitch_um
+    if name in layouts:
+        positions = layouts[name].positions_um
+        x_um, y_um = np.array([positions.get(label, (np.nan, np.nan)) for label in names]).reshape(-1, 2).T
+    return Grid(name, int(rows), int(cols), found[:, 0], found[:, 1], used, names, pitch_um, x_um, y_um, tuple(notes))
 
 
-def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
+def electrode_labels(layout: str, layouts: Layouts = NO_LAYOUTS) -> dict[str, tuple[int, int]]:
     """The (row, col) of every electrode label of a layout, sorted by (row, col).
 
     >>> electrode_labels("Linear3")
@@ -121,13 +155,20 @@ def electrode_labels(layout: str) -> dict[str, tuple[int, int]]:
     BadRecording
         If the layout is not one we know.
     """
-    name = _recognise_layout(layout)
+    name = _recognise_layout(layout, layouts)
     if name is None:
         raise BadRecording(
-            f"layout {layout.strip()!r} is unknown; known are {_list_layouts()}. Add it to mea/recordings/layouts.py."
+            f"layout {layout.strip()!r} is unknown; known are {_list_layouts(layouts)}. Describe it in layouts.csv, "
+            "beside the recordings (docs/formats.md)."
         )
-    places = {label: place for label, place in _map_labels(name).items() if (name, label) not in NO_ELECTRODE}
+    found = _map_labels(name, layouts)
+    places = {label: place for label, place in found.items() if (name, label) not in NO_ELECTRODE}
     return dict(sorted(places.items(), key=lambda item: item[1]))
+
+
+def is_known(layout: str) -> bool:
+    """Whether a layout is one whose electrodes are all known here; a lab's own and a routed one are not."""
+    return _recognise_layout(layout, NO_LAYOUTS) is not None
 
 
 def read_pitch(layout: str) -> float:
@@ -136,14 +177,16 @@ def read_pitch(layout: str) -> float:
     return float(found[1] or found[2]) if found else float("nan")
 
 
-def _recognise_layout(layout: str) -> str | None:
-    if layout.strip() in WELLS:
+def _recognise_layout(layout: str, layouts: Layouts) -> str | None:
+    if layout.strip() in layouts or layout.strip() in WELLS:
         return layout.strip()
     found = re.match(r"(60MEA|120MEA|256MEA|MCS_8x8(?=_\d+um\s*$)|Linear[1-9]\d{0,3}(?!\d))", layout.strip())
     return found[0] if found else None
 
 
-def _map_labels(name: str) -> dict[str, tuple[int, int]]:
+def _map_labels(name: str, layouts: Layouts = NO_LAYOUTS) -> dict[str, tuple[int, int]]:
+    if name in layouts:
+        return layouts[name].places
     if name.startswith("Linear"):
         return {f"E{place + 1}": (place, 0) for place in range(int(name.removeprefix("Linear")))}
     if name in WELLS:
@@ -158,16 +201,20 @@ def _map_labels(name: str) -> dict[str, tuple[int, int]]:
     return {label: place for label, place in labels.items() if size != 12 or label not in CORNERS_120}
 
 
-def _deduce_layout(layout: str, names: Sequence[str], where: str) -> str:
+def _deduce_layout(layout: str, names: Sequence[str], where: str, layouts: Layouts) -> str:
+    own = [name for name, one in layouts.items() if set(names) <= set(one.places)]
+    if names and len(own) == 1:
+        return own[0]
     numbers = [re.fullmatch(r"E([1-9]\d{0,3})", name) for name in names]
     length = max((int(number[1]) for number in numbers if number), default=0)
-    candidates = ["60MEA", "120MEA", "256MEA"] + ([f"Linear{length}"] if length else [])
+    candidates = ["60MEA", "120MEA", "256MEA"]
+    candidates += [f"Linear{length}"] if length and not layout.strip() else []  # one that has a name is no mere line
     fitting = [name for name in candidates if set(names) <= set(_map_labels(name))]
     if not fitting or not names:
         shown = ", ".join(repr(name) for name in names[:5])
         raise BadRecording(
             f"{where}: layout {layout.strip()!r} is unknown, and its electrode labels ({shown}, ...) fit none of "
-            f"{_list_layouts()}. Add the layout to mea/recordings/layouts.py."
+            f"{_list_layouts(layouts)}. Describe it in layouts.csv, beside the recordings (docs/formats.md)."
         )
     return min(fitting, key=lambda name: len(_map_labels(name)))
 
@@ -203,5 +250,5 @@ def _is_auxiliary(label: str) -> bool:
     return re.fullmatch(r"(an|ai|analog|di|dig|digital|aux|trig|trigger)[\s_]*\d*", label, re.IGNORECASE) is not None
 
 
-def _list_layouts() -> str:
-    return "60MEA, 120MEA, 256MEA, MCS_8x8_<pitch>um, Linear<N>"
+def _list_layouts(layouts: Layouts) -> str:
+    return ", ".join(["60MEA, 120MEA, 256MEA, MCS_8x8_<pitch>um, Linear<N>", *sorted(layouts)])

@@ -10,7 +10,8 @@ from mea.runtime.files import redo
 MANIFEST = "manifest.csv"
 RECORDINGS_CSV = "recordings.csv"
 PLATES_CSV = "plates.csv"
-TABLES = (RECORDINGS_CSV, PLATES_CSV)  # the lab's own
+LAYOUTS_CSV = "layouts.csv"
+TABLES = (RECORDINGS_CSV, PLATES_CSV, LAYOUTS_CSV)  # the lab's own
 COLUMNS = ["recording", "archive", "member", "file", "bytes", "sha256", "error"]
 
 

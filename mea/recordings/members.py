@@ -84,7 +84,7 @@ def list_zip(path: Path, name: str, nested: tuple[int, ...] = ()) -> list[Archiv
             entries += list_zip(path, f"{name}/{member}", (*nested, place))
     if entries:
         return entries
-    text = f"nothing that is read ({' or '.join(RECORDING_SUFFIXES)}, or a spike table) inside this archive. Put it in"
+    text = f"nothing that is read ({', '.join(RECORDING_SUFFIXES)} or a spike table) inside this archive. Put it in"
     return [ArchiveEntry(path, name, "", error=f"{show_name(name)}: {text}, or remove the archive.")]
 
 

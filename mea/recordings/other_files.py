@@ -12,7 +12,7 @@ from mea.recordings.manifest import TABLES
 from mea.recordings.naming import show_name
 from mea.recordings.zip_files import ZIP_DAMAGE, decode_name
 
-RECORDING_SUFFIXES = (".h5", ".hdf5")
+RECORDING_SUFFIXES = (".h5", ".hdf5", ".brw", ".bxr")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 WANTED = f"archives (*.zip), HDF5 files ({', '.join(RECORDING_SUFFIXES)}) or spike tables (.csv, .csv.gz)"
 LITTER = {"thumbs.db", "desktop.ini"}
@@ -24,8 +24,6 @@ EXPORTS = {  # suffix: what it is, and what to do
     ".mwd": "Multiwell-Screen's own format: export HDF5 with Multi Channel DataManager",
     ".raw": "a closed format, such as Axion's: export a spike list (CSV) with AxIS Navigator",
     ".spk": "Axion's spikes, a closed format: export a spike list (CSV) with AxIS Navigator",
-    ".brw": "3Brain's voltages: not read yet",
-    ".bxr": "3Brain's results: not read yet",
     ".nex": "NeuroExplorer: not read yet; export spike times as a table",
     ".nwb": "Neurodata Without Borders: not read yet",
     ".mat": "MATLAB: not read; export spike times as a table",

@@ -11,7 +11,8 @@ import numpy as np
 from mea.runtime.errors import MeaError
 from mea.runtime.files import redo
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+SPIKES = "spikes"  # the stream of spikes that the rig's software found
 LONG = 1000  # values from which on a dataset is compressed; only spike times reach it
 OF_ELECTRODES = ("names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero")
 
@@ -126,6 +127,8 @@ class RawRecording(RecordingInfo):
         What was odd about the file and how it was read, in words.
     plate, well
         Of a plate, one of whose wells this is: the plate's name, and the well's, such as ``A1``; else empty.
+    rig
+        Maker and software, as far as the file names them; else empty.
     """
 
     dataset: str
@@ -143,6 +146,7 @@ class RawRecording(RecordingInfo):
     notes: tuple[str, ...] = ()
     plate: str = ""
     well: str = ""
+    rig: str = ""
 
     def take(self, electrodes: np.ndarray | slice) -> "RawRecording":
         """Some of the electrodes of a recording of samples, as if the file had no others."""

@@ -198,7 +198,10 @@ def test_no_hdf5_inside(tmp_path):
     write_zip(tmp_path / "raw" / "b.zip", {"inner.zip": b"1"})
     write_zip(tmp_path / "raw" / "c.zip", {})
     errors = read_errors(tmp_path / "raw", tmp_path / "out")
-    assert "a.zip: nothing that is read (.h5 or .hdf5, or a spike table) inside this archive. Put it" in errors["a.zip"]
+    assert (
+        "a.zip: nothing that is read (.h5, .hdf5, .brw, .bxr or a spike table) inside this archive. Put it"
+        in errors["a.zip"]
+    )
     assert "b.zip/inner.zip: this zip archive is truncated or damaged" in errors["inner.zip"]
     assert "nothing that is read" in errors["c.zip"]
 

@@ -59,13 +59,20 @@ def test_a_linear_probe_is_one_column():
 
 @pytest.mark.parametrize(
     ("labels", "layout"),
-    [(["12", "47"], "60MEA"), (["A4", "M9"], "120MEA"), (["A1", "M9"], "256MEA"), (["E3", "E14"], "Linear14")],
+    [(["12", "47"], "60MEA"), (["A4", "M9"], "120MEA"), (["A1", "M9"], "256MEA")],
 )
 @pytest.mark.parametrize("name", ["", "Custom7"])
 def test_an_unknown_layout_is_the_smallest_that_fits_all_labels(name, labels, layout):
     grid = map_labels_to_grid(name, labels, "f.h5")
     assert grid.layout == layout
     assert grid.notes == (f"layout {name!r} is not one we know; {layout} deduced from the electrode labels",)
+
+
+def test_a_line_of_electrodes_is_deduced_only_where_the_file_names_no_layout():
+    labels = [f"E{number}" for number in range(1, 4097)]
+    assert map_labels_to_grid("", labels, "f.h5").layout == "Linear4096"
+    with pytest.raises(BadRecording, match=r"layout 'Grid64x64' is unknown.*layouts\.csv"):
+        map_labels_to_grid("Grid64x64", labels, "f.h5")
 
 
 def test_120_empty_labels_are_taken_in_the_rigs_order_with_a_note():

@@ -25,16 +25,17 @@ def test_rigs_own_files_are_named_with_what_to_export(tmp_path, capsys):
         (raw / name).write_bytes(b"1,2\n")
     with zipfile.ZipFile(raw / "x.zip", "w") as archive:
         archive.write(raw / "good.h5", "inside.h5")
-        archive.writestr("g.brw", b"1")
-        archive.writestr("__MACOSX/._g.brw", b"1")
+        archive.writestr("g.spk", b"1")
+        archive.writestr("__MACOSX/._g.spk", b"1")
     said = explain_other_files(raw, list_taken(raw))
     assert said == [
-        "1 file left out (.brw: 3Brain's voltages: not read yet): x.zip/g.brw",
         "4 files left out (.mcd: MC_Rack's own format: export HDF5 with Multi Channel DataManager): a.mcd, b.mcd, "
         "c.mcd, …",
         "1 file left out (.nex: NeuroExplorer: not read yet; export spike times as a table): week 1/f.nex",
         "1 file left out (.raw: a closed format, such as Axion's: export a spike list (CSV) with AxIS Navigator): "
         "week 1/e.raw",
+        "1 file left out (.spk: Axion's spikes, a closed format: export a spike list (CSV) with AxIS Navigator): "
+        "x.zip/g.spk",
         "1 file left out (.csv: of a kind that is not read): notes.csv",
     ]
     assert {entry.member for entry in find_entries(raw)} == {"good.h5", "inside.h5"}

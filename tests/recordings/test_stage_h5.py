@@ -226,7 +226,7 @@ def test_broken_archive(lab):
 def test_archive_without_hdf5(lab):
     with zipfile.ZipFile(lab / "raw" / "x.zip", "w") as archive:
         archive.writestr("x.txt", b"1")
-    check_bad(lab, "x.zip", "x.zip: nothing that is read (.h5 or .hdf5, or a spike table) inside this archive")
+    check_bad(lab, "x.zip", "x.zip: nothing that is read (.h5, .hdf5, .brw, .bxr or a spike table) inside this archive")
 
 
 def test_damaged_member(lab):
@@ -374,7 +374,7 @@ def test_a_culture_with_two_labels_warns(lab, capsys):
         ({"labels": {"": ["x"]}}, "String should have at least 1 character"),
         ({"culture": "c[0-9]+"}, "h5.culture = 'c[0-9]+': must have exactly one group in round brackets"),
         ({"batch": "(c"}, "h5.batch = '(c': not a regular expression"),
-        ({"stream": "both"}, "h5.stream = 'both': Input should be 'raw' or 'filtered'"),
+        ({"stream": "both"}, "h5.stream = 'both': Input should be 'raw', 'filtered' or 'spikes'"),
         ({"on_bad_recording": "ignore"}, "Input should be 'error' or 'skip'"),
         ({"lables": 1}, "h5.lables: no such parameter"),
     ],

@@ -8,25 +8,30 @@ from types import ModuleType
 import h5py
 import numpy as np
 
-from mea.recordings.formats import axion_csv, mcs, spike_table, spike_times
+from mea.recordings.formats import axion_csv, biocam, maxwell, mcs, spike_table, spike_times
 from mea.recordings.formats.hdf5 import explain_damage, open_hdf5
 from mea.recordings.formats.text_files import decode_head, read_head
+from mea.recordings.layouts import NO_LAYOUTS, Layouts
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 from mea.runtime.guarded import Failure, call_guarded
 
-HDF5_FORMATS = (mcs, spike_times)
+HDF5_FORMATS = (mcs, spike_times, maxwell, biocam)
 TEXT_FORMATS = (axion_csv, spike_table)
-SPIKES_ALONE = {  # formats without voltages, and what is said of them
+READ_AS = {  # formats without a choice of streams, most of them without voltages, and what is said of them
     "spike_times": "the spike times are read: the file holds no voltages",
     "mcs_spikes": "the spikes' time stamps are read: the file holds no voltages",
+    "maxwell": "the voltages of the routed electrodes are read",
+    "maxwell_spikes": "the spikes that the rig's software found are read",
+    "biocam": "the voltages of the stored channels are read",
+    "biocam_spikes": "the spikes that the rig's software found are read",
     "axion_csv": "a table of spike times is read",
     "spike_table": "a table of spike times is read",
 }
 LIMIT_S, MOST_BYTES = 60, 4_000_000_000  # for describing one HDF5 file: on damaged ones HDF5 itself crashes or hangs
 
 
-def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecording]:
+def read_raw_recordings(path: Path, stream: str, layouts: Layouts = NO_LAYOUTS) -> list[RawRecording | BadRecording]:
     """Describe every recording in a file, whatever rig wrote it; the format is recognised by its content.
 
     Parameters
@@ -34,7 +39,10 @@ def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecor
     path
         The rig's file.
     stream
-        ``raw`` or ``filtered``: which electrode stream to take, where the format has several.
+        ``raw`` or ``filtered``: which electrode stream to take, where the format has several; ``spikes``: those that
+        the rig's software found.
+    layouts
+        The lab's own layouts, by name.
 
     Returns
     -------
@@ -66,18 +74,18 @@ def read_raw_recordings(path: Path, stream: str) -> list[RawRecording | BadRecor
     if path.is_file() and not h5py.is_hdf5(path):
         lines = decode_head(read_head(path))
         if module := find_text_format(lines):
-            return module.read(path, lines)
+            return module.read(path, lines, layouts)
     try:
-        return call_guarded(partial(_read_hdf5, path, stream), LIMIT_S, MOST_BYTES)
+        return call_guarded(partial(_read_hdf5, path, stream, layouts), LIMIT_S, MOST_BYTES)
     except Failure as error:
         raise BadRecording(f"{path}: HDF5 {error} on it. It is truncated or damaged: copy it again.") from None
 
 
-def _read_hdf5(path: Path, stream: str) -> list[RawRecording | BadRecording]:
+def _read_hdf5(path: Path, stream: str, layouts: Layouts) -> list[RawRecording | BadRecording]:
     with open_hdf5(path) as h5:
         for module in HDF5_FORMATS:
             if module.matches(h5):
-                return module.read(h5, path, stream)
+                return module.read(h5, path, stream, layouts)
     raise _refuse_format(path)
 
 
@@ -102,7 +110,7 @@ def explain_streams(path: Path, sources: Sequence[RawRecording | BadRecording], 
         What it gave; for one that cannot be used the text is empty.
     """
     usable = [source for source in sources if isinstance(source, RawRecording)]
-    told = {id(source): SPIKES_ALONE.get(source.format, "") for source in usable}
+    told = {id(source): READ_AS.get(source.format, "") for source in usable}
     if not all(told.values()):
         with open_hdf5(path) as h5:
             told |= {id(one): mcs.explain_stream(h5, path, one, stream) for one in usable if not told[id(one)]}

@@ -14,7 +14,7 @@ import numpy as np
 from mea.recordings.encodings import SEPARATORS
 from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
 from mea.recordings.formats.text_files import read_cells, read_number, split_line
-from mea.recordings.layouts import electrode_labels
+from mea.recordings.layouts import Layouts, electrode_labels
 from mea.recordings.plates import (
     AXION,
     WELL,
@@ -65,7 +65,7 @@ def matches(lines: list[str]) -> bool:
     return _find_separator(lines) is not None
 
 
-def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
+def read(path: Path, lines: list[str], layouts: Layouts) -> list[RawRecording | BadRecording]:
     """One recording for each well; see :func:`mea.recordings.formats.read_raw_recordings`.
 
     Wells that fired are listed, and silent ones of the plate unless the table of the wells says that they were not
@@ -87,6 +87,7 @@ def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
     notes += [note] if note else []
     trains = SpikeTrains([electrode for _, electrode in own], np.array(found.electrode, np.int64), times, window)
     start, undated = _read_start(found.settings)
+    rig = ", ".join(filter(None, ("Axion", found.settings.get("plate type", ""))))
     off = {well for well, text in found.wells.get("active", {}).items() if text.casefold() in OFF}
     well_of = np.array([well for well, _ in own], dtype=object)
     used = [well for well in wells if well not in off or well in set(well_of)]
@@ -101,6 +102,7 @@ def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
             start=start,
             plate=name_plate(path.name),
             well=well,
+            rig=rig,
         )
         for well in used
     ]

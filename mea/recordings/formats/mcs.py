@@ -8,19 +8,19 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mea.recordings.formats.blocks import check_storage, choose_width, read_blocks, read_narrow
 from mea.recordings.formats.hdf5 import check_expansion, decode_text, explain_damage, find_dataset, read_dataset
 from mea.recordings.formats.inflate import can_inflate, read_inflated
-from mea.recordings.formats.mcs_spikes import read_spikes, read_start
+from mea.recordings.formats.mcs_spikes import read_rig, read_spikes, read_start
 from mea.recordings.formats.mcs_streams import choose_stream, explain_choice, list_numbered, list_streams
 from mea.recordings.formats.mcs_wells import divide_by_well
-from mea.recordings.layouts import Grid, map_labels_to_grid
+from mea.recordings.layouts import Grid, Layouts, map_labels_to_grid
 from mea.recordings.plates import name_plate
-from mea.recordings.recording import RawRecording
+from mea.recordings.recording import SPIKES, RawRecording
 from mea.runtime.errors import BadRecording
 
 NAME = "Multi Channel Systems raw data"
 FIELDS = ("RowIndex", "Label", "Unit", "Exponent", "ADZero", "Tick", "ConversionFactor")
-BLOCK_VALUES = 4_000_000
 
 
 def matches(h5: h5py.File) -> bool:
@@ -31,7 +31,7 @@ def matches(h5: h5py.File) -> bool:
     return isinstance(data, h5py.Group) and any(name.startswith("Recording_") for name in data)
 
 
-def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecording]:
+def read(h5: h5py.File, path: Path, stream: str, layouts: Layouts) -> list[RawRecording | BadRecording]:
     """Each recording in the file, or what is wrong with it; see :func:`mea.recordings.formats.read_raw_recordings`."""
     data = h5.get("Data")
     names = list_numbered(data, "Recording")
@@ -41,7 +41,7 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
     for name in names:
         try:
             with explain_damage(f"{path}: {name}"):
-                found += _read_recording(data, name, path, stream)
+                found += _read_recording(data, name, path, stream, layouts)
         except BadRecording as error:
             found.append(error)
     return found
@@ -66,42 +66,26 @@ def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0,
             "The file has changed: run the h5 stage again."
         )
     last = source.n_samples if last is None else min(last, source.n_samples)
-    read_rows = partial(read_inflated if can_inflate(data) else _read_blocks, data, source.source_row)
-    counts = read_rows(np.dtype(np.int16), first, last)
-    counts = read_rows(np.dtype(np.int32), first, last) if counts is None else counts
-    if counts is None:
-        raise BadRecording(f"{path}: {source.dataset} holds counts beyond int32. It is damaged: export it again.")
-    return counts
+    rows = source.source_row
+    if can_inflate(data):
+        read = partial(read_inflated, data, rows)
+    else:  # chunks span all channels, so that blocks of time are read
+        width = choose_width(data, 1, data.shape[0])
+        read = partial(read_blocks, lambda start, stop: data[:, start:stop][rows], len(rows), width)
+    return read_narrow(read, first, last, f"{path}: {source.dataset}")
 
 
-def _read_blocks(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: int, last: int) -> np.ndarray | None:
-    """As :func:`mea.recordings.formats.inflate.read_inflated`, by HDF5 itself, whatever its filters.
-
-    Chunks span all channels, so that blocks of time are read.
-    """
-    limits = np.iinfo(dtype)
-    width = data.chunks[1] if data.chunks else 2048
-    width *= max(1, BLOCK_VALUES // (width * data.shape[0]))
-    counts = np.empty((len(rows), last - first), dtype)
-    for start in range(first, last, width):
-        block = data[:, start : min(start + width, last)][rows]
-        if block.min() < limits.min or block.max() > limits.max:
-            return None
-        counts[:, start - first : start - first + width] = block
-    return counts
-
-
-def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> list[RawRecording]:
+def _read_recording(data: h5py.Group, name: str, path: Path, stream: str, layouts: Layouts) -> list[RawRecording]:
     """The recording of that name; of a plate, one for each well."""
-    if "AnalogStream" not in data[name]:
-        return [read_spikes(data, name, path)]
+    if stream == SPIKES or "AnalogStream" not in data[name]:
+        return [read_spikes(data, name, path, layouts)]
     chosen, notes = choose_stream(list_streams(data[name], f"{path}: {name}"), stream, f"{path}: {name}")
     where = f"{path}: {name}/AnalogStream/{chosen.name}"
     channels = _read_channels(chosen.group, where)
     samples = _check_samples(chosen.group, channels, where)
     layout = decode_text(data.attrs.get("MeaLayout"))
     wells = divide_by_well(layout, channels, where)
-    placed = [_place_channels(well.layout, well.channels, f"{where} {well.name}".strip()) for well in wells]
+    placed = [_place_channels(well.layout, well.channels, f"{where} {well.name}".strip(), layouts) for well in wells]
     tick_us = _check_scales(np.concatenate([one.channels for one in placed]), where)
     segments, pauses, notes_on_pauses = _read_segments(chosen.group, samples.shape[1], tick_us, where)
     start, undated = read_start(data, data[name], int(segments[0, 0]))
@@ -115,6 +99,7 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str) -> lis
         "stream": chosen.label or chosen.name,
         "segments": segments,
         "pauses": pauses,
+        "rig": read_rig(data),
     }
     plate, told = name_plate(path.name), [*notes, *notes_on_pauses, *undated]
     return [
@@ -132,6 +117,8 @@ class Placed:
     row: np.ndarray
     col: np.ndarray
     names: np.ndarray
+    x_um: np.ndarray
+    y_um: np.ndarray
 
 
 def _build_recording(one: Placed, common: dict[str, Any], notes: list[str]) -> RawRecording:
@@ -144,8 +131,8 @@ def _build_recording(one: Placed, common: dict[str, Any], notes: list[str]) -> R
         names=one.names,
         row=row,
         col=col,
-        x_um=col * grid.pitch_um,
-        y_um=row * grid.pitch_um,
+        x_um=one.x_um,
+        y_um=one.y_um,
         source_row=channels["RowIndex"].astype(np.int64),
         gain_v=_measure_scales(channels),
         adc_zero=channels["ADZero"].astype(np.int64),
@@ -183,33 +170,20 @@ def _check_samples(group: h5py.Group, channels: np.ndarray, where: str) -> h5py.
     if len(set(rows)) < len(rows):
         twice = rows[1:][np.diff(rows) == 0][0]
         raise BadRecording(f"{where}: row index {twice} is used by two channels. It is damaged: export it again.")
-    _check_storage(data, where)
+    check_storage(data, where)
     return data
 
 
-def _check_storage(data: h5py.Dataset, where: str) -> None:
-    """HDF5 gives zeros for samples that were never written, as after a crash of the rig's computer."""
-    if data.chunks:
-        expected = int(np.prod([-(-size // width) for size, width in zip(data.shape, data.chunks)]))
-        stored = data.id.get_num_chunks()
-    else:
-        expected, stored = 1, int(data.id.get_storage_size() > 0)
-    if stored < expected:
-        raise BadRecording(
-            f"{where}: samples are missing: {stored} of {expected} blocks of ChannelData were written. "
-            "The recording was cut short: export it again."
-        )
-
-
-def _place_channels(layout: str, channels: np.ndarray, where: str) -> Placed:
+def _place_channels(layout: str, channels: np.ndarray, where: str, layouts: Layouts) -> Placed:
     labels = [decode_text(label) for label in channels["Label"]]
-    grid = map_labels_to_grid(layout, labels, where)
+    grid = map_labels_to_grid(layout, labels, where, layouts)
     if not any(labels) and channels["RowIndex"][-1] != len(channels) - 1:
         raise BadRecording(f"{where}: no electrode labels, and rows without channel. Export the file with labels.")
     if not grid.used.any():
         raise BadRecording(f"{where}: no channels but references. Export it with the electrodes' data.")
     order = np.flatnonzero(grid.used)[np.lexsort((grid.col[grid.used], grid.row[grid.used]))]
-    return Placed(grid, channels[order], grid.row[order], grid.col[order], np.array(grid.names, object)[order])
+    names = np.array(grid.names, object)[order]
+    return Placed(grid, channels[order], grid.row[order], grid.col[order], names, grid.x_um[order], grid.y_um[order])
 
 
 def _check_scales(channels: np.ndarray, where: str) -> int:

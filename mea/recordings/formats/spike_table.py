@@ -14,7 +14,7 @@ import numpy as np
 from mea.recordings.encodings import SEPARATORS
 from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
 from mea.recordings.formats.text_files import read_cells, read_number, split_line
-from mea.recordings.layouts import map_labels_to_grid
+from mea.recordings.layouts import Layouts, map_labels_to_grid
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
@@ -31,7 +31,7 @@ def matches(lines: list[str]) -> bool:
     return _find_head(lines) is not None
 
 
-def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
+def read(path: Path, lines: list[str], layouts: Layouts) -> list[RawRecording | BadRecording]:
     """The recording of the file; see :func:`mea.recordings.formats.read_raw_recordings`."""
     head = _find_head(lines)
     assert head is not None
@@ -45,11 +45,11 @@ def read(path: Path, lines: list[str]) -> list[RawRecording | BadRecording]:
     labels = list(trains)
     times = np.concatenate([np.zeros(0), *(np.sort(np.array(trains[label])) for label in labels)]) * scale
     channel = np.repeat(np.arange(len(labels)), [len(trains[label]) for label in labels])
-    grid = map_labels_to_grid(flags.get("layout", ""), labels, where)
+    grid = map_labels_to_grid(flags.get("layout", ""), labels, where, layouts)
     window, note = _read_window(flags, times, where)
     found = SpikeTrains(labels, channel, times, window).select(np.flatnonzero(grid.used))
     notes = [*grid.notes, *([note] if note else [])]
-    return [build_recording(found, grid.layout, where, format="spike_table", dataset="", notes=notes)]
+    return [build_recording(found, grid.layout, where, layouts, format="spike_table", dataset="", notes=notes)]
 
 
 def _find_head(lines: list[str]) -> tuple[str, list[str], dict[str, str]] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mea.recordings.formats.hdf5 import decode_text, explain_damage, read_dataset
 from mea.recordings.formats.spike_trains import SpikeTrains, bound_by_spikes, build_recording
-from mea.recordings.layouts import electrode_labels, read_pitch
+from mea.recordings.layouts import Layout, Layouts, electrode_labels, read_pitch
 from mea.recordings.plates import PlateLayout, find_axion_plate, name_plate, normalise_well, split_electrode_name
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
@@ -18,6 +18,7 @@ NAME = "spike times"
 LONGEST_S = 1e7  # almost four months
 ABOUT: dict[str, Any] = {"format": "spike_times", "dataset": "/spikes"}
 UNUSED = {"unused", "not used", "empty", "no cells"}  # treatments of a well in which nothing grew
+MOST_OFF_UM = 1.0  # by which a position may miss that of a lab's layout
 OFF_PITCH = 0.1  # pitches by which a position may miss its place
 
 
@@ -26,7 +27,7 @@ def matches(h5: h5py.File) -> bool:
     return "spikes" in h5 and ("sCount" in h5 or "names" in h5)
 
 
-def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecording]:
+def read(h5: h5py.File, path: Path, stream: str, layouts: Layouts) -> list[RawRecording | BadRecording]:
     """Describe the recording of the file, or each well's of a plate; ``stream`` plays no part. See
     :func:`mea.recordings.formats.read_raw_recordings`.
 
@@ -35,12 +36,12 @@ def read(h5: h5py.File, path: Path, stream: str) -> list[RawRecording | BadRecor
     """
     try:
         with explain_damage(str(path)):
-            return _read_recordings(h5, path)
+            return _read_recordings(h5, path, layouts)
     except BadRecording as error:
         return [error]
 
 
-def _read_recordings(h5: h5py.File, path: Path) -> list[RawRecording | BadRecording]:
+def _read_recordings(h5: h5py.File, path: Path, layouts: Layouts) -> list[RawRecording | BadRecording]:
     where = str(path)
     layout = decode_text(read_dataset(h5, "array", where))
     names = _read_names(h5, where)
@@ -50,17 +51,22 @@ def _read_recordings(h5: h5py.File, path: Path) -> list[RawRecording | BadRecord
     _check_times(times, names, counts, window, where)
     channel = np.repeat(np.arange(len(counts)), counts)
     notes = [note] if note else []
-    if "well" in layout.lower():
+    if "well" in layout.lower() and layout not in layouts:
         if names is None:
             raise BadRecording(f"{where}: no names, so that the wells of its electrodes cannot be told. Give names.")
         return _read_wells(h5, find_axion_plate(layout, where), names, (channel, times, window), notes, path)
-    places = _read_layout(layout, where)
-    if names is not None:
+    places = _read_layout(layout, where, layouts)
+    own = layouts.get(layout)
+    if own and "epos" in h5 and not (names and all(find_digits(name) in own.places for name in names)):
+        labels = place_by_position(_read_positions(h5, len(counts), where), own, where)
+        notes.append(f"electrodes are found by their positions (epos) in the layout {layout}")
+    elif names is not None:
         labels = [_find_label(name, places, where) for name in names]
     else:
         labels = _place_by_epos(h5, layout, places, len(counts), where)
         notes.append("no electrode names: places are those of epos, x to the right and y upwards")
-    return [build_recording(SpikeTrains(labels, channel, times, window), layout, where, notes=notes, **ABOUT)]
+    trains = SpikeTrains(labels, channel, times, window)
+    return [build_recording(trains, layout, where, layouts, notes=notes, **ABOUT)]
 
 
 def _read_wells(
@@ -109,13 +115,11 @@ def _read_names(h5: h5py.File, where: str) -> list[str] | None:
 
 def _place_by_epos(h5: h5py.File, layout: str, places: dict[str, tuple[int, int]], count: int, where: str) -> list[str]:
     """Labels of the electrodes at positions (2, n) or (n, 2) in µm: column from x; row from y, which points upwards."""
-    position = read_dataset(h5, "epos", where)
-    position = position if position.shape == (2, count) else position.T
-    pitch_um = read_pitch(layout)
-    if position.shape != (2, count) or position.dtype.kind not in "fiu" or not pitch_um > 0:
+    position, pitch_um = _read_positions(h5, count, where), read_pitch(layout)
+    if not pitch_um > 0:
         raise BadRecording(
-            f"{where}: no names, and epos {position.shape} with the layout {layout!r} does not place {count} channels: "
-            "epos must be 2 x channels, µm, and the layout must state its pitch. Give names."
+            f"{where}: no names, and the layout {layout!r} does not state its pitch, so that epos does not place its "
+            "channels. Give names, or describe the layout in layouts.csv, with x_um and y_um."
         )
     col, row = position[0] / pitch_um, position[1] / pitch_um
     size = max(row for row, _ in places.values()) + 1
@@ -130,9 +134,42 @@ def _place_by_epos(h5: h5py.File, layout: str, places: dict[str, tuple[int, int]
     return found
 
 
-def _read_layout(layout: str, where: str) -> dict[str, tuple[int, int]]:
+def _read_positions(h5: h5py.File, count: int, where: str) -> np.ndarray:
+    """(2, n) x and y of each channel, µm."""
+    position = read_dataset(h5, "epos", where)
+    position = position if position.shape == (2, count) else position.T
+    if position.shape != (2, count) or position.dtype.kind not in "fiu":
+        raise BadRecording(f"{where}: epos {position.shape} must be x and y, µm, of {count} channels. Give names.")
+    return position
+
+
+def place_by_position(position: np.ndarray, layout: Layout, where: str) -> list[str]:
+    """Labels of the electrodes of a lab's layout that stand at positions (2, n) in µm, as its x_um and y_um say.
+
+    >>> place_by_position(np.array([[30.2], [0.0]]), Layout("two", {}, {"a": (0, 0), "b": (30, 0)}), "")
+    ['b']
+
+    Raises
+    ------
+    BadRecording
+        If a position is not within 1 µm of one of the layout's.
+    """
+    labels, known = list(layout.positions_um), np.array(list(layout.positions_um.values())).reshape(-1, 2)
+    found = []
+    for own in position.T:
+        distance = np.hypot(*(known - own).T)
+        if not len(labels) or not distance.min() <= MOST_OFF_UM:
+            raise BadRecording(
+                f"{where}: epos {own.tolist()} is no electrode of the layout {layout.name!r}: none of its x_um and "
+                f"y_um is within {MOST_OFF_UM:g} µm. Correct layouts.csv."
+            )
+        found.append(labels[int(distance.argmin())])
+    return found
+
+
+def _read_layout(layout: str, where: str, layouts: Layouts) -> dict[str, tuple[int, int]]:
     try:
-        return electrode_labels(layout)
+        return electrode_labels(layout, layouts)
     except BadRecording as error:
         raise BadRecording(f"{where}: array: {error}") from None
 
@@ -212,9 +249,20 @@ def _check_times(
 
 def _find_label(name: str, places: dict[str, tuple[int, int]], where: str) -> str:
     """``12`` of ``ch_12A_unit_0``: column 1, row 2."""
-    found = re.fullmatch(r"ch_(\d\d)[A-Za-z]?(_unit_\d+)?", name)
-    if not found or found[1] not in places:
+    label = find_digits(name)
+    if label not in places:
         raise BadRecording(
-            f"{where}: unknown electrode name {name!r}; it must look like ch_12A_unit_0: column 1, row 2."
+            f"{where}: unknown electrode name {name!r}; it must look like ch_12A_unit_0: column 1, row 2, or be one of "
+            "the layout's labels."
         )
-    return found[1]
+    return label
+
+
+def find_digits(name: str) -> str:
+    """The electrode of a unit's name, by its two digits; of another name, all of it but the unit.
+
+    >>> find_digits("ch_12A_unit_0"), find_digits("hex7_unit_1")
+    ('12', 'hex7')
+    """
+    found = re.fullmatch(r"ch_(\d\d)[A-Za-z]?(_unit_\d+)?", name)
+    return found[1] if found else re.sub(r"_unit_\d+$", "", name)

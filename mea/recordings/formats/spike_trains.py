@@ -1,11 +1,11 @@
 """A recording of which only the times of spikes were kept, whatever file they come from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mea.recordings.layouts import electrode_labels, map_labels_to_grid
+from mea.recordings.layouts import NO_LAYOUTS, Grid, Layouts, electrode_labels, map_labels_to_grid
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
@@ -44,6 +44,7 @@ def build_recording(
     trains: SpikeTrains,
     layout: str,
     where: str,
+    layouts: Layouts = NO_LAYOUTS,
     *,
     format: str,
     dataset: str,
@@ -51,6 +52,7 @@ def build_recording(
     start: str = "",
     plate: str = "",
     well: str = "",
+    rig: str = "",
 ) -> RawRecording:
     """The recording, with every electrode of its layout: which of them fired must not change what a model sees.
 
@@ -62,7 +64,9 @@ def build_recording(
         Name of its layout.
     where
         File and part of it, for messages.
-    format, dataset, notes, start, plate, well
+    layouts
+        The lab's own.
+    format, dataset, notes, start, plate, well, rig
         As :class:`mea.recordings.recording.RawRecording` has them.
 
     Raises
@@ -70,7 +74,7 @@ def build_recording(
     BadRecording
         If the layout, or the label of a channel, is unknown.
     """
-    labels = list(electrode_labels(layout))
+    labels = list(electrode_labels(layout, layouts))
     number = {label: place for place, label in enumerate(labels)}
     if unknown := [label for label in trains.label if label not in number]:
         raise BadRecording(
@@ -78,9 +82,38 @@ def build_recording(
             "Correct the name, or the layout that the file states."
         )
     electrode = np.array([number[label] for label in trains.label], np.int64)[trains.channel]
-    order = np.lexsort((trains.times_s, electrode))
-    grid = map_labels_to_grid(layout, labels, where)
-    begin, end = trains.window
+    grid = map_labels_to_grid(layout, labels, where, layouts)
+    about = {"format": format, "dataset": dataset, "start": start, "plate": plate, "well": well, "rig": rig}
+    return assemble(replace(grid, layout=layout.strip()), electrode, trains.times_s, trains.window, notes, **about)
+
+
+def assemble(
+    grid: Grid,
+    electrode: np.ndarray,
+    times_s: np.ndarray,
+    window: tuple[float, float],
+    notes: Sequence[str],
+    *,
+    format: str,
+    dataset: str,
+    start: str = "",
+    plate: str = "",
+    well: str = "",
+    rig: str = "",
+) -> RawRecording:
+    """The recording of spikes on electrodes whose places are known, sorted by (row, col).
+
+    Parameters
+    ----------
+    grid
+        All electrodes, silent ones too.
+    electrode, times_s
+        (m,) electrode of each spike and its time, on the clock of ``window``.
+    window, notes, format, dataset, start, plate, well, rig
+        As in :func:`build_recording`.
+    """
+    order = np.lexsort((times_s, electrode))
+    begin, end = window
     silent = () if len(order) else ("no spike in the whole recording",)
     return RawRecording(
         format=format,
@@ -89,23 +122,24 @@ def build_recording(
         n_samples=0,
         duration_s=end - begin,
         start=start,
-        layout=layout.strip(),
+        layout=grid.layout,
         rows=grid.rows,
         cols=grid.cols,
         stream="spike times",
-        names=np.array(labels, object),
+        names=np.array(grid.names, object),
         row=grid.row,
         col=grid.col,
-        x_um=grid.col * grid.pitch_um,
-        y_um=grid.row * grid.pitch_um,
-        source_row=np.full(len(labels), -1),
-        gain_v=np.full(len(labels), np.nan),
-        adc_zero=np.zeros(len(labels), np.int64),
-        spike_times_s=trains.times_s[order] - begin,
+        x_um=grid.x_um,
+        y_um=grid.y_um,
+        source_row=np.full(len(grid.names), -1),
+        gain_v=np.full(len(grid.names), np.nan),
+        adc_zero=np.zeros(len(grid.names), np.int64),
+        spike_times_s=times_s[order] - begin,
         spike_electrode=electrode[order],
         notes=(*notes, *silent),
         plate=plate,
         well=well,
+        rig=rig,
     )
 
 
