@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "look at recordings, data set and project before anything is run",
     "classify": "classify new recordings by a trained classifier; needs nothing but its folder",
     "explain": "show which electrodes, seconds and features decide a recording's class",
+    "export": "write spikes for other programs: NWB files, or one Parquet table",
     "compare": "compare two versions of the results, recording by recording",
     "summary": "print the main metrics of the results in the workspace",
     "preset": "run a named set of parameters as a DVC experiment",
@@ -53,6 +54,8 @@ def find_command(name: str) -> Callable[[list[str], str], None]:
             from mea.classification.classify import main
         case "explain":
             from mea.classification.explain import main
+        case "export":
+            from mea.arrays.export import main
         case "compare":
             from mea.versions.compare import main
         case "summary":

@@ -57,6 +57,9 @@ class Params(StageParams):
     stream: Literal["raw", "filtered", "spikes"] = Field(
         description="which electrode stream to read if a file has both; spikes: those that the rig's software found"
     )
+    reader: Literal["own", "neo"] = Field(
+        description="own: the formats of docs/formats.md; neo: files of other formats, too, by the package neo"
+    )
     on_bad_recording: Literal["error", "skip"] = Field(
         description="error: stop; skip: set the recording aside, list it and continue"
     )
@@ -71,7 +74,8 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     identify = choose_identify(listed, FilePatterns(params.labels, params.culture, params.batch, params.part), plates)
     manifest, layouts = reject_duplicates(read_manifest(unzip)), find_layouts(unzip)
     with fresh_folder(out) as work:
-        results = read_recordings(unzip, manifest, params.stream, identify, partial(write_into, work), layouts)
+        keep = partial(write_into, work)
+        results = read_recordings(unzip, manifest, params.stream, identify, keep, layouts, params.reader)
         if listed is not None:
             results += reject_missing(listed.index, results, manifest, table)
         recordings = reject_or_raise(results, params.on_bad_recording)

@@ -5,11 +5,12 @@ there with the reason; the h5 stage then stops or sets it aside (h5.on_bad_recor
 """
 
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from mea.recordings.archives import unpack
-from mea.recordings.other_files import explain_other_files
+from mea.recordings.other_files import explain_other_files, list_suffixes
 from mea.runtime.command import print_line, run_command
 from mea.runtime.params import StageParams
 
@@ -19,11 +20,14 @@ class Params(StageParams):
         min_length=1,
         description="folder with archives or recordings (docs/formats.md), recordings.csv, plates.csv, layouts.csv",
     )
+    reader: Literal["own", "neo"] = Field(description="neo: files of its formats are unpacked, too")
+
+    shared: ClassVar[dict[str, str]] = {"reader": "h5.reader"}
 
 
 def unzip(params: Params, out: Path) -> None:
     """Unpack ``params.source`` into ``out``."""
-    manifest = unpack(Path(params.source), out)
+    manifest = unpack(Path(params.source), out, list_suffixes(params.reader))
     broken = manifest[manifest.error != ""]
     print_line(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
     for error in broken.error:

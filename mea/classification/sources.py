@@ -12,6 +12,7 @@ from mea.recordings.archives import unpack
 from mea.recordings.catalogue import Rejection, read_recordings
 from mea.recordings.identities import identify_nobody
 from mea.recordings.lab_layouts import find_layouts
+from mea.recordings.other_files import list_suffixes
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
@@ -24,9 +25,9 @@ def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, li
     shared = Path.cwd() if os.environ.get(ADDRESS) else None  # a cluster's workers see this folder, but no other's /tmp
     with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
         folder = Path(temporary) / "unzip"
-        manifest = unpack(source, folder)
-        stream, layouts = classifier.params["h5"]["stream"], find_layouts(folder)
-        yield folder, read_recordings(folder, manifest, stream, identify_nobody, layouts=layouts)
+        h5 = classifier.params["h5"]
+        manifest, layouts = unpack(source, folder, list_suffixes(h5["reader"])), find_layouts(folder)
+        yield folder, read_recordings(folder, manifest, h5["stream"], identify_nobody, None, layouts, h5["reader"])
 
 
 def read_new(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:

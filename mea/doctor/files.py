@@ -32,7 +32,7 @@ from mea.recordings.labels import Identify
 from mea.recordings.layouts import Layouts, read_pitch
 from mea.recordings.members import ArchiveEntry
 from mea.recordings.naming import assign_ids, show_name
-from mea.recordings.other_files import explain_other_files
+from mea.recordings.other_files import explain_other_files, list_suffixes
 from mea.recordings.recording import RawRecording, Recording, pack_places
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
@@ -128,7 +128,7 @@ def examine_files(
     tasks, findings, tables = [], [], []
     for path in paths:
         try:
-            members = mark_clashes(find_entries(path))
+            members = mark_clashes(find_entries(path, list_suffixes(settings.h5.reader)))
         except MeaError as error:
             findings.append(Finding(WRONG, str(path), str(error)))
             continue
@@ -195,7 +195,7 @@ def _reject_file(row: dict[str, str], name: str, reason: str) -> Examined:
 
 def _examine_recordings(path: Path, row: dict[str, str], task: Task, settings: Settings, plots: Path) -> list[Examined]:
     try:
-        sources = read_raw_recordings(path, settings.h5.stream, task.layouts)
+        sources = read_raw_recordings(path, settings.h5.stream, task.layouts, settings.h5.reader)
         streams = explain_streams(path, sources, settings.h5.stream)
     except BadRecording as error:
         return [_reject_file(row, task.name, _shorten(error, path))]

@@ -15,7 +15,7 @@ from mea.splitting.folds import check_folds
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "unzip": {"source": "."},
-    "h5": {"labels": {}, "part": "auto", "culture": "", "batch": "", "stream": "raw"},
+    "h5": {"labels": {}, "part": "auto", "culture": "", "batch": "", "stream": "raw", "reader": "own"},
     "array": {"sampling_rate_hz": 25_000, "other_sampling_rate": "set_aside", "threshold": 5.0},
     "split": {"by": "auto", "folds": "auto", "score": "all", "chunk_s": 1.2, "first_s": None, "seed": 0},
     "evaluate": {"permutations": 1000, "seed": 0},
@@ -42,6 +42,7 @@ class H5(Section):
     culture: GroupPattern
     batch: GroupPattern
     stream: Literal["raw", "filtered", "spikes"]
+    reader: Literal["own", "neo"]
 
 
 class Array(Section):

@@ -1,14 +1,15 @@
 """What networks that classify chunks share: the networks of a fold, and predictions by the mean of their logits."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
@@ -22,7 +23,30 @@ from mea.networks.tasks import Classification
 from mea.networks.trained import TrainedNetwork, fetch_network, load_network, run_network, save_network, set_weights
 from mea.networks.training import train_network
 from mea.runtime.errors import MeaError
-from mea.splitting.aggregation import average_recordings
+from mea.splitting.aggregation import average_chunks, average_recordings
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """How the networks of a fold are trained.
+
+    Attributes
+    ----------
+    task
+        What they learn.
+    one_per_inner_fold
+        Whether a fold has a network for each inner fold, which chooses its epoch; else one, by the first inner fold.
+    n_refits
+        Further networks that learn from the whole training side, to the end: where batches are few, one more or less
+        to learn from matters.
+    cache_inputs
+        Whether chunks stay in memory as they are shown: for a view that is costly to make and small to keep.
+    """
+
+    task: Classification = field(default_factory=Classification)
+    one_per_inner_fold: bool = False
+    n_refits: int = 0
+    cache_inputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,25 +71,17 @@ class NetworkModel(Model):
 
     Attributes
     ----------
-    task
-        What the networks learn.
-    one_per_inner_fold
-        Whether a fold has a network for each inner fold, which chooses its epoch; else one, by the first inner fold.
-    n_refits
-        Further networks that learn from the whole training side, to the end: where batches are few, one more or less
-        to learn from matters.
-    cache_inputs
-        Whether chunks stay in memory as they are shown: for a view that is costly to make and small to keep.
     trained, networks
         What was trained; the same as networks in evaluation mode.
     """
 
-    task: ClassVar[Classification]
-    one_per_inner_fold: ClassVar[bool] = False
-    n_refits: ClassVar[int] = 0
-    cache_inputs: ClassVar[bool] = False
     trained: list[TrainedNetwork]
     networks: list[Any]
+
+    @classmethod
+    def make_plan(cls, params: Any) -> FoldPlan:
+        """One network a fold, to which every chunk is an example."""
+        return FoldPlan()
 
     @classmethod
     @abstractmethod
@@ -100,32 +116,32 @@ class NetworkModel(Model):
         """The networks of a fold; ``params.validation`` may be ``test_fold``, which is the predecessor's leak."""
         if getattr(params, "validation", "nested") == "test_fold":
             return [FoldNetwork(0, data.chunks, data.test_chunks)]
-        inner = data.assign_inner_folds()
+        plan, inner = cls.make_plan(params), data.assign_inner_folds()
         if inner is None:  # nothing can choose the epoch: the whole training side, to the end
-            return [FoldNetwork(number, data.chunks, data.chunks[:0]) for number in range(max(1, cls.n_refits))]
+            return [FoldNetwork(number, data.chunks, data.chunks[:0]) for number in range(max(1, plan.n_refits))]
         count = int(inner.max()) + 1
-        if not cls.one_per_inner_fold:
+        if not plan.one_per_inner_fold:
             return [FoldNetwork(0, data.chunks[inner != 0], data.chunks[inner == 0])]
         return [  # the last ones have numbers that no inner fold has
             FoldNetwork(number, data.chunks[inner != number], data.chunks[inner == number])
-            for number in range(count + cls.n_refits)
+            for number in range(count + plan.n_refits)
         ]
 
     @classmethod
     def _train(
         cls, planned: FoldNetwork, data: TrainingSide, params: Any, checkpoint_folder: Path | None
     ) -> TrainedNetwork:
-        config = cls.make_config(params, data.seed)
+        config, plan = cls.make_config(params, data.seed), cls.make_plan(params)
         config = replace(config, seed=config.seed + planned.number)
         torch.manual_seed(config.seed)
         network, view = cls.build_network(data.make_spec(params)), cls.make_view(params)
         training, validation = (
-            ChunkDataset(part, data.events, view, data.labels, cls.cache_inputs)
+            ChunkDataset(part, data.events, view, data.labels, plan.cache_inputs)
             for part in (planned.training, planned.validation)
         )
-        title = f"fold {data.fold}" + (f", network {planned.number}" if cls.one_per_inner_fold else "")
+        title = f"fold {data.fold}" + (f", network {planned.number}" if plan.one_per_inner_fold else "")
         run = TrainingRun(title, data.fold, checkpoint_folder, data.live_folder)
-        task = replace(cls.task, class_weight=weigh_classes(planned.training, data, params))
+        task = replace(plan.task, class_weight=weigh_classes(planned.training, data, params))
         return train_network(network, task, training, validation if len(validation) else None, config, run)
 
     @classmethod
@@ -145,7 +161,7 @@ class NetworkModel(Model):
         parts = []
         for one, network in held_out:
             logits = run_network(network, self.show_chunks(one.validation, data.events)).numpy()
-            if self.task.bag_size:
+            if self.make_plan(self.spec.params).task.bag_size:
                 logits = average_recordings(one.validation, logits)
             parts.append(torch.from_numpy(logits).softmax(1).numpy())
         chunks = pd.concat([one.validation for one, _ in held_out])
@@ -154,6 +170,18 @@ class NetworkModel(Model):
     def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return self.compute_logits(chunks, events).softmax(1).numpy()
+
+    @property
+    def averages_chunks(self) -> bool:
+        """Unless it learned from bags of chunks."""
+        return not self.make_plan(self.spec.params).task.bag_size
+
+    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+        """(n_recordings, n_labels): where it learned from bags of chunks, by the mean of the logits of all of them."""
+        if self.averages_chunks:
+            return super().predict_recordings(chunks, events, without)
+        logits = average_chunks(chunks, self.compute_logits(chunks, events).numpy())
+        return softmax(logits.to_numpy(), axis=1)
 
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) the input of the last layer; of several networks, that of the first."""

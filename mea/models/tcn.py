@@ -7,21 +7,16 @@ what they find over the chunk decide. Take it for a second opinion that learns f
 long enough to hold bursts (split.chunk_s of 10 s and more).
 """
 
-import numpy as np
-import pandas as pd
 from pydantic import Field
-from scipy.special import softmax
 from torch import Tensor, nn
 
-from mea.arrays.events import SpikeEvents
 from mea.models.base import ModelParams, ModelSpec
-from mea.models.network_model import NetworkModel
+from mea.models.network_model import FoldPlan, NetworkModel
 from mea.models.params import BinMs, MinGain, Patience, Precision
 from mea.networks.channels import POPULATION, PopulationView
 from mea.networks.config import TrainingConfig
 from mea.networks.layers import convolve_time, pool_time
 from mea.networks.tasks import Classification
-from mea.splitting.aggregation import average_chunks
 
 WIDTH = 32
 DROPOUT = 0.5
@@ -45,10 +40,12 @@ class TcnModel(NetworkModel):
 
     name = "tcn"
     Params = TcnParams
-    task = Classification(label_smoothing=0.05, bag_size=4, bags_per_recording=3)
-    one_per_inner_fold = True
-    n_refits = 2
-    cache_inputs = True
+
+    @classmethod
+    def make_plan(cls, params: TcnParams) -> FoldPlan:
+        """Bags of chunks; a network an inner fold, and two of the whole training side."""
+        task = Classification(label_smoothing=0.05, bag_size=4, bags_per_recording=3)
+        return FoldPlan(task, one_per_inner_fold=True, n_refits=2, cache_inputs=True)
 
     @classmethod
     def make_view(cls, params: TcnParams) -> PopulationView:
@@ -64,11 +61,6 @@ class TcnModel(NetworkModel):
     def build_network(cls, spec: ModelSpec) -> nn.Module:
         """Whatever the grid."""
         return TcnNetwork(len(spec.labels))
-
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
-        """(n_recordings, n_labels): by the mean of the logits of their chunks, as it learned from bags of chunks."""
-        logits = average_chunks(chunks, self.compute_logits(chunks, events).numpy())
-        return softmax(logits.to_numpy(), axis=1)
 
 
 class TcnNetwork(nn.Module):

@@ -17,7 +17,15 @@ import pandas as pd
 from mea.recordings.manifest import COLUMNS, MANIFEST, TABLES
 from mea.recordings.members import ArchiveEntry, list_zip, open_entry
 from mea.recordings.naming import assign_ids, show_name
-from mea.recordings.other_files import WANTED, explain_other_files, is_archive, is_hidden, is_recording, sniff
+from mea.recordings.other_files import (
+    RECORDING_SUFFIXES,
+    WANTED,
+    explain_other_files,
+    is_archive,
+    is_hidden,
+    is_recording,
+    sniff,
+)
 from mea.recordings.zip_files import ZIP_DAMAGE
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder
@@ -27,7 +35,7 @@ from mea.runtime.tables import write_table
 _BLOCK_BYTES = 1 << 20
 
 
-def unpack(source: Path, out: Path) -> pd.DataFrame:
+def unpack(source: Path, out: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIXES) -> pd.DataFrame:
     """Unpack every archive and copy every loose file that holds a recording, so that no two files meet.
 
     An archive ``a/b.zip`` unpacks to ``out/a/b.zip/<member>``, a loose file ``c/d.h5`` is copied to ``out/c/d.h5``;
@@ -40,6 +48,8 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
         A folder, searched with its sub-folders, or a single archive or file.
     out
         The output folder, written whole or not at all, with ``manifest.csv`` in it.
+    suffixes
+        By which names files of recordings are known: :func:`mea.recordings.other_files.list_suffixes`.
 
     Returns
     -------
@@ -54,7 +64,7 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
         If the source is missing, of another kind, empty, or overlaps the output; if the disk is full.
     """
     _check_apart(source, out)
-    entries = mark_clashes(find_entries(source))
+    entries = mark_clashes(find_entries(source, suffixes))
     ids = assign_ids([(entry.archive, entry.member) for entry in entries])
     with fresh_folder(out) as work:
         rows = run_parallel(partial(unpack_entry, out=work), entries, "unzip")
@@ -69,7 +79,7 @@ def unpack(source: Path, out: Path) -> pd.DataFrame:
     return manifest
 
 
-def find_entries(source: Path) -> list[ArchiveEntry]:
+def find_entries(source: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIXES) -> list[ArchiveEntry]:
     """List what there is to unpack, sorted by path; broken archives and unusable paths carry their error.
 
     Raises
@@ -79,16 +89,16 @@ def find_entries(source: Path) -> list[ArchiveEntry]:
     """
     remedy = f"Put {WANTED} there, or name another source."
     if source.is_dir():
-        names = sorted(_walk_folder(source))
+        names = sorted(_walk_folder(source, suffixes))
         if not names:
             raise MeaError(f"{source}: this folder holds no recordings.{_name_others(source)} {remedy}")
-        return [entry for name in names for entry in _list_file(source / name, name)]
+        return [entry for name in names for entry in _list_file(source / name, name, suffixes)]
     if not source.exists():
         kept = "What a stage writes there, dvc repro makes; what DVC keeps, dvc pull brings."
         raise MeaError(f"{source}: no such folder or file. {remedy} {kept}")
-    if not _is_wanted(source):
+    if not _is_wanted(source, suffixes):
         raise MeaError(f"{source}: neither a folder nor a file that is read.{_name_others(source)} {remedy}")
-    return _list_file(source, source.name)
+    return _list_file(source, source.name, suffixes)
 
 
 def _name_others(source: Path) -> str:
@@ -96,12 +106,12 @@ def _name_others(source: Path) -> str:
     return "".join(f" {sentence}." for sentence in explain_other_files(source, set()))
 
 
-def _is_wanted(path: Path) -> bool:
-    return is_archive(path.name) or is_recording(path.name, sniff(path))
+def _is_wanted(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return is_archive(path.name) or is_recording(path.name, sniff(path), suffixes)
 
 
-def _list_file(path: Path, name: str) -> list[ArchiveEntry]:
-    return list_zip(path, name) if is_archive(name) else [ArchiveEntry(path, "", name)]
+def _list_file(path: Path, name: str, suffixes: tuple[str, ...]) -> list[ArchiveEntry]:
+    return list_zip(path, name, suffixes) if is_archive(name) else [ArchiveEntry(path, "", name)]
 
 
 def mark_clashes(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
@@ -132,7 +142,7 @@ def _check_apart(source: Path, out: Path) -> None:
         )
 
 
-def _walk_folder(source: Path) -> Iterator[str]:
+def _walk_folder(source: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     for folder, subfolders, names in os.walk(source):
         relative = Path(folder).relative_to(source)
         subfolders[:] = [name for name in subfolders if not is_hidden(name)]
@@ -140,7 +150,7 @@ def _walk_folder(source: Path) -> Iterator[str]:
             if (link := Path(folder) / name).is_symlink():
                 text = "a link to a folder is not followed, because DVC does not see what changes behind it"
                 warnings.warn(f"{link}: {text}. Name the folder itself as the source, or move it here.", stacklevel=2)
-        for name in (name for name in names if not is_hidden(name) and _is_wanted(Path(folder) / name)):
+        for name in (name for name in names if not is_hidden(name) and _is_wanted(Path(folder) / name, suffixes)):
             if (path := Path(folder) / name).exists() and not path.is_file():
                 warnings.warn(f"{path}: neither a file nor a folder (a pipe or device), and left out.", stacklevel=2)
             else:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mea.recordings.formats import read_raw_recordings
+from mea.recordings.formats import OWN, read_raw_recordings
 from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
 from mea.recordings.layouts import NO_LAYOUTS, Layouts
@@ -54,6 +54,7 @@ def read_recordings(
     identify: Identify,
     keep: Callable[[Recording], None] | None = None,
     layouts: Layouts = NO_LAYOUTS,
+    reader: str = OWN,
 ) -> list[Recording | Rejection]:
     """Read every file of a manifest into the recordings it holds, on all cores.
 
@@ -63,7 +64,7 @@ def read_recordings(
         The folder of unpacked files.
     manifest
         As :func:`mea.recordings.archives.unpack` gives it.
-    stream, layouts
+    stream, layouts, reader
         As :func:`mea.recordings.formats.read_raw_recordings` takes them.
     identify
         Gives label, culture and batch of a recording (:mod:`mea.recordings.labels`), or
@@ -75,8 +76,7 @@ def read_recordings(
     Returns
     -------
     list
-        In the manifest's order: a recording, or why it cannot be used. Ids are those of
-        :func:`mea.recordings.identities.name_recordings`.
+        In the manifest's order: a recording, or why it cannot be used.
 
     Raises
     ------
@@ -84,7 +84,8 @@ def read_recordings(
         If a well of a plate has the id of another file.
     """
     readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
-    work = partial(_read_row, folder=folder, stream=stream, identify=identify, keep=keep, layouts=layouts)
+    read = partial(read_raw_recordings, stream=stream, layouts=layouts, reader=reader)
+    work = partial(_read_row, folder=folder, read=read, identify=identify, keep=keep)
     found = iter(run_parallel(work, [dict(zip(manifest.columns, row)) for row in readable], "h5"))
     results: list[Recording | Rejection] = []
     for row in manifest.itertuples():
@@ -211,14 +212,13 @@ def count_recordings(results: Sequence[Recording | Rejection]) -> dict[str, Any]
 def _read_row(
     row: dict[str, str],
     folder: Path,
-    stream: str,
+    read: Callable[[Path], list[RawRecording | BadRecording]],
     identify: Identify,
     keep: Callable[[Recording], None] | None,
-    layouts: Layouts,
 ) -> list[Recording | Rejection]:
     sources: list[RawRecording | BadRecording]
     try:
-        sources = read_raw_recordings(folder / row["file"], stream, layouts)
+        sources = read(folder / row["file"])
     except BadRecording as error:
         sources = [error]
     results: list[Recording | Rejection] = []

@@ -54,7 +54,7 @@ class ArchiveEntry:
         return "/".join(make_safe_name(part) for part in parts)
 
 
-def list_zip(path: Path, name: str, nested: tuple[int, ...] = ()) -> list[ArchiveEntry]:
+def list_zip(path: Path, name: str, suffixes: tuple[str, ...], nested: tuple[int, ...] = ()) -> list[ArchiveEntry]:
     """The recordings in an archive, and in the archives inside it; or one entry that says why there are none."""
     try:
         archive = open_archive(path, nested, path.stat().st_mtime_ns)
@@ -69,7 +69,7 @@ def list_zip(path: Path, name: str, nested: tuple[int, ...] = ()) -> list[Archiv
             continue
         if is_archive(member) and not member.endswith("/"):
             inner.append((place, member))
-        elif is_recording(member, sniff_member(archive, info)):
+        elif is_recording(member, sniff_member(archive, info), suffixes):
             entry = ArchiveEntry(path, name, member, place, nested)
             entries.append(_check_entry(entry, info, place in overlapping))
     for place, member in inner:
@@ -81,7 +81,7 @@ def list_zip(path: Path, name: str, nested: tuple[int, ...] = ()) -> list[Archiv
             text = f"{DEEPEST} archives inside one another. Unpack the innermost"
             entries.append(replace(inside, error=f"{inside.where}: {text}."))
         else:
-            entries += list_zip(path, f"{name}/{member}", (*nested, place))
+            entries += list_zip(path, f"{name}/{member}", suffixes, (*nested, place))
     if entries:
         return entries
     text = f"nothing that is read ({', '.join(RECORDING_SUFFIXES)} or a spike table) inside this archive. Put it in"

@@ -12,7 +12,8 @@ from mea.recordings.manifest import TABLES
 from mea.recordings.naming import show_name
 from mea.recordings.zip_files import ZIP_DAMAGE, decode_name
 
-RECORDING_SUFFIXES = (".h5", ".hdf5", ".brw", ".bxr")
+RECORDING_SUFFIXES = (".h5", ".hdf5", ".brw", ".bxr", ".nwb")
+NEO_SUFFIXES = (".nex", ".rhd", ".rhs", ".plx", ".smr", ".smrx", ".abf", ".edf")  # one file a recording
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 WANTED = f"archives (*.zip), HDF5 files ({', '.join(RECORDING_SUFFIXES)}) or spike tables (.csv, .csv.gz)"
 LITTER = {"thumbs.db", "desktop.ini"}
@@ -24,8 +25,7 @@ EXPORTS = {  # suffix: what it is, and what to do
     ".mwd": "Multiwell-Screen's own format: export HDF5 with Multi Channel DataManager",
     ".raw": "a closed format, such as Axion's: export a spike list (CSV) with AxIS Navigator",
     ".spk": "Axion's spikes, a closed format: export a spike list (CSV) with AxIS Navigator",
-    ".nex": "NeuroExplorer: not read yet; export spike times as a table",
-    ".nwb": "Neurodata Without Borders: not read yet",
+    **dict.fromkeys(NEO_SUFFIXES, "read by the package neo, with h5.reader: neo; or export spike times as a table"),
     ".mat": "MATLAB: not read; export spike times as a table",
     ".7z": "not unpacked: unpack it, or zip it",
     ".rar": "not unpacked: unpack it, or zip it",
@@ -58,9 +58,14 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES) and PurePosixPath(name.lower()).name not in TABLES
 
 
-def is_recording(name: str, head: bytes) -> bool:
-    """Whether a file is one that holds a recording: HDF5 by its name, a table by its first bytes."""
-    return name.lower().endswith(RECORDING_SUFFIXES) or (is_table(name) and is_spike_table(head))
+def list_suffixes(reader: str) -> tuple[str, ...]:
+    """By which names files of recordings are known to a reader (``h5.reader``); tables are known by their content."""
+    return (*RECORDING_SUFFIXES, *NEO_SUFFIXES) if reader == "neo" else RECORDING_SUFFIXES
+
+
+def is_recording(name: str, head: bytes, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file is one that holds a recording: by its name, or a table by its first bytes."""
+    return name.lower().endswith(suffixes) or (is_table(name) and is_spike_table(head))
 
 
 def sniff(path: Path) -> bytes:

@@ -114,3 +114,33 @@ def write_3brain(
         for well, datasets in wells.items():
             for dataset, values in datasets.items():
                 h5[f"{well}/{dataset}"] = values
+
+
+NEX_VARIABLE = [
+    *(("type", "<i4"), ("version", "<i4"), ("name", "S64"), ("offset", "<u4"), ("n", "<i4"), ("ids", "<i4", 4)),
+    *(("place", "<f8", 2), ("rate", "<f8"), ("millivolts", "<f8"), ("points", "<i4"), ("markers", "<i4", 2)),
+    *(("zero", "<f8"), ("before", "<f8"), ("rest", "S52")),
+]
+
+
+def write_nex(path: Path, signals: dict[str, np.ndarray], spikes: dict[str, np.ndarray], *, ticks_hz: int) -> None:
+    """A NeuroExplorer file: int16 signals at 1 kHz, 0.01 mV a count, and spikes in ticks."""
+    names = [(name, True) for name in signals] + [(name, False) for name in spikes]
+    lines, parts, offset = np.zeros(len(names), NEX_VARIABLE), list[bytes](), 544 + 208 * len(names)
+    for line, (name, is_signal) in zip(lines, names):
+        line["name"], line["offset"], line["version"] = name.encode(), offset, 100
+        if is_signal:
+            own = [np.zeros(1, "<i4"), np.zeros(1, "<i4"), signals[name].astype("<i2")]  # begin, first point, points
+            line["type"], line["n"], line["points"] = 5, 1, len(signals[name])
+            line["rate"], line["millivolts"] = 1000.0, 0.01
+        else:
+            own = [spikes[name].astype("<i4")]
+            line["n"] = len(spikes[name])
+        parts += [one.tobytes() for one in own]
+        offset = 544 + 208 * len(names) + sum(map(len, parts))
+    end = max(
+        [len(one) * ticks_hz // 1000 for one in signals.values()] + [int(one.max()) + 1 for one in spikes.values()]
+    )
+    header = b"NEX1" + np.array([100], "<i4").tobytes() + b"\0" * 256 + np.array([ticks_hz], "<f8").tobytes()
+    header += np.array([0, end, len(names)], "<i4").tobytes()
+    path.write_bytes(header.ljust(544, b"\0") + lines.tobytes() + b"".join(parts))

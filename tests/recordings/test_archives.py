@@ -199,7 +199,7 @@ def test_no_hdf5_inside(tmp_path):
     write_zip(tmp_path / "raw" / "c.zip", {})
     errors = read_errors(tmp_path / "raw", tmp_path / "out")
     assert (
-        "a.zip: nothing that is read (.h5, .hdf5, .brw, .bxr or a spike table) inside this archive. Put it"
+        "a.zip: nothing that is read (.h5, .hdf5, .brw, .bxr, .nwb or a spike table) inside this archive. Put it"
         in errors["a.zip"]
     )
     assert "b.zip/inner.zip: this zip archive is truncated or damaged" in errors["inner.zip"]

@@ -226,7 +226,9 @@ def test_broken_archive(lab):
 def test_archive_without_hdf5(lab):
     with zipfile.ZipFile(lab / "raw" / "x.zip", "w") as archive:
         archive.writestr("x.txt", b"1")
-    check_bad(lab, "x.zip", "x.zip: nothing that is read (.h5, .hdf5, .brw, .bxr or a spike table) inside this archive")
+    check_bad(
+        lab, "x.zip", "x.zip: nothing that is read (.h5, .hdf5, .brw, .bxr, .nwb or a spike table) inside this archive"
+    )
 
 
 def test_damaged_member(lab):

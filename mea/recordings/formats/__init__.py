@@ -8,7 +8,7 @@ from types import ModuleType
 import h5py
 import numpy as np
 
-from mea.recordings.formats import axion_csv, biocam, maxwell, mcs, spike_table, spike_times
+from mea.recordings.formats import axion_csv, biocam, maxwell, mcs, neo_bridge, nwb, spike_table, spike_times
 from mea.recordings.formats.hdf5 import explain_damage, open_hdf5
 from mea.recordings.formats.text_files import decode_head, read_head
 from mea.recordings.layouts import NO_LAYOUTS, Layouts
@@ -16,7 +16,7 @@ from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 from mea.runtime.guarded import Failure, call_guarded
 
-HDF5_FORMATS = (mcs, spike_times, maxwell, biocam)
+HDF5_FORMATS = (mcs, spike_times, maxwell, biocam, nwb)
 TEXT_FORMATS = (axion_csv, spike_table)
 READ_AS = {  # formats without a choice of streams, most of them without voltages, and what is said of them
     "spike_times": "the spike times are read: the file holds no voltages",
@@ -25,13 +25,20 @@ READ_AS = {  # formats without a choice of streams, most of them without voltage
     "maxwell_spikes": "the spikes that the rig's software found are read",
     "biocam": "the voltages of the stored channels are read",
     "biocam_spikes": "the spikes that the rig's software found are read",
+    "nwb": "the voltages of its ElectricalSeries are read",
+    "nwb_spikes": "the spikes of its units are read: no voltages are taken",
+    "neo": "the voltages of its largest stream are read, by neo",
+    "neo_spikes": "its spikes are read, by neo",
     "axion_csv": "a table of spike times is read",
     "spike_table": "a table of spike times is read",
 }
+OWN = "own"  # reader
 LIMIT_S, MOST_BYTES = 60, 4_000_000_000  # for describing one HDF5 file: on damaged ones HDF5 itself crashes or hangs
 
 
-def read_raw_recordings(path: Path, stream: str, layouts: Layouts = NO_LAYOUTS) -> list[RawRecording | BadRecording]:
+def read_raw_recordings(
+    path: Path, stream: str, layouts: Layouts = NO_LAYOUTS, reader: str = OWN
+) -> list[RawRecording | BadRecording]:
     """Describe every recording in a file, whatever rig wrote it; the format is recognised by its content.
 
     Parameters
@@ -43,6 +50,8 @@ def read_raw_recordings(path: Path, stream: str, layouts: Layouts = NO_LAYOUTS) 
         the rig's software found.
     layouts
         The lab's own layouts, by name.
+    reader
+        ``own``: a file of no known format is refused; ``neo``: it is left to neo.
 
     Returns
     -------
@@ -75,17 +84,22 @@ def read_raw_recordings(path: Path, stream: str, layouts: Layouts = NO_LAYOUTS) 
         lines = decode_head(read_head(path))
         if module := find_text_format(lines):
             return module.read(path, lines, layouts)
+    leave_to_neo = reader == "neo" and path.is_file() and not h5py.is_hdf5(path)
+    read = partial(neo_bridge.read, path, stream, layouts) if leave_to_neo else None
     try:
-        return call_guarded(partial(_read_hdf5, path, stream, layouts), LIMIT_S, MOST_BYTES)
+        return call_guarded(read or partial(_read_hdf5, path, stream, layouts, reader), LIMIT_S, MOST_BYTES)
     except Failure as error:
-        raise BadRecording(f"{path}: HDF5 {error} on it. It is truncated or damaged: copy it again.") from None
+        who = "neo" if leave_to_neo else "HDF5"
+        raise BadRecording(f"{path}: {who} {error} on it. It is truncated or damaged: copy it again.") from None
 
 
-def _read_hdf5(path: Path, stream: str, layouts: Layouts) -> list[RawRecording | BadRecording]:
+def _read_hdf5(path: Path, stream: str, layouts: Layouts, reader: str) -> list[RawRecording | BadRecording]:
     with open_hdf5(path) as h5:
         for module in HDF5_FORMATS:
             if module.matches(h5):
                 return module.read(h5, path, stream, layouts)
+    if reader == "neo":
+        return neo_bridge.read(path, stream, layouts)
     raise _refuse_format(path)
 
 
@@ -127,6 +141,8 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
     BadRecording
         If the file is damaged, is not the one ``source`` describes, or its format has no samples.
     """
+    if source.format == "neo":
+        return neo_bridge.read_counts(path, source, first, last)
     modules = {module.__name__.rpartition(".")[2]: module for module in HDF5_FORMATS}
     module = modules.get(source.format)
     if module is None or not hasattr(module, "read_counts"):
@@ -138,5 +154,5 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
 def _refuse_format(path: Path) -> BadRecording:
     return BadRecording(
         f"{path}: HDF5 of no known format; known are {' and '.join(module.NAME for module in HDF5_FORMATS)}. "
-        "docs/formats.md says how to add one."
+        "What neo reads, h5.reader: neo reads; docs/formats.md says how to add a format."
     )
