@@ -10,6 +10,7 @@ from mea.arrays.detection import SpikeDetection, read_events
 from mea.arrays.events import SpikeEvents
 from mea.recordings.archives import unpack
 from mea.recordings.catalogue import Rejection, read_recordings
+from mea.recordings.formats import OWN
 from mea.recordings.identities import identify_nobody
 from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.other_files import list_suffixes
@@ -26,8 +27,9 @@ def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, li
     with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
         folder = Path(temporary) / "unzip"
         h5 = classifier.params["h5"]
-        manifest, layouts = unpack(source, folder, list_suffixes(h5["reader"])), find_layouts(folder)
-        yield folder, read_recordings(folder, manifest, h5["stream"], identify_nobody, None, layouts, h5["reader"])
+        reader = h5.get("reader", OWN)  # a classifier may be older than this parameter
+        manifest, layouts = unpack(source, folder, list_suffixes(reader)), find_layouts(folder)
+        yield folder, read_recordings(folder, manifest, h5["stream"], identify_nobody, None, layouts, reader)
 
 
 def read_new(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:

@@ -9,7 +9,15 @@ from typing import IO
 
 from mea.recordings.naming import LONGEST_NAME_BYTES, make_safe_name, show_name
 from mea.recordings.other_files import RECORDING_SUFFIXES, is_archive, is_hidden, is_recording, sniff_member
-from mea.recordings.zip_files import COMPRESSIONS, ENCRYPTED_FLAG, ZIP_DAMAGE, decode_name, open_archive, open_member
+from mea.recordings.zip_files import (
+    COMPRESSIONS,
+    ENCRYPTED_FLAG,
+    TAR_SUFFIXES,
+    ZIP_DAMAGE,
+    decode_name,
+    open_archive,
+    open_member,
+)
 
 DEEPEST = 3  # archives inside one another
 
@@ -109,10 +117,11 @@ def _find_overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
 def _explain_archive(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror}). Check the file's permissions and its disk."
+    kind = "tar" if path.name.lower().endswith(TAR_SUFFIXES) else "zip"
     with path.open("rb") as stream:
         begins_like_zip = stream.read(2) == b"PK"
-    if begins_like_zip:
-        return f"this zip archive is truncated or damaged ({error}). Copy it again from where it was made."
+    if begins_like_zip or kind == "tar":
+        return f"this {kind} archive is truncated or damaged ({error}). Copy it again from where it was made."
     return f"not a zip archive ({error}). Copy it again from where it was made, or remove it."
 
 

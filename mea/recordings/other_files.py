@@ -10,12 +10,12 @@ from mea.recordings.formats import is_spike_table
 from mea.recordings.formats.text_files import LOOKED_AT_BYTES, read_head
 from mea.recordings.manifest import TABLES
 from mea.recordings.naming import show_name
-from mea.recordings.zip_files import ZIP_DAMAGE, decode_name
+from mea.recordings.zip_files import TAR_SUFFIXES, ZIP_DAMAGE, decode_name, open_archive
 
 RECORDING_SUFFIXES = (".h5", ".hdf5", ".brw", ".bxr", ".nwb")
 NEO_SUFFIXES = (".nex", ".rhd", ".rhs", ".plx", ".smr", ".smrx", ".abf", ".edf")  # one file a recording
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-WANTED = f"archives (*.zip), HDF5 files ({', '.join(RECORDING_SUFFIXES)}) or spike tables (.csv, .csv.gz)"
+WANTED = f"archives (.zip, .tar, .tar.gz), HDF5 files ({', '.join(RECORDING_SUFFIXES)}) or spike tables (.csv, .csv.gz)"
 LITTER = {"thumbs.db", "desktop.ini"}
 MOST_NAMES = 3
 EXPORTS = {  # suffix: what it is, and what to do
@@ -29,9 +29,6 @@ EXPORTS = {  # suffix: what it is, and what to do
     ".mat": "MATLAB: not read; export spike times as a table",
     ".7z": "not unpacked: unpack it, or zip it",
     ".rar": "not unpacked: unpack it, or zip it",
-    ".tar": "not unpacked: unpack it, or zip it",
-    ".tgz": "not unpacked: unpack it, or zip it",
-    ".tar.gz": "not unpacked: unpack it, or zip it",
 }
 QUIET = {".dvc", ".gitignore", ".md", ".pdf", ".docx", ".xlsx", ".png", ".jpg", ".jpeg", ".tif", ".ini", ".log", ".db"}
 
@@ -50,7 +47,7 @@ def is_hidden(path: str) -> bool:
 
 def is_archive(name: str) -> bool:
     """Whether a file is one that is unpacked, by its name."""
-    return name.lower().endswith(".zip")
+    return name.lower().endswith((".zip", *TAR_SUFFIXES))
 
 
 def is_table(name: str) -> bool:
@@ -125,8 +122,7 @@ def _list_files(source: Path) -> Iterator[tuple[str, str]]:
 
 def _list_members(path: Path) -> list[str]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [decode_name(info) for info in archive.infolist()]
+        names = [decode_name(info) for info in open_archive(path, (), path.stat().st_mtime_ns).infolist()]
     except (*ZIP_DAMAGE, OSError, RuntimeError):
         return []  # said where it is unpacked
     return [show_name(name) for name in names if not (is_archive(name) or name.endswith("/") or is_hidden(name))]

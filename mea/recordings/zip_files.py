@@ -1,10 +1,16 @@
-"""Zip archives as labs have them: names in old encodings, Deflate64 as Windows writes it, archives inside archives."""
+"""Archives as labs have them: names in old encodings, Deflate64 as Windows writes it, archives inside archives, tar.
 
+A tar archive has no directory: it is read once, into an uncompressed zip archive in a temporary file.
+"""
+
+import gzip
 import io
 import lzma
 import shutil
 import struct
+import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +24,8 @@ DEFLATE64 = 9  # what Windows Explorer takes for files over 2 GB
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, DEFLATE64)
 # What zipfile raises on damaged archives; NotImplementedError is its own, where one asks for what it cannot do.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, ValueError)
+TAR_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 UTF8_FLAG, ENCRYPTED_FLAG = 1 << 11, 1
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 BLOCK_BYTES = 1 << 20
@@ -29,13 +37,48 @@ def open_archive(path: Path, nested: tuple[int, ...], _mtime_ns: int) -> zipfile
 
     ``nested`` are the places, in the directories, of the archives inside one another that lead to it.
     """
-    archive = zipfile.ZipFile(path)
+    archive = _open(path.open("rb"), str(path))
     for place in nested:
         copy = tempfile.TemporaryFile()  # noqa: SIM115  # the archive holds it
-        with archive, open_member(archive, archive.infolist()[place]) as stream:
+        info = archive.infolist()[place]
+        with archive, open_member(archive, info) as stream:
             shutil.copyfileobj(stream, copy, BLOCK_BYTES)
-        archive = zipfile.ZipFile(copy)
+        archive = _open(copy, info.filename)
     return archive
+
+
+def _open(file: IO[bytes], name: str) -> zipfile.ZipFile:
+    file.seek(0)
+    return _read_tar(file, name) if name.lower().endswith(TAR_SUFFIXES) else zipfile.ZipFile(file)
+
+
+def _read_tar(file: IO[bytes], name: str) -> zipfile.ZipFile:
+    """The files of a tar archive, plain or compressed, as an uncompressed zip archive.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        If it is damaged, or a member has holes, which may stand for any number of zeros.
+    """
+    copy, left_out = tempfile.TemporaryFile(), 0  # noqa: SIM115  # the archive holds it
+    try:
+        with file, tarfile.open(fileobj=file, mode="r:*") as tar, zipfile.ZipFile(copy, "w") as archive:
+            for member in tar:
+                if member.issparse():
+                    raise zipfile.BadZipFile(f"{member.name} has holes, which may stand for any number of zeros")
+                if (stream := tar.extractfile(member) if member.isfile() else None) is None:
+                    left_out += not member.isdir()
+                    continue
+                with archive.open(zipfile.ZipInfo(member.name), "w", force_zip64=True) as target:
+                    shutil.copyfileobj(stream, target, BLOCK_BYTES)
+            while tar.fileobj and tar.fileobj.read(BLOCK_BYTES):  # to its end, where the checksum stands
+                pass
+    except TAR_DAMAGE as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    if left_out:
+        warnings.warn(f"{name}: {left_out} links or devices in it are left out.", stacklevel=2)
+    copy.seek(0)
+    return zipfile.ZipFile(copy)
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:

@@ -291,7 +291,9 @@ def test_unreadable_archive(tmp_path):
 
 
 def test_missing_empty_and_unfit_sources(tmp_path):
-    with pytest.raises(MeaError, match=r"nowhere: no such folder or file\. Put archives \(\*\.zip\), HDF5 files"):
+    with pytest.raises(
+        MeaError, match=r"nowhere: no such folder or file\. Put archives \(\.zip, \.tar, \.tar\.gz\), HDF5 files"
+    ):
         unpack(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "recordings.csv").write_text("recording,label\n")

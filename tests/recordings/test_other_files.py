@@ -31,7 +31,8 @@ def test_rigs_own_files_are_named_with_what_to_export(tmp_path, capsys):
     assert said == [
         "4 files left out (.mcd: MC_Rack's own format: export HDF5 with Multi Channel DataManager): a.mcd, b.mcd, "
         "c.mcd, …",
-        "1 file left out (.nex: NeuroExplorer: not read yet; export spike times as a table): week 1/f.nex",
+        "1 file left out (.nex: read by the package neo, with h5.reader: neo; or export spike times as a table): "
+        "week 1/f.nex",
         "1 file left out (.raw: a closed format, such as Axion's: export a spike list (CSV) with AxIS Navigator): "
         "week 1/e.raw",
         "1 file left out (.spk: Axion's spikes, a closed format: export a spike list (CSV) with AxIS Navigator): "
@@ -39,7 +40,7 @@ def test_rigs_own_files_are_named_with_what_to_export(tmp_path, capsys):
         "1 file left out (.csv: of a kind that is not read): notes.csv",
     ]
     assert {entry.member for entry in find_entries(raw)} == {"good.h5", "inside.h5"}
-    unzip(Params(source=str(raw)), tmp_path / "out")
+    unzip(Params(source=str(raw), reader="own"), tmp_path / "out")
     printed = capsys.readouterr()
     assert all(f"unzip: {sentence}" in printed.out + printed.err for sentence in said)
 
