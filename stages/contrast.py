@@ -1,7 +1,8 @@
 """In what the classes differ, by how much, and how sure that is: for every feature, with cultures as the unit.
 
-Reads data/features. Writes metrics/contrast: features.csv (every feature and pair of classes) and trend.csv (ordered
-classes); metrics/contrast.json; plots/contrast. What each number means: docs/contrast.md.
+Reads data/features. Writes metrics/contrast: features.csv (every feature and pair of classes), trend.csv (ordered
+classes) and sample_size.csv (how many batches show a difference); metrics/contrast.json; plots/contrast. What each
+number means: docs/contrast.md.
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from mea.evaluation.plots_contrast import (
     choose_strongest,
     plot_forest,
     plot_map,
+    plot_sample_sizes,
     plot_units,
 )
 from mea.runtime.command import print_line, run_command
@@ -26,7 +28,8 @@ from mea.runtime.params import StageParams
 from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.groups import IDENTITY
-from mea.statistics.contrast import ContrastSettings, average_cultures, compute_trend, contrast_classes
+from mea.statistics.contrast import ContrastSettings, average_cultures, compute_trend, contrast_classes, list_pairs
+from mea.statistics.sample_size import tabulate_sample_sizes
 
 
 class Params(StageParams):
@@ -62,6 +65,8 @@ def contrast(params: Params, features: Path, out: Path, metrics: Path, plots: Pa
             folder / "features.csv", dictionary.merge(found, left_on="name", right_on="feature").drop(columns="name")
         )
         write_table(folder / "trend.csv", trend if trend is not None else pd.DataFrame(columns=["feature", "rho"]))
+        sizes = tabulate_sample_sizes(values, units, list_pairs(sorted(set(units["label"])), settings))
+        write_table(folder / "sample_size.csv", sizes)
     families = dict(zip(names, dictionary["family"]))
     strongest = choose_strongest(found, values, names, MOST_SHOWN)
     dots = [names.index(name) for name in dict.fromkeys(found["feature"][strongest])][:MOST_DOTS]
@@ -71,12 +76,14 @@ def contrast(params: Params, features: Path, out: Path, metrics: Path, plots: Pa
         chosen = [(column, names[column], dictionary["unit"][column]) for column in dots]
         save_plot(plot_units(values, units, chosen, labels), folder / "cultures.png")
         save_plot(plot_map(values, units, labels, "cultures by their features"), folder / "map.png")
-    summary = summarise_contrast(found, trend, units, settings)
+        save_plot(plot_sample_sizes(sizes), folder / "sample_size.png")
+    summary = summarise_contrast(found, trend, units, settings, sizes)
     write_json(metrics, summary)
     for name, pair in summary["pairs"].items():
         print_line(
             f"contrast {name}: {pair['q_below_5_percent']} of {pair['features']} features differ ({pair['said']})"
         )
+        print_line(f"contrast {name}: {pair['enough']}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ CODE = ("mea", "stages")
 INITS = {ROOT / "stages" / "__init__.py", ROOT / "mea" / "__init__.py"}  # test_architecture.py: they decide nothing
 FIRST = find_closure(ROOT / "stages" / "__init__.py")  # runs before every stage
 OTHERS = {  # of a model only what decides it, so that adding one trains one
+    "unzip": {"unzip", "h5.reader"},
     "train": {"train.inner_folds", "train.seed", "train.${item.model}"},
     "evaluate": {"evaluate", "train.models"},
     "contrast": {"contrast", *(f"evaluate.{name}" for name in ("permutations", "confidence_level", "order", "seed"))},

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mea.statistics.contrast import LEAST_GROUPS, ContrastSettings, find_groups, find_min_p
 from mea.statistics.permutation import SIGNIFICANCE
+from mea.statistics.sample_size import APART, PAIRED, UNKNOWN
 
 STRONGEST = ("feature", "g", "g_low", "g_high", "p_family")
 
@@ -17,8 +18,28 @@ def count_cultures(units: pd.DataFrame) -> int:
     return int(units["culture"][known].nunique() + (~known).sum())
 
 
+def say_enough(sizes: pd.DataFrame, units: pd.DataFrame) -> str:
+    """How many batches show a difference of one standard deviation, with about as many cultures in each as here."""
+    one = sizes[sizes["g"] == 1.0].reset_index(drop=True)
+    there = 1 if one["design"][0] == UNKNOWN else len(units) / max(units.groupby(["batch", "label"]).ngroups, 1)
+    row = one.loc[(one["cultures_per_batch"] - there).abs().idxmin()]
+    what = {PAIRED: "batches that hold both classes", APART: "batches of each class", UNKNOWN: "cultures of each class"}
+    many = "" if row["design"] == UNKNOWN else f", of {row['cultures_per_batch']} cultures of a class each,"
+    counts = [
+        "more than 100" if np.isnan(row[name]) else f"{row[name]:.0f}" for name in ("batches", "batches_80_percent")
+    ]
+    return (
+        f"{counts[0]} {what[row['design']]}{many} show a difference of one standard deviation between cultures with a "
+        f"power of 80 % in half of the features, {counts[1]} in four of five"
+    )
+
+
 def summarise_contrast(
-    found: pd.DataFrame, trend: pd.DataFrame | None, units: pd.DataFrame, settings: ContrastSettings
+    found: pd.DataFrame,
+    trend: pd.DataFrame | None,
+    units: pd.DataFrame,
+    settings: ContrastSettings,
+    sizes: pd.DataFrame,
 ) -> dict[str, Any]:
     """The headline numbers, by pair of classes.
 
@@ -30,6 +51,8 @@ def summarise_contrast(
         As :func:`mea.statistics.contrast.average_cultures` gives them.
     settings
         How the classes were contrasted.
+    sizes
+        As :func:`mea.statistics.sample_size.tabulate_sample_sizes` gives it.
     """
     pairs: dict[str, Any] = {}
     for (a, b), part in found.groupby(["a", "b"], sort=False):
@@ -51,6 +74,7 @@ def summarise_contrast(
             if top is None
             else {key: top[key] for key in ("feature", "g", "g_low", "g_high", "p_family")},
             "said": said,
+            "enough": say_enough(sizes[(sizes["a"] == a) & (sizes["b"] == b)], own),
         }
     rising = {} if trend is None else {
         "q_below_5_percent": int((trend["q_value"] < SIGNIFICANCE).sum()),

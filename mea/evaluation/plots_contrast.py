@@ -10,10 +10,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.runtime.style import NEUTRAL, Plot, label_axes, new_plot, series_style, styled
+from mea.statistics.sample_size import UNKNOWN
 
 MOST_SHOWN = 20  # effects in the forest plot
 MOST_DOTS = 6  # features of which every culture is shown
 SAME = 0.95  # correlation from which on a feature says what a stronger one has said
+TICKS = (2, 5, 10, 20, 50, 100)  # of numbers of batches
 CLIP = 5.0  # standard deviations, so that one odd recording does not decide the map
 
 
@@ -147,3 +149,36 @@ def _break(name: str) -> str:
     """A long name on two lines."""
     half = name.find("_", len(name) // 2)
     return name if len(name) < 32 or half < 0 else f"{name[: half + 1]}\n{name[half + 1 :]}"
+
+
+@styled
+def plot_sample_sizes(sizes: pd.DataFrame) -> Plot:
+    """How many batches half of the features need, by the number of cultures in each and by the effect; a panel a pair.
+
+    Parameters
+    ----------
+    sizes
+        As :func:`mea.statistics.sample_size.tabulate_sample_sizes` gives it.
+    """
+    pairs = list(sizes.groupby(["a", "b"], sort=False))
+    cols = min(3, len(pairs))
+    rows = -(-len(pairs) // cols)
+    plot, axes = new_plot(rows, cols, size=(3.4 * cols, 2.9 * rows))
+    for ax, ((a, b), part) in zip(axes.ravel(), pairs):
+        for number, (g, own) in enumerate(part.groupby("g")):
+            style = series_style(number)
+            ax.plot(
+                own["cultures_per_batch"], own["batches"], f"{style['marker']}-", color=style["color"], label=f"{g:g}"
+            )
+        counted = "cultures" if part["design"].iloc[0] == UNKNOWN else "batches"
+        ax.set_yscale("log")
+        ax.set_yticks(TICKS, [str(tick) for tick in TICKS])
+        ax.minorticks_off()
+        ax.set_ylim(TICKS[0] * 0.9, TICKS[-1] * 1.1)
+        ax.set_xticks(sorted(set(part["cultures_per_batch"])))
+        label_axes(ax, "cultures of a class in a batch", f"{counted} for a power of 80 %", f"{a}, {b}")
+    axes[0, 0].legend(title="Hedges' g")
+    for ax in axes.ravel()[len(pairs) :]:
+        ax.set_axis_off()
+    plot.table = sizes
+    return plot

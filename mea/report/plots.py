@@ -127,6 +127,8 @@ def _caption_contrast(results: Results) -> Iterable[tuple[str, str, str]]:
         "Each dot is a culture; batches have markers of their own; the bar is the mean.",
     )
     yield "contrast/map", "Map of the cultures", "Principal components of the standardised features."
+    enough = "; ".join(f"{name}: {pair['enough']}" for name, pair in results.contrast["pairs"].items())
+    yield "contrast/sample_size", "How many are enough", f"For half of the features. {enough}."
 
 
 def _caption_models(results: Results) -> Iterable[tuple[str, str, str]]:

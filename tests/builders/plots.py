@@ -15,7 +15,7 @@ from mea.arrays.plots_recordings import (
 )
 from mea.arrays.traces import Traces
 from mea.classification.plots import plot_attributions
-from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_units
+from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_sample_sizes, plot_units
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_scores import (
@@ -26,6 +26,7 @@ from mea.evaluation.plots_scores import (
     plot_roc,
 )
 from mea.evaluation.plots_selective import plot_conformal, plot_risk_coverage
+from mea.statistics.sample_size import tabulate_sample_sizes
 from mea.training.plots import plot_chunks, plot_curves
 
 SAMPLING_RATE_HZ = 25000
@@ -151,6 +152,7 @@ def plot_evaluation():
         "plot_forest": plot_forest(contrast, {"f0": "rates", "f1": "bursts"}, 0.95),
         "plot_units": plot_units(values, units, [(0, "f0", "Hz"), (1, "f1", "")], ["a", "b"]),
         "plot_map": plot_map(values, units, ["a", "b"]),
+        "plot_sample_sizes": plot_sample_sizes(tabulate_sample_sizes(values, units, [("a", "b")])),
         "plot_models": plot_models(models, (0.8, 0.6, 0.9)),
         "plot_confusion": plot_confusion(np.array([[3, 1], [0, 4]]), ["a", "b"]),
         "plot_report": plot_report(report),

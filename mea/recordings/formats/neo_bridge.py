@@ -142,8 +142,8 @@ def _read_segment(rawio: Any, block: int, segment: int, stream: str, layouts: La
 def _read_scale(channels: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Volts per count, and the count of 0 V: V = (count * gain + offset) in the channel's unit."""
     units = set(channels["units"].tolist())
-    if strange := sorted(units - set(VOLTS)):
-        raise BadRecording(f"{where}: its channels are in {strange[0]!r}, not in volts. Export the electrodes' data.")
+    if foreign := sorted(units - set(VOLTS)):
+        raise BadRecording(f"{where}: its channels are in {foreign[0]!r}, not in volts. Export the electrodes' data.")
     if not {np.dtype(one).kind for one in channels["dtype"]} <= {"i", "u"}:
         raise BadRecording(f"{where}: its samples are no integers. Read its spikes: h5.stream: spikes.")
     gain = channels["gain"].astype(np.float64)
