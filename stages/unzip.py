@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from mea.recordings.archives import unpack
+from mea.recordings.formats import OWN
 from mea.recordings.other_files import explain_other_files, list_suffixes
 from mea.runtime.command import print_line, run_command
 from mea.runtime.params import StageParams
@@ -20,14 +21,14 @@ class Params(StageParams):
         min_length=1,
         description="folder with archives or recordings (docs/formats.md), recordings.csv, plates.csv, layouts.csv",
     )
-    reader: Literal["own", "neo"] = Field(description="neo: files of its formats are unpacked, too")
+    reader: Literal["own", "neo"] | None = Field(description="neo: files of its formats are unpacked, too; null: own")
 
     shared: ClassVar[dict[str, str]] = {"reader": "h5.reader"}
 
 
 def unzip(params: Params, out: Path) -> None:
     """Unpack ``params.source`` into ``out``."""
-    manifest = unpack(Path(params.source), out, list_suffixes(params.reader))
+    manifest = unpack(Path(params.source), out, list_suffixes(params.reader or OWN))
     broken = manifest[manifest.error != ""]
     print_line(f"unzip: {len(manifest) - len(broken)} files unpacked to {out}")
     for error in broken.error:

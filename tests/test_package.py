@@ -138,7 +138,7 @@ def test_the_wheel_says_what_it_is(wheel):
         "=",
         "mea.__main__:main",
     ]
-    assert set(told.get_all("Provides-Extra")) == {"cluster", "s3", "test"}
+    assert set(told.get_all("Provides-Extra")) == {"cluster", "export", "s3", "test"}
 
 
 # An installation

@@ -18,7 +18,7 @@ from mea.runtime.tables import write_table
 
 SAMPLING_RATE_HZ = 25_000
 WAVEFORM = (-400 * np.sin(np.linspace(0, 2 * np.pi, 41))).astype(np.int16)  # counts of 0.1 µV
-H5_PARAMS = {"labels": {}, "culture": "", "batch": "", "stream": "raw", "on_bad_recording": "error"}
+H5_PARAMS = {"labels": {}, "culture": "", "batch": "", "stream": "raw", "reader": "own", "on_bad_recording": "error"}
 
 
 def make_events(

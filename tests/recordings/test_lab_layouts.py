@@ -142,7 +142,8 @@ def test_stage_and_doctor_take_the_table_from_beside_the_recordings(tmp_path):
     assert not findings
     unpack(tmp_path / "raw", tmp_path / "unzip")
     labels = {"control": ["control"], "treated": ["treated"]}
-    h5 = {"labels": labels, "part": "auto", "culture": "", "batch": "", "stream": "raw", "on_bad_recording": "error"}
+    h5 = {"labels": labels, "part": "auto", "culture": "", "batch": "", "stream": "raw", "reader": "own"}
+    h5["on_bad_recording"] = "error"
     with (tmp_path / "params.yaml").open("w") as stream:
         YAML().dump({"h5": h5}, stream)
     paths = {name: str(tmp_path / name) for name in ("unzip", "metrics.json")}

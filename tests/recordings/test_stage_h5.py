@@ -29,6 +29,7 @@ PARAMS = {
     "batch": "",
     "part": "auto",
     "stream": "raw",
+    "reader": "own",
     "on_bad_recording": "error",
 }
 

@@ -32,7 +32,7 @@ def test_source_flag_needs_no_parameter_file(tmp_path):
 
 def test_source_from_the_parameter_file(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"1")
-    (tmp_path / "params.yaml").write_text(f"unzip:\n  source: {tmp_path / 'x.h5'}\n")
+    (tmp_path / "params.yaml").write_text(f"unzip:\n  source: {tmp_path / 'x.h5'}\nh5: {{reader: own}}\n")
     done = run_unzip("--out", tmp_path / "out", "--params", tmp_path / "params.yaml")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "x.h5").exists()

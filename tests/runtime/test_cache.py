@@ -255,7 +255,7 @@ def test_recording_of_another_version_or_kind(tmp_path):
     write_recording(path, make_recording(0))
     with h5py.File(path, "r+") as h5:
         h5.attrs["format_version"] = 99
-    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 4 is read\. Run dvc repro h5\."):
+    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 5 is read\. Run dvc repro h5\."):
         read_recording(path)
     with h5py.File(path, "r+") as h5:
         h5.attrs["format_version"] = 4

@@ -98,10 +98,10 @@ def test_a_file_that_crashes_the_library_is_refused_and_others_are_read(tmp_path
         h5[STREAM].attrs["crash"] = 1
     read = formats.mcs.read
 
-    def crash(h5, path, stream):
+    def crash(h5, path, stream, layouts):
         if path.name == "bad.h5":
             os.kill(os.getpid(), signal.SIGSEGV)
-        return read(h5, path, stream)
+        return read(h5, path, stream, layouts)
 
     monkeypatch.setattr(formats.mcs, "read", crash)
     with pytest.raises(BadRecording, match=r"bad\.h5: HDF5 crashed \(SIGSEGV\) on it\. It is truncated or damaged"):
