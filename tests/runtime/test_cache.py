@@ -258,7 +258,7 @@ def test_recording_of_another_version_or_kind(tmp_path):
     with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 5 is read\. Run dvc repro h5\."):
         read_recording(path)
     with h5py.File(path, "r+") as h5:
-        h5.attrs["format_version"] = 4
+        h5.attrs["format_version"] = 5
         del h5["source"]
     with pytest.raises(MeaError, match=r"one\.h5: not a recording written by the h5 stage .* Run dvc repro --force"):
         read_recording(path)
