@@ -21,6 +21,7 @@ from mea.evaluation.plots_contrast import (
     plot_sample_sizes,
     plot_units,
 )
+from mea.evaluation.plots_profiles import MOST_FEATURES, plot_course, plot_heatmap
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, write_json
@@ -77,6 +78,11 @@ def contrast(params: Params, features: Path, out: Path, metrics: Path, plots: Pa
         save_plot(plot_units(values, units, chosen, labels), folder / "cultures.png")
         save_plot(plot_map(values, units, labels, "cultures by their features"), folder / "map.png")
         save_plot(plot_sample_sizes(sizes), folder / "sample_size.png")
+        shown = dict.fromkeys(found["feature"][choose_strongest(found, values, names, MOST_FEATURES)])
+        heat = [(names.index(name), name) for name in shown]
+        save_plot(plot_heatmap(values, units, heat, labels, "strongest features"), folder / "heatmap.png")
+        if params.order:
+            save_plot(plot_course(values, units, chosen, params.order), folder / "course.png")
     summary = summarise_contrast(found, trend, units, settings, sizes)
     write_json(metrics, summary)
     for name, pair in summary["pairs"].items():

@@ -126,6 +126,12 @@ def _caption_contrast(results: Results) -> Iterable[tuple[str, str, str]]:
         "Cultures",
         "Each dot is a culture; batches have markers of their own; the bar is the mean.",
     )
+    yield "contrast/course", "Course", "A thin line is a culture, in the colour of its batch; the mean is black."
+    yield (
+        "contrast/heatmap",
+        "Heat map",
+        "Strongest features of every culture, standardised; alike ones are neighbours.",
+    )
     yield "contrast/map", "Map of the cultures", "Principal components of the standardised features."
     enough = "; ".join(f"{name}: {pair['enough']}" for name, pair in results.contrast["pairs"].items())
     yield "contrast/sample_size", "How many are enough", f"For half of the features. {enough}."

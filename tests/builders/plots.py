@@ -18,6 +18,7 @@ from mea.classification.plots import plot_attributions
 from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_sample_sizes, plot_units
 from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
 from mea.evaluation.plots_models import plot_models
+from mea.evaluation.plots_profiles import plot_course, plot_heatmap
 from mea.evaluation.plots_scores import (
     plot_confusion,
     plot_recordings,
@@ -151,6 +152,8 @@ def plot_evaluation():
     return {
         "plot_forest": plot_forest(contrast, {"f0": "rates", "f1": "bursts"}, 0.95),
         "plot_units": plot_units(values, units, [(0, "f0", "Hz"), (1, "f1", "")], ["a", "b"]),
+        "plot_heatmap": plot_heatmap(values, units, [(0, "f0"), (1, "f1"), (2, "f2")], ["a", "b"]),
+        "plot_course": plot_course(values, units, [(0, "f0", "Hz")], ["a", "b"]),
         "plot_map": plot_map(values, units, ["a", "b"]),
         "plot_sample_sizes": plot_sample_sizes(tabulate_sample_sizes(values, units, [("a", "b")])),
         "plot_models": plot_models(models, (0.8, 0.6, 0.9)),

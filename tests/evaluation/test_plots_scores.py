@@ -40,6 +40,8 @@ def test_plots_name_their_axes_with_units():
         "plot_models": [("accuracy (%), with its interval", "")],
         "plot_optimism": [("held-out chunks predicted correctly (%)", "")],
         "plot_forest": [("Hedges' g between cultures, 95 % interval", "")],
+        "plot_heatmap": [("cultures, by class", ""), ("", "standard deviations from the mean")],
+        "plot_course": [("", "Hz")],
         "plot_sample_sizes": [("cultures of a class in a batch", "batches for a power of 80 %")],
         "plot_units": [("", "Hz"), ("", "value")],
     }
