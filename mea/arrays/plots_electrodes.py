@@ -11,6 +11,8 @@ from matplotlib.patheffects import withStroke
 
 from mea.runtime.style import ALARM, COLOUR_MAP, COLOURS, Plot, label_axes, new_plot, styled
 
+LARGE = 32  # rows or columns from which on electrodes are dots of a size that can be seen, without lines and names
+PANEL_POINTS = 230  # about the width of a map
 FAILURES = {"dead": "x", "saturated": "s", "noisy": "^", "missing": "o"}  # how each is marked
 
 
@@ -48,7 +50,13 @@ def draw_electrode_map(
     silent = log and bool((values == 0).any())
     colours = matplotlib.colormaps[COLOUR_MAP].with_extremes(under="0.8", bad="white")
     shown = np.where(values == 0, lowest / 2, values) if silent else values
-    image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, origin="upper")
+    if max(values.shape) > LARGE:
+        row, col = np.nonzero(np.isfinite(shown))
+        size = max(2.5, PANEL_POINTS / max(values.shape)) ** 2
+        image = ax.scatter(col, row, s=size, c=shown[row, col], marker="s", linewidth=0, cmap=colours, norm=norm)
+        ax.set(xlim=(-0.7, values.shape[1] - 0.3), ylim=(values.shape[0] - 0.3, -0.7), aspect="equal")
+    else:
+        image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, origin="upper")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85, extend="min" if silent else "neither")
     bar.set_label(f"{label}{', log scale' if log else ''}{'; grey: 0' if silent else ''}")
     label_grid(ax, values.shape, row_names, col_names)
@@ -59,9 +67,9 @@ def label_grid(ax: Axes, shape, row_names, col_names) -> None:
     """Ticks, names and white lines between the places of a grid, (rows, cols); numbers where no names are given."""
     rows, cols = shape
     for axis, size, names in ((ax.yaxis, rows, row_names), (ax.xaxis, cols, col_names)):
-        places = np.arange(0, size, -(-size // 16))
+        places = np.arange(0, size, -(-size // (16 if size <= LARGE else 8)))
         axis.set_ticks(places, [str(place if names is None else names[place]) for place in places])
-        axis.set_ticks(np.arange(1, size) - 0.5, minor=True)
+        axis.set_ticks(np.arange(1, size) - 0.5 if max(shape) <= LARGE else [], minor=True)
     ax.tick_params(which="both", length=0)
     ax.grid(which="minor", color="white", linewidth=0.8)
     ax.set_axisbelow(False)
@@ -73,9 +81,14 @@ def label_grid(ax: Axes, shape, row_names, col_names) -> None:
 def draw_electrode_names(
     ax: Axes, row: np.ndarray, col: np.ndarray, names: Sequence[str], rows: int, cols: int
 ) -> None:
-    """Draw the plain electrode map: a circle with its name for each of n electrodes, row 0 on top."""
-    ax.scatter(col, row, s=330 * (12 / max(rows, cols)) ** 2, facecolor="white", edgecolor=COLOURS[0], linewidth=0.9)
-    for y, x, name in zip(row, col, names, strict=True):
+    """Draw the plain electrode map: a circle with its name for each of n electrodes, row 0 on top.
+
+    On a large grid the names stand in the plot's table only.
+    """
+    is_large = max(rows, cols) > LARGE
+    size = 5.0 if is_large else 330 * (12 / max(rows, cols)) ** 2
+    ax.scatter(col, row, s=size, facecolor="white", edgecolor=COLOURS[0], linewidth=0.9)
+    for y, x, name in zip(row, col, names, strict=True) if not is_large else ():
         ax.text(x, y, name, ha="center", va="center", fontsize=min(9.0, 84 / max(rows, cols)))
     ax.set_xlim(-0.7, cols - 0.3)
     ax.set_ylim(rows - 0.3, -0.7)

@@ -24,7 +24,8 @@ def say_enough(sizes: pd.DataFrame, units: pd.DataFrame) -> str:
     there = 1 if one["design"][0] == UNKNOWN else len(units) / max(units.groupby(["batch", "label"]).ngroups, 1)
     row = one.loc[(one["cultures_per_batch"] - there).abs().idxmin()]
     what = {PAIRED: "batches that hold both classes", APART: "batches of each class", UNKNOWN: "cultures of each class"}
-    many = "" if row["design"] == UNKNOWN else f", of {row['cultures_per_batch']} cultures of a class each,"
+    each = "1 culture" if row["cultures_per_batch"] == 1 else f"{row['cultures_per_batch']} cultures"
+    many = "" if row["design"] == UNKNOWN else f", of {each} of a class each,"
     counts = [
         "more than 100" if np.isnan(row[name]) else f"{row[name]:.0f}" for name in ("batches", "batches_80_percent")
     ]

@@ -1,6 +1,7 @@
 """Plots of electrodes: maps, names and health, at the right places."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from builders.plots import make_grid, make_health
 from matplotlib.colors import to_hex
@@ -15,7 +16,7 @@ from mea.arrays.plots_electrodes import (
 from mea.arrays.plots_recordings import (
     plot_raster,
 )
-from mea.runtime.style import save_plot
+from mea.runtime.style import new_plot, save_plot
 
 
 @pytest.mark.filterwarnings("error")
@@ -101,3 +102,24 @@ def test_plain_electrode_map_writes_each_name_at_its_place():
     ax = plot_electrode_names(np.array([0, 1]), np.array([1, 0]), ["B1", "A2"], 2, 2).axes[0]
     assert {text.get_text(): text.get_position() for text in ax.texts} == {"B1": (1, 0), "A2": (0, 1)}
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
+def test_electrodes_of_a_large_grid_are_dots_that_can_be_seen_at_their_places(tmp_path):
+    values = np.full((120, 220), np.nan)
+    values[3, 200], values[100, 7] = 1.0, 5.0
+    plot, axes = new_plot()
+    draw_electrode_map(axes[0, 0], values, "noise (µV)")
+    (dots,) = axes[0, 0].collections
+    assert sorted(map(tuple, dots.get_offsets().tolist())) == [(7.0, 100.0), (200.0, 3.0)]
+    assert dots.get_sizes().min() >= 6 and sorted(dots.get_array().tolist()) == [1.0, 5.0]
+    assert axes[0, 0].yaxis_inverted() and len(axes[0, 0].get_xticks()) <= 8
+    save_plot(plot, tmp_path / "map.png", pd.DataFrame({"a": [1]}))
+    with Image.open(tmp_path / "map.png") as image:
+        assert len(set(image.convert("RGB").getdata())) > 20  # dots in two colours, and the colour bar
+
+
+def test_names_of_a_large_grid_stand_in_the_table_only():
+    row, col = np.array([3, 100]), np.array([200, 7])
+    plot = plot_electrode_names(row, col, ["860", "22007"], 120, 220)
+    assert not plot.axes[0].texts
+    assert plot.table["electrode"].tolist() == ["860", "22007"]
