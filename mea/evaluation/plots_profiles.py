@@ -100,6 +100,6 @@ def order_alike(rows: np.ndarray) -> np.ndarray:
     """(n,) an order of the rows in which alike ones are neighbours.
 
     >>> order_alike(np.array([[0.0], [9.0], [0.1], [9.1]])).tolist()
-    [0, 2, 1, 3]
+    [3, 1, 2, 0]
     """
     return leaves_list(linkage(rows, "average", optimal_ordering=True)) if len(rows) > 2 else np.arange(len(rows))
