@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patheffects import withStroke
 
@@ -53,7 +54,9 @@ def draw_electrode_map(
     if max(values.shape) > LARGE:
         row, col = np.nonzero(np.isfinite(shown))
         size = max(2.5, PANEL_POINTS / max(values.shape)) ** 2
-        image = ax.scatter(col, row, s=size, c=shown[row, col], marker="s", linewidth=0, cmap=colours, norm=norm)
+        image: ScalarMappable = ax.scatter(
+            col, row, s=size, c=shown[row, col], marker="s", linewidth=0, cmap=colours, norm=norm
+        )
         ax.set(xlim=(-0.7, values.shape[1] - 0.3), ylim=(values.shape[0] - 0.3, -0.7), aspect="equal")
     else:
         image = ax.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, origin="upper")

@@ -9,7 +9,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mea.runtime.style import NEUTRAL, Plot, label_axes, new_plot, series_style, styled
+from mea.runtime.style import NEUTRAL, Plot, label_axes, new_panels, new_plot, series_style, styled
 from mea.statistics.sample_size import UNKNOWN
 
 MOST_SHOWN = 20  # effects in the forest plot
@@ -97,13 +97,11 @@ def plot_units(
     labels
         The classes in the order in which they are drawn.
     """
-    cols = min(3, max(len(chosen), 1))
-    rows = -(-max(len(chosen), 1) // cols)
-    plot, axes = new_plot(rows, cols, size=(3.2 * cols, 2.7 * rows))
+    plot, panels = new_panels(len(chosen))
     batches = {batch: number for number, batch in enumerate(sorted(set(units["batch"])))}
     place = {label: number for number, label in enumerate(labels)}
     tables = []
-    for ax, (column, name, unit) in zip(axes.ravel(), chosen):
+    for ax, (column, name, unit) in zip(panels, chosen):
         for batch, part in units.groupby("batch", sort=True):
             style = series_style(batches[batch])
             jitter = 0.5 * (batches[batch] + 0.5) / len(batches) - 0.25
@@ -117,8 +115,6 @@ def plot_units(
         label_axes(ax, "", unit or "value", "")
         ax.set_title(_break(name), fontsize=7)
         tables.append(units[["label", "culture", "batch"]].assign(feature=name, value=values[:, column]))
-    for ax in axes.ravel()[len(chosen) :]:
-        ax.set_axis_off()
     plot.table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["feature", "value"])
     return plot
 
@@ -161,10 +157,8 @@ def plot_sample_sizes(sizes: pd.DataFrame) -> Plot:
         As :func:`mea.statistics.sample_size.tabulate_sample_sizes` gives it.
     """
     pairs = list(sizes.groupby(["a", "b"], sort=False))
-    cols = min(3, len(pairs))
-    rows = -(-len(pairs) // cols)
-    plot, axes = new_plot(rows, cols, size=(3.4 * cols, 2.9 * rows))
-    for ax, ((a, b), part) in zip(axes.ravel(), pairs):
+    plot, panels = new_panels(len(pairs), size=(3.4, 2.9))
+    for ax, ((a, b), part) in zip(panels, pairs):
         for number, (g, own) in enumerate(part.groupby("g")):
             style = series_style(number)
             ax.plot(
@@ -177,8 +171,6 @@ def plot_sample_sizes(sizes: pd.DataFrame) -> Plot:
         ax.set_ylim(TICKS[0] * 0.9, TICKS[-1] * 1.1)
         ax.set_xticks(sorted(set(part["cultures_per_batch"])))
         label_axes(ax, "cultures of a class in a batch", f"{counted} for a power of 80 %", f"{a}, {b}")
-    axes[0, 0].legend(title="Hedges' g")
-    for ax in axes.ravel()[len(pairs) :]:
-        ax.set_axis_off()
+    panels[0].legend(title="Hedges' g")
     plot.table = sizes
     return plot

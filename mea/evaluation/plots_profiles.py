@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from mea.runtime.style import COLOUR_MAP, Plot, label_axes, new_plot, series_style, styled
+from mea.runtime.style import COLOUR_MAP, Plot, label_axes, new_panels, new_plot, series_style, styled
 
 MOST_FEATURES = 40  # of the heat map
 CLIP = 3.0  # standard deviations from which on a value has the last colour
@@ -60,7 +60,7 @@ def plot_heatmap(
 def plot_course(
     values: np.ndarray, units: pd.DataFrame, chosen: Sequence[tuple[int, str, str]], order: Sequence[str]
 ) -> Plot:
-    """Features over ordered classes (days, doses): a thin line for each culture that has several, the mean in black.
+    """Features over ordered classes (days, doses): a thin line for each culture, the mean in black.
 
     Parameters
     ----------
@@ -71,14 +71,12 @@ def plot_course(
     order
         The classes in their order.
     """
-    cols = min(3, max(len(chosen), 1))
-    rows = -(-max(len(chosen), 1) // cols)
-    plot, axes = new_plot(rows, cols, size=(3.2 * cols, 2.7 * rows))
+    plot, panels = new_panels(len(chosen))
     place = {label: number for number, label in enumerate(order)}
     batches = {batch: number for number, batch in enumerate(sorted(set(units["batch"])))}
     at = units["label"].map(place)
     tables = []
-    for ax, (column, name, unit) in zip(axes.ravel(), chosen):
+    for ax, (column, name, unit) in zip(panels, chosen):
         own = units.assign(place=at, value=values[:, column]).dropna(subset=["value"])
         for (_, batch), part in own[own["culture"] != ""].groupby(["culture", "batch"]):
             part = part.sort_values("place")
@@ -90,8 +88,6 @@ def plot_course(
         label_axes(ax, "", unit or "value", "")
         ax.set_title(name, fontsize=7)
         tables.append(own[["label", "culture", "batch", "value"]].assign(feature=name))
-    for ax in axes.ravel()[len(chosen) :]:
-        ax.set_axis_off()
     plot.table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["feature", "value"])
     return plot
 

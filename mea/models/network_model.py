@@ -161,7 +161,7 @@ class NetworkModel(Model):
         parts = []
         for one, network in held_out:
             logits = run_network(network, self.show_chunks(one.validation, data.events)).numpy()
-            if self.make_plan(self.spec.params).task.bag_size:
+            if not self.averages_chunks:
                 logits = average_recordings(one.validation, logits)
             parts.append(torch.from_numpy(logits).softmax(1).numpy())
         chunks = pd.concat([one.validation for one, _ in held_out])

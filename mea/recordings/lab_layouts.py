@@ -38,6 +38,7 @@ def read_layouts(path: Path) -> Layouts:
         If a column or a value is missing or no number, or if two electrodes share a label or a place.
     """
     layouts: dict[str, Layout] = {}
+    taken = set[tuple[str, int, int]]()
     for line, cells in list_cells(read_rows(path), COLUMNS, NEEDED, path):
         where = f"{path}, line {line}"
         if not cells["layout"] or not cells["electrode"]:
@@ -46,8 +47,9 @@ def read_layouts(path: Path) -> Layouts:
         place = _read_place(cells["row"], "row", where), _read_place(cells["col"], "col", where)
         if cells["electrode"] in layout.places:
             raise MeaError(f"{where}: electrode {cells['electrode']!r} of {layout.name!r} stands there twice.")
-        if place in layout.places.values():
+        if (layout.name, *place) in taken:
             raise MeaError(f"{where}: row {place[0]}, col {place[1]} of {layout.name!r} holds an electrode already.")
+        taken.add((layout.name, *place))
         layout.places[cells["electrode"]] = place
         if cells["x_um"] or cells["y_um"]:
             position = _read_position(cells["x_um"], "x_um", where), _read_position(cells["y_um"], "y_um", where)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,21 @@ class Grid:
     x_um: np.ndarray
     y_um: np.ndarray
     notes: tuple[str, ...]
+
+    def sort_used(self) -> np.ndarray:
+        """Numbers of the channels that have a place, sorted by row and column."""
+        used = np.flatnonzero(self.used)
+        return used[np.lexsort((self.col[used], self.row[used]))]
+
+    def build_fields(self, channels: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+        """What a :class:`mea.recordings.recording.RawRecording` has of it, of some channels or of all."""
+        return {
+            "layout": self.layout,
+            "rows": self.rows,
+            "cols": self.cols,
+            "names": np.array(self.names, object)[channels],
+            **{name: getattr(self, name)[channels] for name in ("row", "col", "x_um", "y_um")},
+        }
 
 
 def map_labels_to_grid(layout: str, labels: Sequence[str], where: str, layouts: Layouts = NO_LAYOUTS) -> Grid:

@@ -37,7 +37,7 @@ def open_archive(path: Path, nested: tuple[int, ...], _mtime_ns: int) -> zipfile
 
     ``nested`` are the places, in the directories, of the archives inside one another that lead to it.
     """
-    archive = _open(path.open("rb"), str(path))
+    archive = _open(path, str(path))
     for place in nested:
         copy = tempfile.TemporaryFile()  # noqa: SIM115  # the archive holds it
         info = archive.infolist()[place]
@@ -47,9 +47,14 @@ def open_archive(path: Path, nested: tuple[int, ...], _mtime_ns: int) -> zipfile
     return archive
 
 
-def _open(file: IO[bytes], name: str) -> zipfile.ZipFile:
+def _open(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
+    """An archive by its path, which is closed with it, or by an open copy of it."""
+    if not name.lower().endswith(TAR_SUFFIXES):
+        return zipfile.ZipFile(file)
+    if isinstance(file, Path):
+        return _read_tar(file.open("rb"), name)
     file.seek(0)
-    return _read_tar(file, name) if name.lower().endswith(TAR_SUFFIXES) else zipfile.ZipFile(file)
+    return _read_tar(file, name)
 
 
 def _read_tar(file: IO[bytes], name: str) -> zipfile.ZipFile:

@@ -127,6 +127,17 @@ def new_plot(
     return plot, plot.subplots(rows, cols, squeeze=False, **subplots)
 
 
+def new_panels(count: int, size: tuple[float, float] = (3.2, 2.7)) -> tuple[Plot, list[Axes]]:
+    """So many panels, three to a row, each of this size in inches; what is left over of the last row is empty."""
+    cols = min(3, max(count, 1))
+    rows = -(-max(count, 1) // cols)
+    plot, axes = new_plot(rows, cols, size=(size[0] * cols, size[1] * rows))
+    panels = list(axes.ravel())
+    for ax in panels[count:]:
+        ax.set_axis_off()
+    return plot, panels
+
+
 def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
     """Name both axes, with their units in brackets, and the panel."""
     ax.set_xlabel(x)

@@ -80,16 +80,16 @@ def read_raw_recordings(
         If the file as a whole cannot be used: missing, no HDF5, truncated, of no known format, with links that
         leave it, or without recordings.
     """
+    read, who = partial(_read_hdf5, path, stream, layouts, reader), "HDF5"
     if path.is_file() and not h5py.is_hdf5(path):
         lines = decode_head(read_head(path))
         if module := find_text_format(lines):
             return module.read(path, lines, layouts)
-    leave_to_neo = reader == "neo" and path.is_file() and not h5py.is_hdf5(path)
-    read = partial(neo_bridge.read, path, stream, layouts) if leave_to_neo else None
+        if reader == "neo":
+            read, who = partial(neo_bridge.read, path, stream, layouts), "neo"
     try:
-        return call_guarded(read or partial(_read_hdf5, path, stream, layouts, reader), LIMIT_S, MOST_BYTES)
+        return call_guarded(read, LIMIT_S, MOST_BYTES)
     except Failure as error:
-        who = "neo" if leave_to_neo else "HDF5"
         raise BadRecording(f"{path}: {who} {error} on it. It is truncated or damaged: copy it again.") from None
 
 

@@ -5,7 +5,6 @@ The layouts are those of public readers (neo's ``BiocamRawIO``) and of 3Brain's 
 
 import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ from mea.recordings.formats.blocks import (
     BLOCK_VALUES,
     check_storage,
     choose_width,
-    read_blocks,
-    read_narrow,
+    read_samples,
     round_rate,
 )
 from mea.recordings.formats.hdf5 import check_expansion, explain_damage, find_dataset, read_dataset
-from mea.recordings.formats.spike_trains import assemble, bound_by_spikes
+from mea.recordings.formats.spike_trains import assemble, bound_by_spikes, check_window, find_electrodes
 from mea.recordings.layouts import Grid, Layouts
 from mea.recordings.plates import name_plate
 from mea.recordings.recording import SPIKES, RawRecording
@@ -77,7 +75,6 @@ def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0,
     channels = data.size // source.n_samples
     if data.size != channels * source.n_samples or channels <= source.source_row.max():
         raise BadRecording(f"{path}: {source.dataset} has changed, {data.shape}: run the h5 stage again.")
-    last = source.n_samples if last is None else min(last, source.n_samples)
     rows, top = source.source_row, read_scale_old(h5, str(path)).inverted_from if "3BRecInfo" in h5 else 0
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -86,8 +83,7 @@ def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0,
         return top - counts.astype(np.int32) if top else counts
 
     width = choose_width(data, 0, channels) if data.ndim == 2 else max(1, BLOCK_VALUES // channels)
-    read = partial(read_blocks, load, len(rows), width)
-    return read_narrow(read, first, last, f"{path}: {source.dataset}")
+    return read_samples(load, source, width, first, last, f"{path}: {source.dataset}")
 
 
 def _read_old(h5: h5py.File, path: Path, stream: str) -> RawRecording:
@@ -166,14 +162,7 @@ def _build_voltages(
         duration_s=samples / whole_hz,
         start="",
         stream="Raw",
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        names=np.array(grid.names, object),
-        row=grid.row,
-        col=grid.col,
-        x_um=grid.x_um,
-        y_um=grid.y_um,
+        **grid.build_fields(),
         source_row=number,
         gain_v=np.full(len(number), scale.gain_v),
         adc_zero=np.full(len(number), scale.adc_zero),
@@ -196,8 +185,7 @@ def _build_spikes(
         raise BadRecording(
             f"{where}: {len(frames)} spike times and {len(channels)} channels do not match. Export again."
         )
-    place = {int(one): at for at, one in enumerate(number)}
-    electrode = np.array([place.get(int(one), -1) for one in channels], np.int64)
+    electrode = find_electrodes(channels, number)
     if (electrode < 0).any():
         lost = int(channels[np.argmax(electrode < 0)])
         raise BadRecording(f"{where}: a spike of channel {lost}, which is none of those stored. Export it again.")
@@ -207,6 +195,5 @@ def _build_spikes(
         notes.append(note)
     else:
         bounds = window[0] / sampling_rate_hz, window[1] / sampling_rate_hz
-    if outside := int(np.count_nonzero((times_s < bounds[0]) | (times_s > bounds[1]))):
-        raise BadRecording(f"{where}: {outside} spikes lie outside the recording. It is damaged: export it again.")
+    check_window(times_s, bounds, where)
     return assemble(grid, electrode, times_s, bounds, notes, **({"format": "biocam_spikes"} | about))

@@ -1,10 +1,12 @@
 """Samples read block by block, and kept in the narrowest integers that hold them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import h5py
 import numpy as np
 
+from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording
 
 BLOCK_VALUES = 4_000_000
@@ -61,6 +63,24 @@ def read_blocks(load: Load, n_electrodes: int, width: int, dtype: np.dtype, firs
             return None
         counts[:, start - first : start - first + width] = block
     return counts
+
+
+def read_samples(load: Load, source: RawRecording, width: int, first: int, last: int | None, where: str) -> np.ndarray:
+    """(n_electrodes, n_samples) int16 or int32; see :func:`mea.recordings.formats.read_counts`.
+
+    Parameters
+    ----------
+    load, width
+        As in :func:`read_blocks`.
+    source
+        The recording.
+    first, last
+        Samples, last excluded; None: to the end.
+    where
+        File and dataset, for messages.
+    """
+    last = source.n_samples if last is None else min(last, source.n_samples)
+    return read_narrow(partial(read_blocks, load, source.n_electrodes, width), first, last, where)
 
 
 def choose_width(data: h5py.Dataset, time_axis: int, channels: int) -> int:

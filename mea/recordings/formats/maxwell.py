@@ -4,14 +4,13 @@ Two layouts of the file are known from public readers (neo's ``MaxwellRawIO``, S
 ``sig`` and ``mapping`` at its root, and the later one, with a group for each recording of each well.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from mea.recordings.formats.blocks import check_storage, choose_width, read_blocks, read_narrow, round_rate
+from mea.recordings.formats.blocks import check_storage, choose_width, read_samples, round_rate
 from mea.recordings.formats.hdf5 import check_expansion, decode_text, explain_damage, find_dataset
 from mea.recordings.formats.maxwell_parts import (
     COLS,
@@ -24,7 +23,7 @@ from mea.recordings.formats.maxwell_parts import (
     open_part,
     place_electrodes,
 )
-from mea.recordings.formats.spike_trains import assemble, bound_by_spikes
+from mea.recordings.formats.spike_trains import assemble, bound_by_spikes, check_window, find_electrodes
 from mea.recordings.layouts import Grid, Layouts
 from mea.recordings.plates import name_plate
 from mea.recordings.recording import SPIKES, RawRecording
@@ -69,11 +68,9 @@ def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0,
     data = find_dataset(h5, source.dataset, str(path))
     if data.ndim != 2 or data.shape[1] != source.n_samples or data.shape[0] <= source.source_row.max():
         raise BadRecording(f"{path}: {source.dataset} has changed, {data.shape}: run the h5 stage again.")
-    last = source.n_samples if last is None else min(last, source.n_samples)
-    rows = source.source_row
-    width = choose_width(data, 1, data.shape[0])
-    read = partial(read_blocks, lambda start, stop: data[:, start:stop][rows], len(rows), width)
-    return read_narrow(read, first, last, f"{path}: {source.dataset}")
+    rows, width = source.source_row, choose_width(data, 1, data.shape[0])
+    where = f"{path}: {source.dataset}"
+    return read_samples(lambda start, stop: data[:, start:stop][rows], source, width, first, last, where)
 
 
 def _read_part(part: Part, stream: str, about: dict[str, Any]) -> RawRecording:
@@ -118,14 +115,7 @@ def _read_voltages(part: Part, grid: Grid, channel: np.ndarray, about: dict[str,
         duration_s=raw.shape[1] / sampling_rate_hz,
         start=part.start,
         stream="routed",
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        names=np.array(grid.names, object),
-        row=grid.row,
-        col=grid.col,
-        x_um=grid.x_um,
-        y_um=grid.y_um,
+        **grid.build_fields(),
         source_row=rows,
         gain_v=np.full(len(rows), part.lsb_v),
         adc_zero=np.rint(np.median(begin, axis=1)).astype(np.int64),
@@ -142,8 +132,7 @@ def _read_spikes(part: Part, grid: Grid, channel: np.ndarray, about: dict[str, A
     table = spikes[...]
     if missing := [name for name in ("frameno", "channel") if name not in (table.dtype.names or ())]:
         raise BadRecording(f"{where}: spikes have no field {missing[0]!r}. Export it again.")
-    electrode_of = {int(one): number for number, one in enumerate(channel)}
-    electrode = np.array([electrode_of.get(int(one), -1) for one in table["channel"]], np.int64)
+    electrode = find_electrodes(table["channel"], channel)
     there = electrode >= 0
     times_s = table["frameno"][there].astype(np.float64) / part.sampling_rate_hz
     notes = [f"{np.count_nonzero(~there)} spikes of channels without an electrode left out"] if not there.all() else []
@@ -152,8 +141,7 @@ def _read_spikes(part: Part, grid: Grid, channel: np.ndarray, about: dict[str, A
     else:
         window, note = bound_by_spikes(times_s, "recording", where)
         notes.append(note)
-    if outside := int(np.count_nonzero((times_s < window[0]) | (times_s > window[1]))):
-        raise BadRecording(f"{where}: {outside} spikes lie outside its frames. It is damaged: export it again.")
+    check_window(times_s, window, where)
     about = {"format": "maxwell_spikes", "dataset": spikes.name, "start": part.start, **about}
     return assemble(grid, electrode[there], times_s, window, notes, **about)
 

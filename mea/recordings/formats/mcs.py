@@ -110,33 +110,22 @@ def _read_recording(data: h5py.Group, name: str, path: Path, stream: str, layout
 
 @dataclass(frozen=True)
 class Placed:
-    """Channels of one recording that have a place, sorted by it."""
+    """Channels of one recording that have a place, sorted by it; ``order`` are their numbers on the grid."""
 
     grid: Grid
+    order: np.ndarray
     channels: np.ndarray
-    row: np.ndarray
-    col: np.ndarray
-    names: np.ndarray
-    x_um: np.ndarray
-    y_um: np.ndarray
 
 
 def _build_recording(one: Placed, common: dict[str, Any], notes: list[str]) -> RawRecording:
-    grid, row, col, channels = one.grid, one.row, one.col, one.channels
+    channels = one.channels
     return RawRecording(
         **common,
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        names=one.names,
-        row=row,
-        col=col,
-        x_um=one.x_um,
-        y_um=one.y_um,
+        **one.grid.build_fields(one.order),
         source_row=channels["RowIndex"].astype(np.int64),
         gain_v=_measure_scales(channels),
         adc_zero=channels["ADZero"].astype(np.int64),
-        notes=(*grid.notes, *notes),
+        notes=(*one.grid.notes, *notes),
     )
 
 
@@ -181,9 +170,8 @@ def _place_channels(layout: str, channels: np.ndarray, where: str, layouts: Layo
         raise BadRecording(f"{where}: no electrode labels, and rows without channel. Export the file with labels.")
     if not grid.used.any():
         raise BadRecording(f"{where}: no channels but references. Export it with the electrodes' data.")
-    order = np.flatnonzero(grid.used)[np.lexsort((grid.col[grid.used], grid.row[grid.used]))]
-    names = np.array(grid.names, object)[order]
-    return Placed(grid, channels[order], grid.row[order], grid.col[order], names, grid.x_um[order], grid.y_um[order])
+    order = grid.sort_used()
+    return Placed(grid, order, channels[order])
 
 
 def _check_scales(channels: np.ndarray, where: str) -> int:

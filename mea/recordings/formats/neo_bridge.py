@@ -6,15 +6,14 @@ say where they stand, in the lab's layout or in a known one.
 """
 
 from collections import Counter
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mea.recordings.formats.blocks import BLOCK_VALUES, read_blocks, read_narrow, round_rate
-from mea.recordings.formats.spike_trains import SpikeTrains, build_recording
+from mea.recordings.formats.blocks import BLOCK_VALUES, read_samples, round_rate
+from mea.recordings.formats.spike_trains import SpikeTrains, build_recording, check_window
 from mea.recordings.layouts import Layouts, map_labels_to_grid
 from mea.recordings.recording import SPIKES, RawRecording
 from mea.runtime.errors import BadRecording
@@ -44,7 +43,6 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
     rawio = open_rawio(path)
     block, segment = map(int, source.dataset.split("/"))
     streams = list_streams(rawio, block, segment)
-    last = source.n_samples if last is None else min(last, source.n_samples)
 
     def load(start: int, stop: int) -> np.ndarray:
         try:
@@ -54,8 +52,7 @@ def read_counts(path: Path, source: RawRecording, first: int = 0, last: int | No
             raise BadRecording(f"{path}: neo cannot read its samples ({_shorten(error)}). Copy it again.") from None
 
     width = max(1, BLOCK_VALUES // source.n_electrodes)
-    read_rows = partial(read_blocks, load, source.n_electrodes, width)
-    return read_narrow(read_rows, first, last, f"{path}: {source.dataset}")
+    return read_samples(load, source, width, first, last, f"{path}: {source.dataset}")
 
 
 def open_rawio(path: Path) -> Any:
@@ -104,8 +101,7 @@ def _read_segment(rawio: Any, block: int, segment: int, stream: str, layouts: La
     ids = rawio.header["signal_streams"]["id"]
     own = np.concatenate([channels[channels["stream_id"] == ids[number]] for number in streams])
     grid = map_labels_to_grid("", own["name"].tolist(), where, layouts)
-    order = np.flatnonzero(grid.used)
-    order = order[np.lexsort((grid.col[order], grid.row[order]))]
+    order = grid.sort_used()
     if not len(order):
         raise BadRecording(f"{where}: no channel of it is an electrode. Export it with them.")
     gain_v, adc_zero = _read_scale(own[order], where)
@@ -123,14 +119,7 @@ def _read_segment(rawio: Any, block: int, segment: int, stream: str, layouts: La
         duration_s=samples / sampling_rate_hz,
         start="",
         stream=str(rawio.header["signal_streams"]["name"][streams[0]]),
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        names=np.array(grid.names, object)[order],
-        row=grid.row[order],
-        col=grid.col[order],
-        x_um=grid.x_um[order],
-        y_um=grid.y_um[order],
+        **grid.build_fields(order),
         source_row=order,
         gain_v=gain_v,
         adc_zero=adc_zero,
@@ -166,8 +155,7 @@ def _read_spikes(rawio: Any, block: int, segment: int, layouts: Layouts, where: 
     channel = np.repeat(np.arange(len(units)), [len(train) for train in trains])
     grid = map_labels_to_grid("", units, where, layouts)
     window = float(rawio.segment_t_start(block, segment)), float(rawio.segment_t_stop(block, segment))
-    if not window[0] < window[1] or (len(times_s) and not window[0] <= times_s.min() <= times_s.max() <= window[1]):
-        raise BadRecording(f"{where}: spikes lie outside {window[0]:g} to {window[1]:g} s. Export it again.")
+    check_window(times_s, window, where)
     found = SpikeTrains(units, channel, times_s, window).select(np.flatnonzero(grid.used))
     about: dict[str, Any] = {"format": "neo_spikes", "dataset": f"{block}/{segment}", "notes": grid.notes, "rig": rig}
     return build_recording(found, grid.layout, where, layouts, **about)

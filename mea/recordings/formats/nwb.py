@@ -5,17 +5,16 @@ By h5py alone; what is read is described in the NWB schema (Rübel and others 20
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from mea.recordings.formats.blocks import check_storage, choose_width, read_blocks, read_narrow, round_rate
+from mea.recordings.formats.blocks import check_storage, choose_width, read_samples, round_rate
 from mea.recordings.formats.hdf5 import check_expansion, decode_text, explain_damage, find_dataset, read_dataset
-from mea.recordings.formats.nwb_electrodes import place_electrodes
-from mea.recordings.formats.spike_trains import assemble, bound_by_spikes
+from mea.recordings.formats.nwb_electrodes import count_electrodes, place_electrodes
+from mea.recordings.formats.spike_trains import assemble, bound_by_spikes, check_window
 from mea.recordings.layouts import Layouts
 from mea.recordings.recording import SPIKES, RawRecording
 from mea.runtime.errors import BadRecording
@@ -24,8 +23,6 @@ NAME = "Neurodata Without Borders"
 SERIES = "ElectricalSeries"
 DEEPEST = 3  # groups between the place where series are looked for and a series
 GAP = 0.5  # of a sample, by which two time stamps may differ from their distance
-
-Where = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -61,11 +58,9 @@ def read_counts(h5: h5py.File, path: Path, source: RawRecording, first: int = 0,
     data = find_dataset(h5, source.dataset, str(path))
     if data.ndim != 2 or data.shape[0] != source.n_samples or data.shape[1] <= source.source_row.max():
         raise BadRecording(f"{path}: {source.dataset} has changed, {data.shape}: run the h5 stage again.")
-    last = source.n_samples if last is None else min(last, source.n_samples)
-    rows = source.source_row
-    width = choose_width(data, 0, data.shape[1])
-    read = partial(read_blocks, lambda start, stop: data[start:stop][:, rows].T, len(rows), width)
-    return read_narrow(read, first, last, f"{path}: {source.dataset}")
+    rows, width = source.source_row, choose_width(data, 0, data.shape[1])
+    where = f"{path}: {source.dataset}"
+    return read_samples(lambda start, stop: data[start:stop][:, rows].T, source, width, first, last, where)
 
 
 def list_series(group: h5py.Group | None, depth: int = 0) -> list[h5py.Group]:
@@ -114,14 +109,7 @@ def _read_voltages(
         n_samples=data.shape[0],
         duration_s=data.shape[0] / clock.sampling_rate_hz,
         stream=series.name.rpartition("/")[2],
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
-        names=np.array(grid.names, object),
-        row=grid.row,
-        col=grid.col,
-        x_um=grid.x_um,
-        y_um=grid.y_um,
+        **grid.build_fields(),
         source_row=channel,
         gain_v=gain_v[channel],
         adc_zero=adc_zero[channel],
@@ -187,7 +175,7 @@ def _read_units(h5: h5py.File, layouts: Layouts, where: str, about: dict[str, An
     if (region_of[np.unique(unit)] < 0).any():
         raise BadRecording(f"{where}: a unit with spikes names no electrode. Export it again.")
     notes = ["units of several electrodes are taken to the first"] if len(first) < len(owner) else []
-    count = len(read_dataset(h5["general/extracellular_ephys/electrodes"], "id", where)) if _has_table(h5) else 0
+    count = count_electrodes(h5, where)
     grid, channel, told = place_electrodes(h5, np.arange(count), layouts, where)
     place = np.empty(count, np.int64)
     place[channel] = np.arange(count)
@@ -196,14 +184,9 @@ def _read_units(h5: h5py.File, layouts: Layouts, where: str, about: dict[str, An
             f"{where}: a unit names electrode {region_of.max()} of {count}. It is damaged: export it again."
         )
     window, note = _read_window(units, times_s, where)
-    if outside := int(np.count_nonzero((times_s < window[0]) | (times_s > window[1]) | ~np.isfinite(times_s))):
-        raise BadRecording(f"{where}: {outside} spikes lie outside the recording. Export it again.")
+    check_window(times_s, window, where)
     about = {"format": "nwb_spikes", "dataset": f"{units.name}/spike_times", **about}
     return assemble(grid, place[region_of[unit]], times_s, window, [*notes, *told, *note], **about)
-
-
-def _has_table(h5: h5py.File) -> bool:
-    return isinstance(h5.get("general/extracellular_ephys/electrodes"), h5py.Group)
 
 
 def _read_ragged(table: h5py.Group, name: str, where: str) -> tuple[np.ndarray, np.ndarray]:

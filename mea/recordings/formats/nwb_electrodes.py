@@ -35,10 +35,7 @@ def place_electrodes(
     BadRecording
         If they have no places, or two share one.
     """
-    table = h5.get(TABLE)
-    if not isinstance(table, h5py.Group):
-        raise BadRecording(f"{where}: has no table of electrodes ({TABLE}). Export it again.")
-    count = len(read_dataset(table, "id", where))
+    count, table = count_electrodes(h5, where), h5[TABLE]
     if not len(region) or region.min() < 0 or region.max() >= count:
         raise BadRecording(f"{where}: its electrodes are not among the {count} of the table. Export it again.")
     x_um, y_um = _read_positions(table, where)
@@ -71,6 +68,20 @@ def place_electrodes(
     used, own_names = np.ones(len(at), bool), tuple(names[one] for one in at.tolist())
     grid = Grid(layout, rows, cols, row[order], col[order], used, own_names, float("nan"), x_um[at], y_um[at], ())
     return grid, order, notes
+
+
+def count_electrodes(h5: h5py.File, where: str) -> int:
+    """Lines of the table of electrodes.
+
+    Raises
+    ------
+    BadRecording
+        If there is none.
+    """
+    table = h5.get(TABLE)
+    if not isinstance(table, h5py.Group):
+        raise BadRecording(f"{where}: has no table of electrodes ({TABLE}). Export it again.")
+    return len(read_dataset(table, "id", where))
 
 
 def _read_positions(table: h5py.Group, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -122,15 +122,8 @@ def assemble(
         n_samples=0,
         duration_s=end - begin,
         start=start,
-        layout=grid.layout,
-        rows=grid.rows,
-        cols=grid.cols,
         stream="spike times",
-        names=np.array(grid.names, object),
-        row=grid.row,
-        col=grid.col,
-        x_um=grid.x_um,
-        y_um=grid.y_um,
+        **grid.build_fields(),
         source_row=np.full(len(grid.names), -1),
         gain_v=np.full(len(grid.names), np.nan),
         adc_zero=np.zeros(len(grid.names), np.int64),
@@ -141,6 +134,33 @@ def assemble(
         well=well,
         rig=rig,
     )
+
+
+def find_electrodes(channels: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The electrode of each spike by its channel, where electrode ``k`` has channel ``own[k]``; -1 for no electrode.
+
+    >>> find_electrodes(np.array([7, 3, 9]), np.array([3, 7])).tolist()
+    [1, 0, -1]
+    """
+    order = np.argsort(own, kind="stable")
+    place = order[np.minimum(np.searchsorted(own[order], channels), len(own) - 1)]
+    return np.where(own[place] == channels, place, -1)
+
+
+def check_window(times_s: np.ndarray, window: tuple[float, float], where: str) -> None:
+    """Refuse spikes that lie outside the recording.
+
+    Raises
+    ------
+    BadRecording
+        If one does, or the recording has no length.
+    """
+    begin, end = window
+    outside = int(np.count_nonzero(~((times_s >= begin) & (times_s <= end))))
+    if outside or not begin < end:
+        raise BadRecording(
+            f"{where}: {outside} spikes lie outside the recording, {begin:g} to {end:g} s. Export it again."
+        )
 
 
 def bound_by_spikes(times_s: np.ndarray, whose: str, where: str) -> tuple[tuple[float, float], str]:
