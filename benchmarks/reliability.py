@@ -20,8 +20,8 @@ PAGE = ROOT / "docs/reliability.md"
 BEGIN = "<!-- drawn by make reliability -->"
 KINDS = {  # what is tried: the tests that try it
     "archives: damaged, hostile, in old encodings, full disk": (
-        "tests/recordings/test_archives.py", "tests/recordings/test_zip_files.py",
-        "tests/recordings/test_other_files.py",
+        "tests/recordings/test_archives.py", "tests/recordings/test_archives_refused.py",
+        "tests/recordings/test_zip_files.py", "tests/recordings/test_other_files.py",
     ),
     "Multi Channel Systems HDF5: faults planted, bytes flipped, truncated": (
         "tests/recordings/test_mcs_faults.py", "tests/recordings/test_mcs.py", "tests/recordings/test_mcs_spikes.py",
