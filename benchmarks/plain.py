@@ -69,7 +69,7 @@ def compare(array: Path, settings: list[str], folder: Path) -> dict[str, object]
         Where split and models go.
     """
     trained = train_and_predict(array, [*settings, "train.models=[features]"], folder)
-    labels, ours = trained.classifier.labels, trained.recordings
+    ours, labels = trained.recordings["features"], trained.classifiers["features"].labels
     plain = predict_plainly(trained)
     actual, groups = ours["label"].to_numpy(), group_recordings(ours, "batch")
     # The difference is ours minus the plain one's.
@@ -86,19 +86,20 @@ def compare(array: Path, settings: list[str], folder: Path) -> dict[str, object]
 
 def predict_plainly(trained: Trained) -> np.ndarray:
     """(n, n_labels) 1 at the label that the plain classifier predicts, for recordings in the order of the table."""
-    folds, chunks = trained.classifier.folds, trained.chunks
-    model = trained.classifier.open_model(folds[0])
+    classifier, chunks = trained.classifiers["features"], trained.chunks
+    folds = classifier.folds
+    model = classifier.open_model(folds[0])
     assert isinstance(model, FeaturesModel)
     values = model.summarise_recordings(chunks, trained.events, model.compute_features(chunks, trained.events))
     by_name = chunks.drop_duplicates("recording").sort_values("recording")[["recording", "label", "fold"]]
-    order = by_name["recording"].searchsorted(trained.recordings["recording"])
+    order = by_name["recording"].searchsorted(trained.recordings["features"]["recording"])
     label, fold = by_name["label"].to_numpy(), by_name["fold"].to_numpy()
     predicted = np.empty(len(values), dtype=object)
     for number in folds:
         held_out = fold == number
         plain = Pipeline([*build_scaler().steps, ("svc", SVC(C=1.0))]).fit(values[~held_out], label[~held_out])
         predicted[held_out] = plain.predict(values[held_out])
-    return (predicted[order][:, None] == np.array(trained.classifier.labels)).astype(float)
+    return (predicted[order][:, None] == np.array(classifier.labels)).astype(float)
 
 
 def main() -> None:

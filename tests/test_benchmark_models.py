@@ -11,19 +11,19 @@ from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 
 
-def test_a_model_is_scored_through_the_stages(tmp_path, capsys, monkeypatch):
+def test_models_are_scored_through_the_stages(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MEA_WORKERS", "1")
     monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
     write_array(tmp_path / "array", rows=4, cols=4)
     settings = ["split.first_s=null", "split.chunk_s=1", "split.folds=3", "train.inner_folds=2"]
-    run_models(tmp_path / "array", "features", "batch", [1], settings, tmp_path / "out")
+    run_models(tmp_path / "array", ["features", "rate"], "batch", [1], settings, tmp_path / "out")
     table = capsys.readouterr().out.split("split by batch")[1]
-    assert (
-        "| seed | accuracy | balanced | auc | ece | most_confident | train_s |" in table and "| mean | 1.000" in table
-    )
-    (run,) = read_json(tmp_path / "out" / "features_batch.json")["runs"]
-    assert run["seed"] == 1 and run["accuracy"] == 1  # rates differ fourfold
-    assert len(read_table(tmp_path / "out" / "features_batch_1.csv")) == 12
+    assert "| seed | model | accuracy | balanced | auc | ece | most_confident | train_s |" in table
+    assert "| mean | pool | 1.000" in table
+    runs = read_json(tmp_path / "out" / "features_rate_batch.json")["runs"]
+    assert [run["model"] for run in runs] == ["features", "rate", "best", "pool"]
+    assert {(run["seed"], run["accuracy"]) for run in runs} == {(1, 1)}  # rates differ fourfold
+    assert len(read_table(tmp_path / "out" / "pool_batch_1.csv")) == 12
 
 
 def test_the_shipped_classifier_beside_a_plain_one(tmp_path, monkeypatch):
