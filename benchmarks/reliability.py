@@ -21,18 +21,24 @@ BEGIN = "<!-- drawn by make reliability -->"
 KINDS = {  # what is tried: the tests that try it
     "archives: damaged, hostile, in old encodings, full disk": (
         "tests/recordings/test_archives.py", "tests/recordings/test_archives_refused.py",
-        "tests/recordings/test_zip_files.py", "tests/recordings/test_other_files.py",
+        "tests/recordings/test_zip_files.py", "tests/recordings/test_tar_files.py",
+        "tests/recordings/test_other_files.py",
     ),
     "Multi Channel Systems HDF5: faults planted, bytes flipped, truncated": (
         "tests/recordings/test_mcs_faults.py", "tests/recordings/test_mcs.py", "tests/recordings/test_mcs_spikes.py",
         "tests/recordings/test_hdf5_causes.py", "tests/recordings/test_bad_samples.py",
     ),
+    "MaxWell, 3Brain, NWB, files read through neo": (
+        "tests/recordings/test_maxwell.py", "tests/recordings/test_biocam.py", "tests/recordings/test_nwb.py",
+        "tests/recordings/test_neo_bridge.py",
+    ),
     "spike times: HDF5, spike lists, tables, plates": (
         "tests/recordings/test_spike_times.py", "tests/recordings/test_axion_csv.py",
         "tests/recordings/test_spike_table.py", "tests/recordings/test_plates_as_files.py",
     ),
-    "tables of the lab: recordings.csv, plates.csv": (
+    "tables of the lab: recordings.csv, plates.csv, layouts.csv": (
         "tests/recordings/test_labels.py", "tests/recordings/test_lab_tables.py", "tests/recordings/test_plate_map.py",
+        "tests/recordings/test_lab_columns.py", "tests/recordings/test_lab_layouts.py",
     ),
     "stages on bad recordings: error or skip, others unharmed": ("tests/recordings/test_stage_h5.py",),
     "parameters": ("tests/runtime/test_params.py",),
@@ -40,6 +46,12 @@ KINDS = {  # what is tried: the tests that try it
     "cache and checkpoints: damaged, exchanged, full": ("tests/runtime/test_cache.py",),
     "killed stages and trainings, two at once, workers that die": (
         "tests/runtime/test_survival.py", "tests/runtime/test_parallel.py", "tests/runtime/test_guarded.py",
+    ),
+    "every stage killed at 30 random moments; every stage on a full disk": (
+        "tests/runtime/test_survival_stages.py",
+    ),
+    "long runs: 1,000 recordings, 200 epochs killed ten times, 50 experiments queued": (
+        "tests/runtime/test_endurance.py",
     ),
     "remedies that messages print, followed": ("tests/runtime/test_remedies.py",),
     "silent wrongs: pauses, artefacts, mostly zero, confounds": (

@@ -1,6 +1,7 @@
 """What follows a network while it trains: learning curves, the best weights, a progress bar, live plots."""
 
 import math
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from mea.networks.curves import CURVES
+from mea.runtime.errors import MeaError
 from mea.runtime.parallel import show_progress
 
 SIGNAL_FILE = "DVCLIVE_STEP_COMPLETED"  # of DVCLive, for the VS Code extension
@@ -81,3 +83,8 @@ def write_live(rows: Sequence[Sequence[float]], folder: Path) -> None:
     except FileNotFoundError as error:  # folds share this file, and another has just removed it
         if Path(error.filename or "").name != SIGNAL_FILE:
             raise
+    except sqlite3.OperationalError as error:
+        raise MeaError(
+            f"{folder}: DVC cannot write its own files ({error}). Make room on the disk of the project, then give the "
+            "same command again: the training goes on from its last epoch."
+        ) from None

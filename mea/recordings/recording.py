@@ -179,8 +179,11 @@ TEXTS = (*(item.name for item in fields(Identity)), "file", "sha256")
 
 
 def write_recording(path: Path, recording: Recording) -> None:
-    """Write the small uniform HDF5 file of a recording: the same bytes for the same recording."""
-    with h5py.File(path, "w") as h5:
+    """Write the small uniform HDF5 file of a recording: the same bytes for the same recording.
+
+    It is built in memory first: where the disk is full, HDF5 can neither write its file nor close it.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as h5:
         h5.attrs["format_version"] = FORMAT_VERSION
         for name in TEXTS:
             h5.attrs[name] = getattr(recording, name)
@@ -188,6 +191,8 @@ def write_recording(path: Path, recording: Recording) -> None:
         group = h5.create_group("source")
         for item in fields(RawRecording):
             _write_value(group, item.name, getattr(recording.source, item.name))
+        h5.flush()
+        path.write_bytes(h5.id.get_file_image())
 
 
 def _write_value(group: h5py.Group, name: str, value: Any) -> None:
