@@ -26,7 +26,7 @@ from mea.evaluation.models import compare_models, predict_models, write_predicti
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, explain_doubts, learn_rules, save_rules
-from mea.recordings.lab_columns import read_catalogue
+from mea.recordings.lab_columns import read_catalogue, read_passed_on
 from mea.runtime.checksums import write_checksums
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
@@ -98,7 +98,7 @@ def evaluate(
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
     results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
-    write_predictions(out, held_out, found.models, first.labels)
+    write_predictions(out, held_out, found.models, first.labels, read_passed_on(array))
     with fresh_folder(plots) as folder:
         draw_unit(folder, "recording", recordings, scoring, checks.doubts)
         draw_unit(folder, "chunk", held_out.by_chunk, scoring, checks.doubts)

@@ -14,6 +14,7 @@ from mea.evaluation.held_out import HeldOut, apply_rules, combine_predictions, p
 from mea.evaluation.rules import RuleSettings
 from mea.models.base import Model
 from mea.models.pool import Pool
+from mea.recordings.lab_columns import PREFIX
 from mea.runtime.files import fresh_folder
 from mea.runtime.tables import write_table
 from mea.splitting.aggregation import get_probabilities
@@ -141,9 +142,15 @@ def add_models(recordings: pd.DataFrame, models: Mapping[str, HeldOut], labels: 
     return recordings.join([one.by_recording[own].add_prefix(f"{name}.") for name, one in models.items()])
 
 
-def write_predictions(out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str]) -> None:
-    """The tables of predictions by recording and by chunk, and of accuracy by fold."""
+def write_predictions(
+    out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str], lab: pd.DataFrame
+) -> None:
+    """The tables of predictions by recording and by chunk, and of accuracy by fold.
+
+    ``lab`` holds the lab's own columns, by recording: they stand last in the table of recordings.
+    """
+    predictions = add_models(held_out.by_recording, models, labels)
     with fresh_folder(out) as folder:
-        write_table(folder / "predictions.csv", add_models(held_out.by_recording, models, labels))
+        write_table(folder / "predictions.csv", predictions.join(lab.add_prefix(PREFIX), on="recording"))
         write_table(folder / "chunks.csv", held_out.by_chunk)
         write_table(folder / "folds.csv", list_fold_scores(held_out.by_recording, held_out.by_chunk))

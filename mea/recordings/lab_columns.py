@@ -12,10 +12,13 @@ import pandas as pd
 from mea.recordings.lab_tables import list_cells
 from mea.recordings.labels import COLUMNS, SUFFIX
 from mea.recordings.recording import Recording
+from mea.runtime.errors import MeaError
+from mea.runtime.files import redo
 from mea.runtime.tables import read_table, write_table
 
 FILE = "lab.csv"
 PREFIX = "lab: "  # of these columns where they stand beside others
+MOST_CATEGORIES = 12  # distinct values of a column by which recordings are grouped and filtered
 
 
 def build_lab_columns(rows: list[tuple[int, list[str]]], path: Path) -> pd.DataFrame:
@@ -65,8 +68,41 @@ def read_catalogue(folder: Path) -> pd.DataFrame:
     return catalogue.merge(read_passed_on(folder).add_prefix(PREFIX), how="left", left_on="recording", right_index=True)
 
 
+def list_categories(table: pd.DataFrame) -> list[str]:
+    """Those of these columns, with :data:`PREFIX`, that have few enough values to group recordings by them.
+
+    >>> table = pd.DataFrame({"lab: dose": ["0", "5"], "lab: rig": ["one", "one"], "label": ["a", "b"]})
+    >>> list_categories(table)
+    ['lab: dose']
+    """
+    own = [name for name in table.columns if name.startswith(PREFIX)]
+    return [name for name in own if 2 <= table[name].nunique() <= MOST_CATEGORIES]
+
+
+def order_value(value: str) -> tuple[int, float, str]:
+    """A key that puts numbers first, by size, and words after them.
+
+    >>> sorted(["10", "9", "2,5", "none"], key=order_value)
+    ['2,5', '9', '10', 'none']
+    """
+    try:
+        return 0, float(value.replace(",", ".")), value
+    except ValueError:
+        return 1, 0.0, value
+
+
 def read_passed_on(folder: Path) -> pd.DataFrame:
-    """The further columns in a stage's folder, all text, by recording; without columns where there are none."""
-    if not (folder / FILE).exists():
+    """The further columns in a stage's folder, all text, by recording; without columns where there are none.
+
+    Raises
+    ------
+    MeaError
+        If the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
         return pd.DataFrame(index=pd.Index([], name="recording", dtype=object))
-    return pd.read_csv(folder / FILE, dtype=str, keep_default_na=False, encoding="utf-8").set_index("recording")
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").set_index("recording")
+    except (KeyError, ValueError) as error:  # of pandas, and of text that is not UTF-8
+        raise MeaError(f"{path}: not a table written by a stage ({error}). {redo(folder.name)}") from None

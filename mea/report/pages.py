@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mea.evaluation.rules import escape_label, read_sets, split_set
+from mea.recordings.lab_columns import PREFIX, list_categories, order_value
 from mea.report.attributions import Attribution
 from mea.report.headline import format_accuracy, list_metrics, list_models, show_number, show_percent
 from mea.report.plots import UNITS, list_plots
@@ -42,7 +43,8 @@ def render_report(
     comparison
         With another version, in Markdown; empty for none.
     """
-    rows = list_rows(results)
+    rows, lab = list_rows(results), list_categories(results.recordings)
+    grouped = {"batch": "batch", "culture": "culture"} | {name.removeprefix(PREFIX): name for name in lab}
     numbers = {row.recording: number for number, row in enumerate(rows)}
     return _render(
         "index.html",
@@ -54,7 +56,11 @@ def render_report(
         confusions=[count_predictions(results, unit) for unit in UNITS],
         plots=list_plots(results),
         contrast=results.contrast,
-        groups={column: count_groups(results, column).to_dict("records") for column in ("batch", "culture")},
+        groups={title: count_groups(results, column).to_dict("records") for title, column in grouped.items()},
+        lab={
+            name.removeprefix(PREFIX): sorted({row.lab[place] for row in rows if row.lab[place]}, key=order_value)
+            for place, name in enumerate(lab)
+        },
         most_groups=MOST_GROUPS,
         folds=sorted({row.fold for row in rows}),
         rows=rows,

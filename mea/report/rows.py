@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mea.evaluation.rules import read_sets
+from mea.recordings.lab_columns import list_categories
 from mea.report.results import Results
 
 STRIP_WIDTH, STRIP_HEIGHT = 150, 22  # pixels
@@ -27,6 +28,8 @@ class Row:
         For every label the path of an SVG of 150 x 22 pixels: the chunks with that prediction.
     chunk_counts
         How many chunks were predicted as each class, in words.
+    lab
+        The lab's own columns by which the report filters, in order.
     """
 
     recording: str
@@ -40,12 +43,14 @@ class Row:
     flags: list[tuple[str, str]] = field(default_factory=list)
     strip: list[str] = field(default_factory=list)
     chunk_counts: str = ""
+    lab: list[str] = field(default_factory=list)
 
 
 def list_rows(results: Results) -> list[Row]:
     """Every recording that was held out, in the order of its name."""
     notes = dict(zip(results.catalogue["recording"], results.catalogue["notes"]))
     chunks = dict(list(results.chunks.groupby("recording")))
+    categories = list_categories(results.recordings)
     rows = []
     for line in results.recordings.sort_values("recording").to_dict("records"):
         own = chunks[line["recording"]].sort_values("start_s")
@@ -57,6 +62,7 @@ def list_rows(results: Results) -> list[Row]:
             flags=list_flags(line, notes.get(line["recording"], "")),
             strip=[trace_strip(own, label, place, len(results.labels)) for place, label in enumerate(results.labels)],
             chunk_counts=", ".join(f"{counts.get(label, 0)} of {len(own)} chunks {label}" for label in results.labels),
+            lab=[str(line[name]) for name in categories],
         )
         rows.append(row)
     return rows
@@ -106,7 +112,7 @@ def trace_strip(chunks: pd.DataFrame, label: str, lane: int, lanes: int) -> str:
 
 
 def count_groups(results: Results, column: str) -> pd.DataFrame:
-    """How many recordings and chunks of each culture or batch were predicted correctly.
+    """How many recordings and chunks of each culture, batch or value of the lab's columns were predicted correctly.
 
     Returns
     -------
@@ -114,9 +120,8 @@ def count_groups(results: Results, column: str) -> pd.DataFrame:
         One row a group, sorted: group (``unknown`` where it is), labels, recordings, correct, wrong (of these), chunks,
         chunks_correct.
     """
-    tables = [
-        table.assign(group=table[column].replace("", "unknown")) for table in (results.recordings, results.chunks)
-    ]
+    group = results.recordings.set_index("recording")[column].astype(str).replace("", "unknown")
+    tables = [table.assign(group=table["recording"].map(group)) for table in (results.recordings, results.chunks)]
     counted = []
     for table in tables:
         correct = (table["predicted"] == table["label"]).groupby(table["group"])

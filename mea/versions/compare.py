@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mea.recordings.lab_columns import PREFIX, list_categories
 from mea.runtime.command import end_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_table
@@ -109,6 +110,10 @@ def format_comparison(a: Version, b: Version, markdown: bool) -> str:
     cautions = find_cautions(a, b, paired)
     head = f"{'### ' if markdown else ''}A: {a.title}, B: {b.title}"
     parts = [_format_pairs(a, b, paired, cautions, markdown)]
+    by_column = count_by_column(b, paired)
+    if by_column:
+        title = f"{'#### ' if markdown else ''}Correct predictions by the lab's own columns, in B"
+        parts.append(f"{title}\n\n{draw_table(('', 'recordings', 'A', 'B'), by_column, markdown)}")
     for title, rows in (
         ("All metrics that differ, each version on its own recordings, without interval", list_differing_metrics(a, b)),
         ("Parameters that differ", list_differing_params(a, b)),
@@ -139,6 +144,18 @@ def _format_pairs(a: Version, b: Version, paired: pd.DataFrame, cautions: list[s
         f"for the accuracy (smallest attainable {min_attainable_p:.2g}). Calibration error over {bins} bins."
     )
     return "\n\n".join([counts, table, CAVEAT])
+
+
+def count_by_column(b: Version, paired: pd.DataFrame) -> list[tuple[str, ...]]:
+    """For each value of the lab's own columns: how many recordings have it, and what A and B predicted correctly."""
+    rows = []
+    for column in list_categories(b.predictions):
+        value = paired["recording"].map(b.predictions.set_index("recording")[column]).astype(str)
+        right = [paired[f"predicted_{side}"] == paired["label"] for side in "ab"]
+        for name, chosen in paired.groupby(value).groups.items():
+            counts = (str(int(one[chosen].sum())) for one in right)
+            rows.append((f"{column.removeprefix(PREFIX)} {name or 'unknown'}", str(len(chosen)), *counts))
+    return rows
 
 
 def _format_difference(item: Difference) -> tuple[str, ...]:

@@ -40,11 +40,19 @@ def run_stage(name: str, folder: Path, *settings: str) -> None:
 def build_hostile_lab(folder: Path) -> Path:
     """Twelve recordings of noise in three batches, of two classes whose name and groups try to run a script."""
     (folder / "raw").mkdir(), (folder / "new").mkdir()
-    lines = [("recording", "label", "culture", "batch")]
+    lines = [("recording", "label", "culture", "batch", "dose & <b>")]
     for number in range(RECORDINGS):
         name = f"r{number:02d} &lt; 'x'"
         write_small_mcs(folder / "raw" / f"{name}.h5", seed=number, n_samples=37_500)
-        lines.append((name, ("a", HOSTILE)[number % 2], f"c{number} {HOSTILE}", f"b{number % 3} {HOSTILE}"))
+        lines.append(
+            (
+                name,
+                ("a", HOSTILE)[number % 2],
+                f"c{number} {HOSTILE}",
+                f"b{number % 3} {HOSTILE}",
+                ("10", "9", HOSTILE)[number % 3],
+            )
+        )
     with (folder / "raw" / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(lines)
     write_small_mcs(folder / "new" / "good.h5", seed=50)

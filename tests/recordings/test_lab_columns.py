@@ -90,3 +90,12 @@ def test_a_column_twice_is_refused(tmp_path):
     (tmp_path / "recordings.csv").write_text("recording,label,age,age\nx,a,1,2\n", encoding="utf-8")
     with pytest.raises(MeaError, match="has the column 'age' twice"):
         build_lab_columns(read_rows(tmp_path / "recordings.csv"), tmp_path / "recordings.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"name,age\nx,1\n", b'recording,age\n"x,1\n'])
+def test_a_damaged_table_is_said_with_the_remedy(tmp_path, content):
+    folder = tmp_path / "array"
+    folder.mkdir()
+    (folder / "lab.csv").write_bytes(content)
+    with pytest.raises(MeaError, match=r"lab\.csv: not a table .*Run dvc repro --force --single-item array, then"):
+        read_passed_on(folder)

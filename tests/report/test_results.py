@@ -1,7 +1,7 @@
 """What the report needs of the stages before: missing inputs, results of two runs."""
 
 import pytest
-from builders.pages import run_stage
+from builders.pages import HOSTILE, RECORDINGS, run_stage
 
 from mea.report.results import find_file
 from mea.runtime.errors import MeaError
@@ -52,3 +52,14 @@ def test_a_file_that_is_there_is_found(tmp_path):
     assert find_file(tmp_path, "h5") == tmp_path
     with pytest.raises(MeaError, match=r"no such file. It is written by the stage h5: dvc repro h5"):
         find_file(tmp_path / "x", "h5")
+
+
+def test_columns_of_the_lab_stand_in_predictions_and_group_and_filter_the_report(hostile_lab):
+    table = read_table(hostile_lab / "metrics/evaluate/predictions.csv")
+    assert table.columns[-1] == "lab: dose & <b>"
+    assert sorted(set(table["lab: dose & <b>"])) == sorted(["10", "9", HOSTILE])
+    page = (hostile_lab / "report/index.html").read_text(encoding="utf-8")
+    assert page.count(' data-lab0="') == RECORDINGS and 'select data-filter="lab0"' in page
+    chosen = page.split('data-filter="lab0">')[1].split("</select>")[0]
+    assert chosen.startswith('<option value="">all</option><option>9</option><option>10</option>')  # numbers by size
+    assert "<h3>By dose &amp; &lt;b&gt;</h3>" in page and "<script>window.bad" not in page

@@ -11,7 +11,14 @@ import pytest
 from builders.projects import compare, git, read_verdicts, replace_file
 
 from mea.runtime.errors import MeaError
-from mea.versions.compare import draw_table, list_differing_params, main
+from mea.versions.compare import (
+    count_by_column,
+    draw_table,
+    format_comparison,
+    list_differing_params,
+    main,
+    pair_predictions,
+)
 from mea.versions.versions import flatten, load_version
 
 pytestmark = pytest.mark.usefixtures("nobodys_settings")
@@ -45,6 +52,21 @@ def test_another_seed_is_noise(project, monkeypatch, capsys):
     said = run(project, monkeypatch, capsys, "main", "reseeded")
     assert set(read_verdicts(said).values()) == {"within noise"}
     assert re.search(r"train.seed +0 +1", said) and "train.skill" not in said
+
+
+def test_the_columns_of_the_lab_are_counted(project):
+    """Of 240 recordings, those of odd numbers were treated: B is right on all of them, A on the others."""
+    versions = [load_version(name, project) for name in ("first", "better")]
+    for version in versions:
+        version.predictions["lab: day"] = ["12", "5"] * 120
+        version.predictions["lab: remark"] = [f"text {k}" for k in range(240)]
+        version.predictions["predicted"] = version.predictions["label"]
+    wrong = versions[0].predictions.index[1::2]
+    versions[0].predictions.loc[wrong, "predicted"] = "nothing"
+    paired = pair_predictions(*versions)
+    assert count_by_column(versions[1], paired) == [("day 12", "120", "120", "120"), ("day 5", "120", "0", "120")]
+    said = format_comparison(*versions, markdown=False)
+    assert "Correct predictions by the lab's own columns, in B" in said
 
 
 def test_metrics_are_those_of_the_files(project, monkeypatch, capsys):
