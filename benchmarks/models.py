@@ -25,7 +25,6 @@ import stages.split
 import stages.train
 from benchmarks.controls import run_stage
 from mea.arrays.events import SpikeEvents
-from mea.arrays.events_file import load_recordings
 from mea.evaluation.choice import BEST, POOL
 from mea.evaluation.evaluation import ScoreSettings, score_table
 from mea.evaluation.held_out import load_models
@@ -34,6 +33,7 @@ from mea.evaluation.rules import RuleSettings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
+from mea.splitting.baselines import load_referred
 from mea.training.classifier import Classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
@@ -85,7 +85,7 @@ def train_and_predict(array: Path, settings: list[str], folder: Path) -> Trained
     seconds = time.perf_counter() - start
     chunks = read_table(split / "chunks.csv")
     classifiers = load_models(model, sorted(path.name for path in model.iterdir()), chunks)
-    events = load_recordings(array, chunks["recording"].unique())
+    events = load_referred(array, chunks)
     rules = RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0)
     found = {rule: predict_models(classifiers, chunks, events, rule, rules) for rule in (BEST, POOL)}
     recordings = {name: held_out.by_recording for name, held_out in found[BEST].models.items()}

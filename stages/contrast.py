@@ -83,7 +83,7 @@ def contrast(params: Params, features: Path, out: Path, metrics: Path, plots: Pa
         save_plot(plot_heatmap(values, units, heat, labels, "strongest features"), folder / "heatmap.png")
         if params.order:
             save_plot(plot_course(values, units, chosen, params.order), folder / "course.png")
-    summary = summarise_contrast(found, trend, units, settings, sizes)
+    summary = summarise_contrast(found, trend, units, settings, sizes, families)
     write_json(metrics, summary)
     for name, pair in summary["pairs"].items():
         print_line(

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from mea.arrays.events_file import load_recordings
 from mea.classification.known import TRAINED_ON, list_digests
 from mea.classification.measurements import measure_recordings
 from mea.classification.novelty import NoveltyDetector, count_false_alarms, save_detector
@@ -21,8 +20,9 @@ from mea.evaluation.choice import BEST, POOL, check_rule
 from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulate_metadata
 from mea.evaluation.evaluation import ScoreSettings
 from mea.evaluation.held_out import load_models, predict_baseline, remove_unlisted
+from mea.evaluation.importance import measure_importance
 from mea.evaluation.metrics import Checks, collect_metrics
-from mea.evaluation.models import compare_models, predict_models, write_predictions
+from mea.evaluation.models import compare_models, predict_models, write_tables
 from mea.evaluation.plots_evaluation import draw_honesty, draw_models_side_by_side, draw_recordings, draw_unit
 from mea.evaluation.probes import probe_models
 from mea.evaluation.rules import RuleSettings, explain_doubts, learn_rules, save_rules
@@ -32,6 +32,7 @@ from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
+from mea.splitting.baselines import load_referred
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
 from mea.statistics.prior import Prior
@@ -49,9 +50,7 @@ class Params(StageParams):
     )
     bins: int = Field(ge=2, description="number of equally wide bins of the calibration error and its plot")
     confidence_level: float = Field(gt=0.5, lt=1, description="of the intervals and of the prediction sets")
-    target_error: float = Field(
-        gt=0, lt=0.5, description="acceptable fraction of wrong predictions; less confident recordings are rejected"
-    )
+    target_error: float = Field(gt=0, lt=0.5, description="acceptable error; less confident recordings are rejected")
     prior: Prior = Field(
         description="shares of the classes for which probabilities hold: training, equal, or {label: share}"
     )
@@ -73,7 +72,7 @@ def evaluate(
     chunks = read_table(split / "chunks.csv")
     trained = load_models(model, params.models, chunks)
     first = next(iter(trained.values()))
-    events = load_recordings(array, chunks["recording"].unique())
+    events = load_referred(array, chunks)
     settings = RuleSettings(params.target_error, params.confidence_level, params.seed, params.prior)
     scoring = ScoreSettings(first.labels, params.bins, params.confidence_level, params.order)
     found = predict_models(trained, chunks, events, params.choose, settings)
@@ -90,6 +89,7 @@ def evaluate(
         confounds=confounds,
         probes=probe_models(found.open_model, first.folds, chunks, events, params.seed),
         false_alarms=count_false_alarms(measured, groups, recordings["fold"].to_numpy()),
+        importance=measure_importance(found.open_model, first.folds, chunks, events, first.labels, params.seed),
         by_rate=predict_baseline(first, chunks, events),
         leaky=max(one.leaky for one in trained.values()),
         doubts="; ".join(filter(None, [join_warnings(trained.values()), *doubts])),
@@ -98,12 +98,12 @@ def evaluate(
     if checks.doubts:
         warnings.warn(checks.doubts, stacklevel=1)
     results = collect_metrics(held_out, table, rules, checks, chunks, scoring)
-    write_predictions(out, held_out, found.models, first.labels, read_passed_on(array))
+    write_tables(out, held_out, found.models, first.labels, read_passed_on(array), checks.importance)
     with fresh_folder(plots) as folder:
         draw_unit(folder, "recording", recordings, scoring, checks.doubts)
         draw_unit(folder, "chunk", held_out.by_chunk, scoring, checks.doubts)
         draw_recordings(folder, recordings, checks.doubts)
-        draw_honesty(folder, recordings, checks.permutation, confounds, checks.probes, rules, results["selective"])
+        draw_honesty(folder, recordings, checks, rules, results["selective"])
         draw_models_side_by_side(folder, table, found.models, results["recording"], scoring, checks.doubts)
     with fresh_folder(classifier) as folder:
         joined = join_classifiers(trained.values(), found.shipped.weights, folder)

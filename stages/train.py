@@ -16,6 +16,7 @@ from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table, write_table
+from mea.splitting.baselines import NONE, find_how
 from mea.training.classifier import save_classifier
 from mea.training.fitting import count_trainers, fit_fold, precompute_features
 from mea.training.folds import build_classifier, plan_folds, summarise_curves
@@ -37,6 +38,11 @@ def train_model(
     """Fit every scored fold and keep what is needed to classify a new recording."""
     chunks = read_table(split / "chunks.csv")
     decided = read_json(split / "split.json")
+    if find_how(chunks) != NONE and not find_model(model).takes_baseline:
+        raise MeaError(
+            f"train.models: {model} cannot refer recordings to a baseline (features.baseline = {find_how(chunks)}). "
+            "Leave it out of the list, or set features.baseline: none."
+        )
     decided["params"]["train"] = params.keep_model(model)
     with fresh_folder(out) as folder:
         precompute_features(params, model, chunks, array)

@@ -22,6 +22,7 @@ INITS = {ROOT / "stages" / "__init__.py", ROOT / "mea" / "__init__.py"}  # test_
 FIRST = find_closure(ROOT / "stages" / "__init__.py")  # runs before every stage
 OTHERS = {  # of a model only what decides it, so that adding one trains one
     "unzip": {"unzip", "h5.reader"},
+    "split": {"split", "features.baseline"},
     "train": {"train.inner_folds", "train.seed", "train.${item.model}"},
     "evaluate": {"evaluate", "train.models"},
     "contrast": {"contrast", *(f"evaluate.{name}" for name in ("permutations", "confidence_level", "order", "seed"))},

@@ -91,7 +91,7 @@ def test_what_the_code_imports_is_declared():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.partition(".")[0] for name in names}
     ours = set(sys.stdlib_module_names) | {"mea", "stages", "distributed"}  # the last one is for a cluster only
-    ours |= {"hdmf", "neo", "pyarrow", "pynwb"}  # for mea export and h5.reader: neo only
+    ours |= {"hdmf", "neo", "pynwb"}  # for mea export and h5.reader: neo only
     owners = metadata.packages_distributions() | {"ruamel": ["ruamel.yaml"]}
     found = {canonicalize_name(owners[name][0]) for name in imported - ours}
     declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}

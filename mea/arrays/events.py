@@ -14,6 +14,22 @@ from mea.runtime.errors import MeaError
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A recording of the same culture before treatment.
+
+    Attributes
+    ----------
+    how
+        ``ratio`` or ``difference``: how features are referred to it (:func:`mea.splitting.baselines.refer_values`).
+    events
+        The recording.
+    """
+
+    how: str
+    events: "SpikeEvents"
+
+
+@dataclass(frozen=True)
 class SpikeEvents(RecordingInfo, Identity):
     """A recording's detected spikes: ``n`` electrodes, ``m`` events sorted by (first_sample, electrode).
 
@@ -39,6 +55,8 @@ class SpikeEvents(RecordingInfo, Identity):
         (m + 1,) int64: the waveform of event i is ``waveform_counts[offset[i]:offset[i + 1]]``.
     waveform_counts
         Integers, count minus ``adc_zero``: µV = (count * gain_v) * 1e6 in float64. Empty for spike times.
+    baseline
+        What its features are referred to; None for nothing. It is not kept on disk.
 
     Examples
     --------
@@ -74,6 +92,7 @@ class SpikeEvents(RecordingInfo, Identity):
     peak_sample: np.ndarray
     offset: np.ndarray
     waveform_counts: np.ndarray
+    baseline: "Baseline | None" = None
 
     def __len__(self) -> int:
         return len(self.electrode)
@@ -126,9 +145,13 @@ class SpikeEvents(RecordingInfo, Identity):
         inside = (self.peak_sample[low:high] >= first) & (self.peak_sample[low:high] < last)
         return low + np.flatnonzero(inside)
 
-    def silence(self, electrode: int) -> "SpikeEvents":
-        """The same recording, had one electrode of its layout, by its number, not fired."""
-        kept, length = self.electrode != electrode, np.diff(self.offset)
+    def refer(self, baseline: "Baseline") -> "SpikeEvents":
+        """The same recording with the one that its features are referred to."""
+        return replace(self, baseline=baseline)
+
+    def silence(self, electrodes: np.ndarray | int) -> "SpikeEvents":
+        """The same recording, had some electrodes of its layout, by their numbers, not fired."""
+        kept, length = ~np.isin(self.electrode, electrodes), np.diff(self.offset)
         return replace(
             self,
             electrode=self.electrode[kept],

@@ -2,7 +2,7 @@
 
 - ``nwb``: one file a recording, with its electrodes and a unit for each of them (and ``--voltages``: what the rig
   recorded), as SpikeInterface, neo and MatNWB read it. It needs pynwb.
-- ``parquet``: one table of all spikes, a row each, as pandas, R and DuckDB read it. It needs pyarrow.
+- ``parquet``: one table of all spikes, a row each, as pandas, R and DuckDB read it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
 from mea.runtime.parallel import show_progress, show_warnings_plainly
 
-NEEDS = {"nwb": "pynwb", "parquet": "pyarrow"}
+FORMATS = ("nwb", "parquet")
 TABLE = "spikes.parquet"
 
 
@@ -31,7 +31,7 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("recordings", metavar="RECORDING", nargs="*", help="some of them (all)")
-    parser.add_argument("--to", choices=NEEDS, required=True, help="the format")
+    parser.add_argument("--to", choices=FORMATS, required=True, help="the format")
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where the files go")
     parser.add_argument("--array", metavar="FOLDER", type=Path, default=Path("data/array"), help="data/array")
     parser.add_argument("--h5", metavar="FOLDER", type=Path, default=Path("data/h5"), help="data/h5")
@@ -57,11 +57,8 @@ def run_export(arguments: argparse.Namespace) -> int:
     MeaError
         If the package that the format needs is missing, a recording is unknown, or a file is there already.
     """
-    package = NEEDS[arguments.to]
-    if find_spec(package) is None:
-        raise MeaError(
-            f"--to {arguments.to} needs the package {package}, which is not installed: pip install {package}."
-        )
+    if arguments.to == "nwb" and find_spec("pynwb") is None:
+        raise MeaError("--to nwb needs the package pynwb, which is not installed: pip install pynwb.")
     if arguments.voltages and arguments.to != "nwb":
         raise MeaError("--voltages goes with --to nwb: a table of spikes holds no voltages.")
     names = choose_recordings(arguments.array, arguments.recordings)

@@ -18,9 +18,7 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from mea.classification.decisions import LAST_COLUMNS, Examined, Predictor, decide, examine_recording, load_predictor
-from mea.classification.sources import open_source, read_new
-from mea.recordings.catalogue import Rejection
-from mea.recordings.recording import Recording
+from mea.classification.sources import NewRecording, open_source, pair_baselines, read_new
 from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import write_json
@@ -114,7 +112,8 @@ def classify_source(classifier: Classifier, source: Path | None, prior: NewPrior
     examined: list[tuple[str, Examined]] = []
     if source is not None:
         with open_source(classifier, source) as (folder, found):
-            examined = run_parallel(_ExamineFile(predictor, folder), found, "recordings", begin_here=True)
+            pairs = pair_baselines(classifier, folder, found)
+            examined = run_parallel(_ExamineFile(predictor, folder), pairs, "recordings", begin_here=True)
     examined, shares = apply_prior(predictor, examined, prior)
     rows = [{"recording": name} | decide(predictor, one, shares) for name, one in examined]
     columns = [*FIRST_COLUMNS, *(f"p_{label}" for label in classifier.labels), *LAST_COLUMNS]
@@ -161,12 +160,15 @@ class _ExamineFile:
     def __init__(self, predictor: Predictor, folder: Path):
         self.predictor, self.folder = predictor, folder
 
-    def __call__(self, found: Recording | Rejection) -> tuple[str, Examined]:
+    def __call__(self, new: NewRecording) -> tuple[str, Examined]:
+        name = new.found.recording
+        if new.without:
+            return name, Examined([f"no baseline: {new.without} (features.baseline)"], [], None)
         try:
-            events, odd_rate = read_new(self.predictor.classifier, self.folder, found)
+            events, odd_rate = read_new(self.predictor.classifier, self.folder, new)
         except BadRecording as error:
-            return found.recording, Examined([f"{UNREADABLE}: {error}"], [], None)
-        return found.recording, examine_recording(self.predictor, events, odd_rate)
+            return name, Examined([f"{UNREADABLE}: {error}"], [], None)
+        return name, examine_recording(self.predictor, events, odd_rate)
 
 
 def check_suffix(path: Path) -> None:

@@ -8,16 +8,16 @@ computed: :mod:`mea.classification.occlusion`.
 import argparse
 from pathlib import Path
 
-from mea.arrays.events_file import load_recordings
 from mea.classification.decisions import cut_recording
 from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.classification.plots import plot_attributions
-from mea.classification.sources import open_source, read_new
+from mea.classification.sources import open_source, pair_baselines, read_new
 from mea.evaluation.held_out import check_split
 from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table
+from mea.splitting.baselines import load_referred
 from mea.training.classifier import Classifier, load_classifier
 
 FOLDERS = {  # flags: the pipeline's own folders, and what lies in them
@@ -47,7 +47,7 @@ def load_held_out(classifier: Classifier, names: list[str], array: Path, split: 
         folds = [fold for fold in classifier.folds if fold in set(own["fold"])]
         if not folds:
             raise MeaError(f"{name}: was not held out by any fold that is scored. Name another, or score all folds.")
-        loaded.append(Occlusion(classifier, folds, own, load_recordings(array, [name])[name]))
+        loaded.append(Occlusion(classifier, folds, own, load_referred(array, own)[name]))
     return loaded
 
 
@@ -62,12 +62,15 @@ def load_new(classifier: Classifier, names: list[str], source: Path) -> list[Occ
         If there is no recording of a name.
     """
     with open_source(classifier, source) as (folder, found):
-        there = {one.recording: one for one in found}
+        there = {one.found.recording: one for one in pair_baselines(classifier, folder, found)}
         unknown = sorted(set(names) - set(there))
         if unknown:
             raise MeaError(f"{source}: no recording {unknown[0]!r}. There are {', '.join(sorted(there))}.")
         loaded = []
         for name in names or sorted(there):
+            if there[name].without:
+                print_line(f"{name}: not explained: no baseline: {there[name].without}")
+                continue
             try:
                 events, _ = read_new(classifier, folder, there[name])
             except BadRecording as error:

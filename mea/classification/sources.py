@@ -4,19 +4,27 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from mea.arrays.detection import SpikeDetection, read_events
-from mea.arrays.events import SpikeEvents
+from mea.arrays.events import Baseline, SpikeEvents
 from mea.recordings.archives import unpack
 from mea.recordings.catalogue import Rejection, read_recordings
 from mea.recordings.formats import OWN
 from mea.recordings.identities import identify_nobody
+from mea.recordings.lab_columns import build_lab_columns
 from mea.recordings.lab_layouts import find_layouts
+from mea.recordings.lab_tables import read_rows
+from mea.recordings.labels import SUFFIX
+from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.other_files import list_suffixes
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
+from mea.splitting.baselines import LAB_COLUMN, NONE
 from mea.training.classifier import Classifier
 
 
@@ -32,14 +40,69 @@ def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, li
         yield folder, read_recordings(folder, manifest, h5["stream"], identify_nobody, None, layouts, reader)
 
 
-def read_new(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:
-    """The events of a recording that :func:`open_source` found; and why its sampling rate is another, if it is.
+@dataclass(frozen=True)
+class NewRecording:
+    """A recording that :func:`open_source` found, and what its features are referred to.
+
+    Attributes
+    ----------
+    found
+        The recording, or why there is none.
+    baseline
+        The same of its baseline; None where the classifier refers to none.
+    without
+        Why it has no baseline although the classifier needs one; empty where it has.
+    """
+
+    found: Recording | Rejection
+    baseline: Recording | Rejection | None = None
+    without: str = ""
+
+
+def pair_baselines(classifier: Classifier, folder: Path, found: list[Recording | Rejection]) -> list[NewRecording]:
+    """Each recording with its baseline, which the column ``baseline`` of the source's ``recordings.csv`` names."""
+    if get_how(classifier) == NONE:
+        return [NewRecording(one) for one in found]
+    table, by_name = folder / RECORDINGS_CSV, {one.recording: one for one in found}
+    columns = build_lab_columns(read_rows(table), table) if table.exists() else pd.DataFrame()
+    named = (
+        columns[LAB_COLUMN].str.strip().str.replace(SUFFIX, "", regex=True).to_dict() if LAB_COLUMN in columns else {}
+    )
+    pairs = []
+    for one in found:
+        baseline = named.get(one.recording, "")
+        if baseline and baseline != one.recording and baseline in by_name:
+            pairs.append(NewRecording(one, by_name[baseline]))
+        elif baseline:
+            pairs.append(NewRecording(one, None, f"{baseline} is not another recording of the source"))
+        else:
+            pairs.append(
+                NewRecording(one, None, "none is named in the column 'baseline' of a recordings.csv beside it")
+            )
+    return pairs
+
+
+def get_how(classifier: Classifier) -> str:
+    """How a classifier's features are referred to a baseline; one may be older than this parameter."""
+    return classifier.params.get("features", {}).get("baseline", NONE)
+
+
+def read_new(classifier: Classifier, folder: Path, new: NewRecording) -> tuple[SpikeEvents, str]:
+    """The events of a new recording, with its baseline; and why its sampling rate is another, if it is.
 
     Raises
     ------
     BadRecording
-        If it cannot be read.
+        If one of them cannot be read.
     """
+    events, odd_rate = _read(classifier, folder, new.found)
+    if new.baseline is None:
+        return events, odd_rate
+    baseline, odd = _read(classifier, folder, new.baseline)
+    return events.refer(Baseline(get_how(classifier), baseline)), odd_rate or odd
+
+
+def _read(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:
     if isinstance(found, Rejection):
         raise BadRecording(found.reason)
     detection = SpikeDetection(**classifier.params["array"])

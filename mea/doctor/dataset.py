@@ -38,6 +38,14 @@ from mea.splitting.folds import (
 )
 from mea.splitting.groups import SPLIT_LEVELS, choose_split_level, explain_unknown, group_recordings
 from mea.statistics.permutation import SIGNIFICANCE, run_permutation_test
+from mea.statistics.sample_size import (
+    APART,
+    PAIRED,
+    UNKNOWN,
+    assume_variances,
+    count_batches,
+    find_design,
+)
 
 WHERE = "data set"
 LARGE = 0.9  # an experiment that shows nothing below this accuracy is a small one
@@ -245,7 +253,26 @@ def _check_power(recordings: pd.DataFrame, split_level: str, settings: Settings)
     weak = not assumed.min_accuracy <= LARGE
     remedy = "Record more groups, with every class in each: more recordings of the same cultures help little."
     found = [Finding(DOUBTFUL if weak else FINE, WHERE, what, remedy if weak else "")]
-    return found + [_check_permutations(recordings, settings, remedy)]
+    return [*found, _count_for_contrast(recordings), _check_permutations(recordings, settings, remedy)]
+
+
+def _count_for_contrast(recordings: pd.DataFrame) -> Finding:
+    """How many batches would show a difference in a feature, before any is measured."""
+    pair = tuple(recordings["label"].value_counts().index[-2:])  # the two rarest classes
+    units = recordings[recordings["label"].isin(pair)].drop_duplicates(["label", "culture", "batch"])
+    design = find_design(units, (pair[0], pair[1]))
+    groups = units.groupby("label")["culture" if design == UNKNOWN else "batch"].nunique()
+    each = 1 if design == UNKNOWN else max(1, round(len(units) / units.groupby(["batch", "label"]).ngroups))
+    needed = count_batches(assume_variances(design, ASSUMED_CORRELATION), 1.0, each)[0]
+    many = "more than 100" if np.isnan(needed) else f"{needed:.0f}"
+    what = {PAIRED: "batches that hold both", APART: "batches of each", UNKNOWN: "cultures of each"}[design]
+    assumed = "" if design == UNKNOWN else f", of {each} culture(s) of a class, if batches hold half of the variance"
+    return Finding(
+        FINE, WHERE,
+        f"{pair[0]} and {pair[1]}: {many} {what}{assumed}, show a feature that differs by one standard deviation of "
+        f"cultures (power {100 * POWER:.0f} %, an assumption); here there are {groups.min()}. Measured, after a run: "
+        "metrics/contrast/sample_size.csv",
+    )  # fmt: skip
 
 
 def _format_power(power: Power) -> str:

@@ -1,5 +1,6 @@
 """What the contrast of the classes found, in a few numbers and words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,26 @@ def say_enough(sizes: pd.DataFrame, units: pd.DataFrame) -> str:
     )
 
 
+def count_families(part: pd.DataFrame, families: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """For each family of features: how many vary, how many of them differ, and the largest effect."""
+    known = part[part["g"].notna()]
+    counted = {}
+    for family, own in known.groupby(known["feature"].map(families), sort=False):
+        counted[str(family)] = {
+            "features": len(own),
+            "q_below_5_percent": int((own["q_value"] < SIGNIFICANCE).sum()),
+            "largest_g": float(own["g"].abs().max()),
+        }
+    return counted
+
+
 def summarise_contrast(
     found: pd.DataFrame,
     trend: pd.DataFrame | None,
     units: pd.DataFrame,
     settings: ContrastSettings,
     sizes: pd.DataFrame,
+    families: Mapping[str, str],
 ) -> dict[str, Any]:
     """The headline numbers, by pair of classes.
 
@@ -54,6 +69,8 @@ def summarise_contrast(
         How the classes were contrasted.
     sizes
         As :func:`mea.statistics.sample_size.tabulate_sample_sizes` gives it.
+    families
+        Of each feature.
     """
     pairs: dict[str, Any] = {}
     for (a, b), part in found.groupby(["a", "b"], sort=False):
@@ -74,6 +91,7 @@ def summarise_contrast(
             "strongest": {}
             if top is None
             else {key: top[key] for key in ("feature", "g", "g_low", "g_high", "p_family")},
+            "families": count_families(part, families),
             "said": said,
             "enough": say_enough(sizes[(sizes["a"] == a) & (sizes["b"] == b)], own),
         }

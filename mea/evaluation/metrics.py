@@ -16,6 +16,7 @@ from mea.evaluation.evaluation import (
     score_table,
 )
 from mea.evaluation.held_out import HeldOut
+from mea.evaluation.importance import summarise_importance
 from mea.evaluation.probes import summarise_identity, summarise_optimism
 from mea.evaluation.rules import Rules
 from mea.statistics.ordinal import score_order
@@ -38,6 +39,8 @@ class Checks:
         How many held-out recordings the novelty detector would reject or flag.
     by_rate
         Predictions of recordings by the baseline on firing rates.
+    importance
+        What the models decide by: :func:`mea.evaluation.importance.measure_importance`.
     leaky
         1 if the training set and the test set are not independent.
     doubts
@@ -49,6 +52,7 @@ class Checks:
     probes: dict[str, float]
     false_alarms: dict[str, float]
     by_rate: pd.DataFrame
+    importance: pd.DataFrame
     leaky: int
     doubts: str
 
@@ -89,6 +93,7 @@ def collect_metrics(
         },
         "optimism": summarise_optimism(checks.probes),
         "identity": summarise_identity(checks.probes),
+        "importance": summarise_importance(checks.importance),
         "selective": score_selection(recordings, rules, scoring.confidence_level),
         "conformal": score_sets(recordings, held_out.fold_rules),
         "novelty": checks.false_alarms,

@@ -142,10 +142,15 @@ def add_models(recordings: pd.DataFrame, models: Mapping[str, HeldOut], labels: 
     return recordings.join([one.by_recording[own].add_prefix(f"{name}.") for name, one in models.items()])
 
 
-def write_predictions(
-    out: Path, held_out: HeldOut, models: dict[str, HeldOut], labels: list[str], lab: pd.DataFrame
+def write_tables(
+    out: Path,
+    held_out: HeldOut,
+    models: dict[str, HeldOut],
+    labels: list[str],
+    lab: pd.DataFrame,
+    importance: pd.DataFrame,
 ) -> None:
-    """The tables of predictions by recording and by chunk, and of accuracy by fold.
+    """Predictions by recording and by chunk, accuracy by fold, and what the models decide by.
 
     ``lab`` holds the lab's own columns, by recording: they stand last in the table of recordings.
     """
@@ -154,3 +159,4 @@ def write_predictions(
         write_table(folder / "predictions.csv", predictions.join(lab.add_prefix(PREFIX), on="recording"))
         write_table(folder / "chunks.csv", held_out.by_chunk)
         write_table(folder / "folds.csv", list_fold_scores(held_out.by_recording, held_out.by_chunk))
+        write_table(folder / "importance.csv", importance)

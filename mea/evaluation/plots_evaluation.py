@@ -11,7 +11,8 @@ import pandas as pd
 from mea.evaluation.confounds import WORDS
 from mea.evaluation.evaluation import ScoreSettings
 from mea.evaluation.held_out import HeldOut
-from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
+from mea.evaluation.metrics import Checks
+from mea.evaluation.plots_honesty import plot_confounds, plot_importance, plot_optimism, plot_permutation
 from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_scores import (
     plot_confusion,
@@ -25,7 +26,6 @@ from mea.evaluation.rules import Rules, read_sets
 from mea.runtime.style import ALARM, Plot, save_plot
 from mea.splitting.aggregation import get_probabilities
 from mea.statistics.conformal import list_coverage
-from mea.statistics.permutation import PermutationTest
 from mea.statistics.scores import count_confusion, measure_calibration, report_classes, trace_roc
 from mea.statistics.selective import trace_risk_coverage
 
@@ -101,13 +101,12 @@ def draw_recordings(folder: Path, recordings: pd.DataFrame, doubts: str) -> None
 def draw_honesty(
     folder: Path,
     recordings: pd.DataFrame,
-    test: PermutationTest,
-    audit: pd.DataFrame,
-    probes: dict[str, float],
+    checks: Checks,
     rules: Rules,
     selective: dict[str, Any],
 ) -> None:
-    """Permutation test, confounds, linear probes, risk-coverage curve and prediction sets."""
+    """Permutation test, confounds, linear probes, importance, risk-coverage curve and prediction sets."""
+    test, audit = checks.permutation, checks.confounds
     plots = {
         "permutation": plot_permutation(test.null, test.observed, test.p_value, "Permutation test: held-out recordings")
     }
@@ -115,7 +114,9 @@ def draw_honesty(
         plots["confounds"] = plot_confounds(
             audit, WORDS, 1 / len(rules.labels), "Confounds: the class predicted from metadata alone"
         )
-    plots["optimism"] = plot_optimism(probes, "Linear probes on the features: held-out chunks")
+    plots["optimism"] = plot_optimism(checks.probes, "Linear probes on the features: held-out chunks")
+    if len(checks.importance):
+        plots["importance"] = plot_importance(checks.importance, "What the models decide by: held-out recordings")
     labels = rules.labels
     correct = (recordings["label"] == recordings["predicted"]).to_numpy()
     curve = trace_risk_coverage(recordings["confidence"].to_numpy(), correct)

@@ -39,6 +39,31 @@ def plot_permutation(null: np.ndarray, observed: float, p_value: float, title: s
 
 
 @styled
+def plot_importance(table: pd.DataFrame, title: str = "") -> Plot:
+    """How much the log loss rises without each family of features, or part of the array: mean, and every fold.
+
+    Parameters
+    ----------
+    table
+        As :func:`mea.evaluation.importance.measure_importance` gives it.
+    title
+        Above the panel.
+    """
+    means = table.groupby("name")["log_loss"].mean().sort_values(kind="stable")
+    place = {name: number for number, name in enumerate(means.index)}
+    plot, axes = new_plot(size=(6.5, 1.4 + 0.3 * len(means)))
+    ax = axes[0, 0]
+    ax.barh(range(len(means)), means, color=PALE, height=0.7, label="mean over folds")
+    ax.plot(table["log_loss"], table["name"].map(place), "o", markersize=4, color=COLOURS[0], label="a fold")
+    ax.axvline(0, color=NEUTRAL, linewidth=1)
+    ax.set_yticks(range(len(means)), [name.replace("_", " ") for name in means.index])
+    ax.legend(loc="lower right")
+    label_axes(ax, "rise of the log loss without it (nats per recording)", table["kind"].iloc[0], title)
+    plot.table = table
+    return plot
+
+
+@styled
 def plot_confounds(audit: pd.DataFrame, words: Mapping[str, str], chance: float, title: str = "") -> Plot:
     """Balanced accuracy of each metadatum alone; those that raise the alarm are marked.
 

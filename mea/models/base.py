@@ -6,7 +6,7 @@ decides, says which recordings it cannot take, and lies on disk in one folder. `
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -180,6 +180,8 @@ class Model(ABC):
         Model of its section of the parameters.
     shares_features
         Whether folds share features of recordings, which :meth:`precompute` puts into the cache.
+    takes_baseline
+        Whether it sees features relative to a recording before treatment (``features.baseline``).
     is_quick
         Whether a fold is fitted in about a second, so that worker processes may not be worth starting.
     spec
@@ -189,6 +191,7 @@ class Model(ABC):
     name: ClassVar[str]
     Params: ClassVar[type[ModelParams]] = ModelParams
     shares_features: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
     is_quick: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec):
@@ -223,6 +226,27 @@ class Model(ABC):
     def list_feature_families(self, has_waveforms: bool) -> list[str]:
         """Families of features that can be left out one by one; none for a model without features of recordings."""
         return []
+
+    def permute_families(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Predictions of recordings that have the values of one family of features of other recordings.
+
+        Parameters
+        ----------
+        chunks, events
+            As in :meth:`predict_recordings`.
+        orders
+            Each (n_recordings,): the number of the recording whose values each one gets.
+
+        Yields
+        ------
+        family
+            Its name: each of :meth:`list_feature_families`; nothing for a model without.
+        probabilities
+            (n_orders, n_recordings, n_labels).
+        """
+        yield from ()
 
     def check_input(self, events: SpikeEvents) -> str:
         """Why it cannot take a recording; an empty string where it can."""

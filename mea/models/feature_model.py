@@ -1,6 +1,7 @@
 """What models on features share: chunks by logistic regression, whole recordings by a support vector classifier."""
 
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -85,6 +86,20 @@ class FeatureModel(Model):
             for row, name in enumerate(sorted(set(chunks["recording"]))):
                 values[row, np.array(self.name_families(events[name].has_waveforms)) == without] = np.nan
         return self.recording_svc.predict_proba(values)
+
+    def permute_families(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """By the support vector classifier; the features are computed once."""
+        values = self.summarise_recordings(chunks, events, self.compute_features(chunks, events))
+        families = np.array(self.name_families(events[min(chunks["recording"])].has_waveforms))
+        for family in dict.fromkeys(families.tolist()):
+            own, predicted = families == family, []
+            for order in orders:
+                permuted = values.copy()
+                permuted[:, own] = values[order][:, own]
+                predicted.append(self.recording_svc.predict_proba(permuted))
+            yield family, np.array(predicted)
 
     def list_feature_families(self, has_waveforms: bool) -> list[str]:
         """Families of its features, in the order of the features."""

@@ -6,6 +6,7 @@ recordings that no model has seen, by log loss, every class weighted equally: st
 generalization", Neural Networks 5, 1992, doi:10.1016/S0893-6080(05)80023-1).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,19 @@ class Pool:
     def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) those of its models, side by side."""
         return np.concatenate([model.compute_features(chunks, events) for model in self.models], axis=1)
+
+    def permute_families(
+        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Of each of its models, the others as they are."""
+        stacked = [model.predict_recordings(chunks, events) for model in self.models]
+        for number, model in enumerate(self.models):
+            for family, permuted in model.permute_families(chunks, events, orders):
+                pooled = []
+                for one in permuted:
+                    shown = [*stacked[:number], one, *stacked[number + 1 :]]
+                    pooled.append(pool_probabilities(np.stack(shown), self.weights))
+                yield family, np.array(pooled)
 
     def list_feature_families(self, has_waveforms: bool) -> list[str]:
         """Those of its models."""

@@ -131,6 +131,29 @@ def list_models(metrics: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
+def list_families(metrics: dict[str, Any], contrast: dict[str, Any]) -> list[dict[str, Any]]:
+    """Families of features: how many differ between each pair of classes, and how much the headline's models need them.
+
+    The most important first; ``log_loss`` and ``log_loss_std`` are a dash where the models know no families.
+    """
+    counted = [pair["families"] for pair in contrast["pairs"].values()]
+    known = dict.fromkeys(name for families in counted for name in families)
+    importance = metrics["importance"]
+    nothing = {"features": 0, "q_below_5_percent": 0, "largest_g": 0.0}
+    return [
+        {
+            "name": name.replace("_", " "),
+            "pairs": [families.get(name, nothing) for families in counted],
+            "log_loss": show_number(importance[name]["log_loss"]) if name in importance else "–",
+            "log_loss_std": show_number(importance[name]["log_loss_std"]) if name in importance else "–",
+        }
+        for name in [
+            *(name for name in importance if name in known),
+            *(name for name in known if name not in importance),
+        ]
+    ]
+
+
 def format_accuracy(metrics: dict[str, Any], split_level: str, confidence_level: float) -> str:
     """The accuracy and its interval in one sentence of plain words.
 

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from mea.evaluation.rules import escape_label, read_sets, split_set
 from mea.recordings.lab_columns import PREFIX, list_categories, order_value
 from mea.report.attributions import Attribution
-from mea.report.headline import format_accuracy, list_metrics, list_models, show_number, show_percent
+from mea.report.headline import format_accuracy, list_families, list_metrics, list_models, show_number, show_percent
 from mea.report.plots import UNITS, list_plots
 from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
 from mea.report.results import Results
@@ -56,6 +56,7 @@ def render_report(
         confusions=[count_predictions(results, unit) for unit in UNITS],
         plots=list_plots(results),
         contrast=results.contrast,
+        families=list_families(results.metrics, results.contrast),
         groups={title: count_groups(results, column).to_dict("records") for title, column in grouped.items()},
         lab={
             name.removeprefix(PREFIX): sorted({row.lab[place] for row in rows if row.lab[place]}, key=order_value)

@@ -126,6 +126,8 @@ def _caption_contrast(results: Results) -> Iterable[tuple[str, str, str]]:
         "Cultures",
         "Each dot is a culture; batches have markers of their own; the bar is the mean.",
     )
+    caption = "Of held-out recordings without one family of features, or without the spikes of a part of the array."
+    yield "importance", "What the models decide by", caption
     yield "contrast/course", "Course", "A thin line is a culture, in the colour of its batch; the mean is black."
     yield (
         "contrast/heatmap",

@@ -226,3 +226,20 @@ def _check_training_sets(labels: np.ndarray, fold: np.ndarray, split_level: str)
                 f"fold {number} holds every group of {sorted(missing)} by {split_level}; when it is the test fold, no "
                 f"training example is left. {CHANGE_SEED}"
             )
+
+
+def list_scored(score: str | list[int], folds: int) -> list[int]:
+    """Numbers of the folds to score.
+
+    Raises
+    ------
+    MeaError
+        If one of them is no fold.
+    """
+    if isinstance(score, str):  # all
+        return list(range(folds))
+    if not score or not set(score) <= set(range(folds)):
+        raise MeaError(
+            f"split.score = {score}: must be all, or numbers from 0 to {folds - 1}: there are {folds} folds."
+        )
+    return sorted(set(score))

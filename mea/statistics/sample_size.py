@@ -64,13 +64,14 @@ def measure_variances(values: np.ndarray, units: pd.DataFrame, pair: tuple[str, 
     batch = group_recordings(units, "batch")
     holds = [np.unique(batch[is_b == which]) for which in (False, True)]
     shared = np.intersect1d(holds[0], holds[1])
-    if not (units["batch"] != "").all() or (len(shared) < 2 and min(map(len, holds)) < 2):
+    design = find_design(units, pair)
+    if design == UNKNOWN:
         return Variances(UNKNOWN, unit, np.zeros(values.shape[1]), unit)
     cell = batch * 2 + is_b
     culture = _pool_variance(values, np.unique(cell, return_inverse=True)[1])
     means, inverse_sizes = _average_cells(values, cell)
     within = np.nan_to_num(culture)  # one culture to a cell: all of it counts as of the batches
-    if len(shared) >= 2:
+    if design == PAIRED:
         a, b = means.loc[shared * 2].to_numpy(), means.loc[shared * 2 + 1].to_numpy()
         sizes = inverse_sizes.loc[shared * 2].to_numpy() + inverse_sizes.loc[shared * 2 + 1].to_numpy()
         between = np.var(b - a, axis=0, ddof=1) - within * sizes.mean()
@@ -81,6 +82,31 @@ def measure_variances(values: np.ndarray, units: pd.DataFrame, pair: tuple[str, 
         parts.append(np.var(own, axis=0, ddof=1))
     between = np.mean(parts, axis=0) - within * inverse_sizes.mean()
     return Variances(APART, culture, np.maximum(between, 0.0), unit)
+
+
+def find_design(units: pd.DataFrame, pair: tuple[str, str]) -> str:
+    """Which of the three designs the batches of two classes are; ``units`` has the columns of recordings.
+
+    >>> units = pd.DataFrame({"recording": list("wxyz"), "label": list("abab"), "culture": list("wxyz"),
+    ...                       "batch": ["b1", "b1", "b2", "b2"]})
+    >>> find_design(units, ("a", "b"))
+    'both classes in each batch'
+    """
+    units = units[units["label"].isin(pair)]
+    holds = [set(units.loc[units["label"] == label, "batch"]) for label in pair]
+    if (units["batch"] == "").any() or (len(holds[0] & holds[1]) < 2 and min(map(len, holds)) < 2):
+        return UNKNOWN
+    return PAIRED if len(holds[0] & holds[1]) >= 2 else APART
+
+
+def assume_variances(design: str, correlation: float) -> Variances:
+    """Of one feature that nobody has measured: batches have this share of the variance in common, whatever the class.
+
+    What is common to a batch cancels where batches hold both classes.
+    """
+    batch = correlation if design == APART else 0.0
+    culture = 1.0 if design == UNKNOWN else 1.0 - correlation
+    return Variances(design, np.array([culture]), np.array([batch]), np.array([1.0]))
 
 
 def count_batches(found: Variances, effect: float, cultures: int) -> np.ndarray:

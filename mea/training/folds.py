@@ -18,6 +18,7 @@ from mea.networks.trained import list_processes
 from mea.runtime.errors import MeaError
 from mea.runtime.files import hash_file
 from mea.splitting.audit import hash_split
+from mea.splitting.baselines import list_needed
 from mea.training.classifier import Classifier
 from mea.training.params import TrainParams
 
@@ -92,11 +93,11 @@ def plan_folds(
     MeaError
         If the recordings have different grids.
     """
-    grids = {(events.rows, events.cols) for events in load_recordings(array, chunks["recording"].unique()).values()}
+    grids = {(events.rows, events.cols) for events in load_recordings(array, list_needed(chunks)).values()}
     if len(grids) > 1:
         raise MeaError(f"{array}: recordings of different grids, {sorted(grids)}: a classifier takes one. Split them.")
     rows, cols = grids.pop()
-    events_sha256 = hash_events(array, chunks["recording"].unique())
+    events_sha256 = hash_events(array, list_needed(chunks))
     threads = max(1, cpu_count() // len(split["score"]))
     return [
         FoldJob(

@@ -124,6 +124,4 @@ def test_what_cannot_be_exported_is_said(project):
 
 def test_a_missing_package_is_named_with_what_installs_it(project, monkeypatch):
     monkeypatch.setattr("mea.arrays.export.find_spec", lambda name: None)
-    assert "needs the package pyarrow, which is not installed: pip install pyarrow" in fail(
-        "--to", "parquet", "--out", "out"
-    )
+    assert "needs the package pynwb, which is not installed: pip install pynwb" in fail("--to", "nwb", "--out", "out")

@@ -16,7 +16,7 @@ from mea.arrays.plots_recordings import (
 from mea.arrays.traces import Traces
 from mea.classification.plots import plot_attributions
 from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_sample_sizes, plot_units
-from mea.evaluation.plots_honesty import plot_confounds, plot_optimism, plot_permutation
+from mea.evaluation.plots_honesty import plot_confounds, plot_importance, plot_optimism, plot_permutation
 from mea.evaluation.plots_models import plot_models
 from mea.evaluation.plots_profiles import plot_course, plot_heatmap
 from mea.evaluation.plots_scores import (
@@ -166,8 +166,22 @@ def plot_evaluation():
         "plot_conformal": plot_conformal(make_coverage(), 0.9),
         "plot_permutation": plot_permutation(np.linspace(0.2, 0.8, 50), 0.9, 0.02),
         "plot_confounds": plot_confounds(make_audit(), {"duration_s": "recording length"}, 0.5),
+        "plot_importance": plot_importance(make_importance()),
         "plot_optimism": plot_optimism({"label": 0.6, "chunk_split": 0.9, "recording": np.nan, "chance": 0.1}),
     }
+
+
+def make_importance():
+    """Two families in three folds."""
+    return pd.DataFrame(
+        {
+            "kind": "family of features",
+            "name": ["bursts", "firing_rates"] * 3,
+            "fold": [0, 0, 1, 1, 2, 2],
+            "log_loss": [0.4, 0.01, 0.5, -0.02, 0.3, 0.0],
+            "accuracy": [0.1, 0.0, 0.2, 0.0, 0.1, 0.0],
+        }
+    )
 
 
 def make_plots():

@@ -44,6 +44,10 @@ def test_the_table_has_a_row_a_recording_and_a_dictionary(lab):
     assert list(table.columns) == ["recording", "label", "culture", "batch", *names] and len(table) == 16
     assert dictionary["name"].tolist() == names and (dictionary["description"] != "").all()
     assert table["recording"].is_monotonic_increasing
+    exact = pd.read_parquet(lab / "features/features.parquet")
+    assert list(exact.columns) == list(table.columns) and exact["recording"].tolist() == table["recording"].tolist()
+    assert exact[names].dtypes.eq("float64").all()
+    np.testing.assert_allclose(exact[names], table[names].astype(float), rtol=1e-8)
 
 
 def test_the_rate_differs_and_is_said_to(lab):

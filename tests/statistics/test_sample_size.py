@@ -9,8 +9,10 @@ from mea.statistics.sample_size import (
     APART,
     PAIRED,
     UNKNOWN,
+    assume_variances,
     compute_power,
     count_batches,
+    find_design,
     measure_variances,
     tabulate_sample_sizes,
 )
@@ -103,3 +105,22 @@ def test_an_effect_that_no_hundred_batches_show_is_unknown():
     values, units = make_units(10, 1, both=False, batch_sd=1.0, culture_sd=1.0)
     found = measure_variances(values, units, PAIR)
     assert np.isnan(count_batches(found, 0.1, 1)[0])
+
+
+def test_the_assumed_variances_give_what_cohen_gives():
+    """Two independent groups, one standard deviation: 17 of each (Cohen 1988, table 2.4.1); pairs of correlation .5."""
+    assert count_batches(assume_variances(UNKNOWN, 0.5), 1.0, 1)[0] == 17
+    assert count_batches(assume_variances(APART, 0.0), 1.0, 1)[0] == 17, "batches have nothing in common"
+    paired, apart = (count_batches(assume_variances(design, 0.5), 1.0, 4)[0] for design in (PAIRED, APART))
+    assert paired < apart, "what is common to a batch cancels"
+    assert count_batches(assume_variances(PAIRED, 0.5), 1.0, 1)[0] == 10  # a difference of SD 1: t test of one sample
+    assert count_batches(assume_variances(APART, 1.0), 1.0, 8)[0] == 17, "only batches count"
+
+
+@pytest.mark.parametrize(
+    ("batches", "design"), [("1122", PAIRED), ("1234", APART), ("1212", UNKNOWN), ("1 34", UNKNOWN), ("1113", UNKNOWN)]
+)
+def test_the_design_is_read_from_the_batches(batches, design):
+    units = pd.DataFrame({"recording": list("wxyz"), "label": list("abab"), "culture": list("wxyz")})
+    units["batch"] = [one.strip() for one in batches]
+    assert find_design(units, ("a", "b")) == design
