@@ -15,6 +15,7 @@ Every line is a look at held-out recordings: count them.
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from mea.evaluation.rules import RuleSettings
 from mea.runtime.command import print_line
 from mea.runtime.files import write_json
 from mea.runtime.tables import draw_markdown, read_table, write_table
-from mea.splitting.baselines import load_referred
+from mea.splitting.baselines import open_recordings
 from mea.training.classifier import Classifier
 
 FIRST_S, CHUNK_S = 900, 30  # as published for charlesworth2015: comparable, and long enough to hold bursts
@@ -61,7 +62,7 @@ class Trained:
 
     classifiers: dict[str, Classifier]
     chunks: pd.DataFrame
-    events: dict[str, SpikeEvents]
+    events: Mapping[str, SpikeEvents]
     recordings: dict[str, pd.DataFrame]
     train_s: float
 
@@ -85,7 +86,7 @@ def train_and_predict(array: Path, settings: list[str], folder: Path) -> Trained
     seconds = time.perf_counter() - start
     chunks = read_table(split / "chunks.csv")
     classifiers = load_models(model, sorted(path.name for path in model.iterdir()), chunks)
-    events = load_referred(array, chunks)
+    events = open_recordings(array, chunks)
     rules = RuleSettings(TARGET_ERROR, CONFIDENCE_LEVEL, seed=0)
     found = {rule: predict_models(classifiers, chunks, events, rule, rules) for rule in (BEST, POOL)}
     recordings = {name: held_out.by_recording for name, held_out in found[BEST].models.items()}

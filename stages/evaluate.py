@@ -32,7 +32,7 @@ from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
-from mea.splitting.baselines import load_referred
+from mea.splitting.baselines import open_recordings
 from mea.splitting.groups import group_recordings
 from mea.statistics.permutation import run_permutation_test
 from mea.statistics.prior import Prior
@@ -72,14 +72,14 @@ def evaluate(
     chunks = read_table(split / "chunks.csv")
     trained = load_models(model, params.models, chunks)
     first = next(iter(trained.values()))
-    events = load_referred(array, chunks)
+    events = open_recordings(array, chunks)
     settings = RuleSettings(params.target_error, params.confidence_level, params.seed, params.prior)
     scoring = ScoreSettings(first.labels, params.bins, params.confidence_level, params.order)
     found = predict_models(trained, chunks, events, params.choose, settings)
     table, rules = compare_models(found, scoring), learn_rules(found.shipped.oof, first.labels, settings)
     held_out, recordings = found.headline, found.headline.by_recording
     groups = group_recordings(recordings, "batch")
-    measured = measure_recordings([events[name] for name in recordings["recording"]], first.used_s, first.threshold)
+    measured = measure_recordings(list(map(events.pick, recordings["recording"])), first.used_s, first.threshold)
     metadata = tabulate_metadata(read_catalogue(array), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
     permutation = run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed)

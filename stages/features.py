@@ -20,7 +20,7 @@ from mea.runtime.files import fresh_folder
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
 from mea.runtime.tables import read_table, write_table
-from mea.splitting.baselines import NONE, RATIO, How, load_referred
+from mea.splitting.baselines import NONE, RATIO, How, open_recordings
 from mea.splitting.groups import list_recordings
 
 
@@ -67,7 +67,7 @@ def format_baseline(dictionary: pd.DataFrame, how: str) -> pd.DataFrame:
 def compute_one(chunks: pd.DataFrame, array: Path) -> tuple[bool, np.ndarray]:
     """Whether a recording has waveforms, and its features."""
     name = chunks["recording"].iloc[0]
-    events = load_referred(array, chunks)
+    events = open_recordings(array, chunks)
     return events[name].has_waveforms, summarise_recordings(chunks, events, compute_chunks(chunks, events))[0]
 
 

@@ -15,11 +15,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 TESTS = Path(__file__).parent
 ON_THE_LAB = {path for path in TESTS.rglob("test_*.py") if "built_lab" in path.read_text(encoding="utf-8")}
+ON_THE_HOSTILE_LAB = set((TESTS / "report").glob("test_*.py"))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object:
-    """With ``--dist loadfile``, files with tests on the built lab go to one worker, so that it is built once."""
+    """With ``--dist loadfile``, files with tests on one lab go to one worker, so that the lab is built once."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -27,7 +28,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object:
     class LabScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "lab" if TESTS.parent / file in ON_THE_LAB else file
+            if TESTS.parent / file in ON_THE_LAB:
+                return "lab"
+            return "report" if TESTS.parent / file in ON_THE_HOSTILE_LAB else file
 
     return LabScheduling(config, log)
 

@@ -33,6 +33,7 @@ def test_the_table_says_what_could_not_be_measured():
     assert "not measured: no disk" in table
 
 
+@pytest.mark.slow
 def test_the_kinds_of_faults_are_tests_that_there_are():
     """At least 150 distinct cases of bad files; every file of tests that is named is there."""
     files = [file for files in KINDS.values() for file in files]

@@ -20,7 +20,11 @@ from builders.lab import Lab, share_cache
 
 NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
 TYPED = [name for name in NAMES if any(block.is_run for block in read_blocks(ROOT / name))]
-QUICK = [name for name in TYPED if any(block.is_run and not block.is_slow for block in read_blocks(ROOT / name))]
+QUICK = [
+    pytest.param(name, marks=[] if name == "README.md" else pytest.mark.slow)
+    for name in TYPED
+    if any(block.is_run and not block.is_slow for block in read_blocks(ROOT / name))
+]
 
 
 def clone(built_lab: Lab, tmp_path: Path) -> Lab:

@@ -251,7 +251,8 @@ def press_ctrl_c(command: list[str], lab: Lab, sign: str, **environment: str) ->
 LONG = ("--set", "train.cnn_lstm.epochs=9", "--set", "train.cnn_lstm.patience=9")
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_in_a_training_leaves_nothing_broken(own, workers):
     """Nothing half-written, the earlier results as they were, no stack trace; and the same command goes on."""
     command = ["python", "-m", "stages.train", "--models", "cnn_lstm", *LONG, "--out", "models/interrupted"]
@@ -293,6 +294,7 @@ def test_ctrl_c_in_dvc_repro_can_be_followed_by_dvc_repro(own):
 # Quiet, progress, colours
 
 
+@pytest.mark.slow
 def test_a_quiet_stage_says_nothing(own):
     assert own.run("python", "-m", "stages.split", MEA_QUIET="1") == ""
     said = own.run("python", "-m", "stages.split", MEA_QUIET="")

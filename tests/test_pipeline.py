@@ -155,6 +155,7 @@ def test_exp_show_lists_params_and_metrics(lab, chunky):
     assert [rows[name]["metrics/evaluate.json:leaky"] for name in ("workspace", chunky)] == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
     given = ("--set", f"report.compare={chunky}", "--set", "report.explain=0", "--out", "compared")
     lab.run("python", "-m", "stages.report", *given)
@@ -193,6 +194,7 @@ def test_plots_work_where_the_page_was_not_made(lab, chunky):
     assert "confusion_of_recordings" in (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_nothing_to_classify_gives_a_table_without_lines(lab):
     before = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
     assert len(before) == 1 + 9  # the simulated new recordings, two of them in an archive
@@ -329,6 +331,7 @@ def fill_raw(lab: Lab, *archives: int) -> None:
     (raw / "recordings.csv").write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_adding_an_archive_processes_only_its_recordings(built_lab, tmp_path):
     lab = share_cache(built_lab, tmp_path / "project")
     cache = {"MEA_CACHE": str(tmp_path / "cache")}

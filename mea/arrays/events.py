@@ -98,6 +98,12 @@ class SpikeEvents(RecordingInfo, Identity):
         return len(self.electrode)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays in memory, with those of its baseline."""
+        own = (self.electrode, self.first_sample, self.peak_sample, self.offset, self.waveform_counts)
+        return sum(values.nbytes for values in own) + (self.baseline.events.nbytes if self.baseline else 0)
+
+    @property
     def has_waveforms(self) -> bool:
         """Whether it comes from voltages, rather than from spike times."""
         return not np.isnan(self.gain_v).all()

@@ -2,20 +2,21 @@
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mea.arrays.events import SpikeEvents
+from mea.arrays.events import Baseline, SpikeEvents
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file, redo
-from mea.runtime.parallel import PATIENCE_S, show_progress
 
 FORMAT_VERSION = 3
 TEXT_AND_NUMBERS = (str, int, float)
+MOST_KEPT_BYTES = 300_000_000  # of events in the memory of a process: some hundred recordings of ten minutes
 
 
 def save_events(path: Path, events: SpikeEvents) -> None:
@@ -82,7 +83,46 @@ def _build_events(about: dict, arrays: dict[str, np.ndarray]) -> SpikeEvents:
     )
 
 
-def load_recordings(folder: Path, names: Iterable[str]) -> dict[str, SpikeEvents]:
-    """The events of the recordings named, from the folder of the array stage."""
-    shown = show_progress(list(names), desc="recordings read", delay=PATIENCE_S)
-    return {name: load_events(folder / f"{name}.npz") for name in shown}
+class RecordingsOnDisk(Mapping[str, SpikeEvents]):
+    """The events of recordings by name, read when they are asked for; the last used stay in memory.
+
+    Parameters
+    ----------
+    folder
+        Of the array stage.
+    names
+        Of the recordings.
+    baselines
+        How the features of a recording are referred to another one, and to which, by name: (how, name).
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str], baselines: Mapping[str, tuple[str, str]] | None = None):
+        self.folder, self.names, self.baselines = folder, dict.fromkeys(names), baselines or {}
+        self.kept: OrderedDict[str, SpikeEvents] = OrderedDict()
+        self.kept_bytes = 0
+
+    def __getitem__(self, name: str) -> SpikeEvents:
+        if name in self.kept:
+            self.kept.move_to_end(name)
+            return self.kept[name]
+        if name not in self.names:
+            raise KeyError(name)
+        events = load_events(self.folder / f"{name}.npz")
+        if name in self.baselines:
+            how, baseline = self.baselines[name]
+            events = events.refer(Baseline(how, load_events(self.folder / f"{baseline}.npz")))
+        self.kept[name] = events
+        self.kept_bytes += events.nbytes
+        while self.kept_bytes > MOST_KEPT_BYTES and len(self.kept) > 1:
+            self.kept_bytes -= self.kept.popitem(last=False)[1].nbytes
+        return events
+
+    def pick(self, name: str) -> "RecordingsOnDisk":
+        """One of them, not read yet: to be sent to a worker process."""
+        return RecordingsOnDisk(self.folder, [name], {name: self.baselines[name]} if name in self.baselines else None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

@@ -17,7 +17,7 @@ from mea.runtime.command import check_environment, end_plainly, print_line, show
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.style import save_plot
 from mea.runtime.tables import read_table
-from mea.splitting.baselines import load_referred
+from mea.splitting.baselines import open_recordings
 from mea.training.classifier import Classifier, load_classifier
 
 FOLDERS = {  # flags: the pipeline's own folders, and what lies in them
@@ -47,7 +47,7 @@ def load_held_out(classifier: Classifier, names: list[str], array: Path, split: 
         folds = [fold for fold in classifier.folds if fold in set(own["fold"])]
         if not folds:
             raise MeaError(f"{name}: was not held out by any fold that is scored. Name another, or score all folds.")
-        loaded.append(Occlusion(classifier, folds, own, load_referred(array, own)[name]))
+        loaded.append(Occlusion(classifier, folds, own, open_recordings(array, own)[name]))
     return loaded
 
 

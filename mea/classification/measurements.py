@@ -1,5 +1,6 @@
 """What is measured of a recording to compare it with the training data: six plain numbers and the summary features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -9,6 +10,7 @@ import numpy as np
 from mea.arrays.detection import measure_noise
 from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.features.cached import fetch_features
 from mea.runtime.parallel import run_parallel
 
@@ -121,7 +123,14 @@ def measure_recording(events: SpikeEvents, used_s: float, threshold: float) -> M
     return Measured({name: float(values[name]) for name in CHECKS}, fetch_features(events, [(0.0, float(used_s))])[0])
 
 
-def measure_recordings(events: list[SpikeEvents], used_s: float, threshold: float) -> list[Measured]:
-    """:func:`measure_recording` of many, on all cores."""
-    work = partial(measure_recording, used_s=used_s, threshold=threshold)
-    return run_parallel(work, events, "recordings measured", begin_here=True)
+def measure_recordings(
+    recordings: Sequence[SpikeEvents | RecordingsOnDisk], used_s: float, threshold: float
+) -> list[Measured]:
+    """:func:`measure_recording` of many, on all cores: of each its events, or a folder with that one."""
+    work = partial(_open_and_measure, used_s=used_s, threshold=threshold)
+    return run_parallel(work, recordings, "recordings measured", begin_here=True)
+
+
+def _open_and_measure(recording: SpikeEvents | RecordingsOnDisk, used_s: float, threshold: float) -> Measured:
+    (events,) = recording.values() if isinstance(recording, RecordingsOnDisk) else (recording,)
+    return measure_recording(events, used_s, threshold)

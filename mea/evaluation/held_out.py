@@ -1,6 +1,6 @@
 """Predictions of what each fold held out, chunk by chunk and recording by recording, of one model or of several."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class HeldOut:
     fold_rules: list[Rules]
 
 
-def predict_held_out(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> RawPredictions:
+def predict_held_out(classifier: Classifier, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> RawPredictions:
     """Chunks and recordings by the models of the folds that held them out.
 
     Parameters
@@ -91,7 +91,7 @@ def predict_held_out(classifier: Classifier, chunks: pd.DataFrame, events: dict[
     return RawPredictions(*(pd.concat(parts).sort_index(ignore_index=True) for parts in (by_chunk, by_fold)))
 
 
-def predict_baseline(classifier: Classifier, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> pd.DataFrame:
+def predict_baseline(classifier: Classifier, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> pd.DataFrame:
     """Recordings by the baseline on firing rates of the fold that held them out, one row a recording."""
     parts = [
         add_predictions(part, classifier.open_baseline(fold).predict_proba(part, events), classifier.labels)

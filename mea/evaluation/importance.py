@@ -6,7 +6,7 @@ fold, all of the family together, so that what its features say of one another s
 recordings without the spikes of a ninth of the array (occlusion, as in :mod:`mea.classification.occlusion`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def measure_importance(
     open_model: Callable[[int], Model | Pool],
     folds: list[int],
     chunks: pd.DataFrame,
-    events: dict[str, SpikeEvents],
+    events: Mapping[str, SpikeEvents],
     labels: list[str],
     seed: int,
 ) -> pd.DataFrame:

@@ -58,7 +58,7 @@ SHOWN = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_
 def predict_models(
     trained: dict[str, Classifier],
     chunks: pd.DataFrame,
-    events: dict[str, SpikeEvents],
+    events: Mapping[str, SpikeEvents],
     rule: str,
     settings: RuleSettings,
 ) -> SideBySide:

@@ -4,7 +4,7 @@ Alain and Bengio, "Understanding intermediate layers using linear classifier pro
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def probe_models(
     open_model: Callable[[int], Model | Pool],
     folds: list[int],
     chunks: pd.DataFrame,
-    events: dict[str, SpikeEvents],
+    events: Mapping[str, SpikeEvents],
     seed: int,
 ) -> dict[str, float]:
     """Accuracy of linear probes on each fold's features of the recordings that it held out.

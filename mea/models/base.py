@@ -6,7 +6,7 @@ decides, says which recordings it cannot take, and lies on disk in one folder. `
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -87,7 +87,7 @@ class TrainingSide:
     fold: int
     chunks: pd.DataFrame
     test_chunks: pd.DataFrame
-    events: dict[str, SpikeEvents]
+    events: Mapping[str, SpikeEvents]
     labels: list[str]
     rows: int
     cols: int
@@ -203,10 +203,12 @@ class Model(ABC):
         """Fit on the training side; ``params`` are of this class's ``Params``."""
 
     @abstractmethod
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels) probabilities of chunks."""
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+    def predict_recordings(
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], without: str = ""
+    ) -> np.ndarray:
         """(n_recordings, n_labels) probabilities of the recordings of these chunks, sorted by name.
 
         Here the mean over their chunks. ``without`` names a family of features (:meth:`list_feature_families`) that is
@@ -220,7 +222,7 @@ class Model(ABC):
         return type(self).predict_recordings is Model.predict_recordings
 
     @abstractmethod
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) by which it decides: its features, or the input of its last layer."""
 
     def list_feature_families(self, has_waveforms: bool) -> list[str]:
@@ -228,7 +230,7 @@ class Model(ABC):
         return []
 
     def permute_families(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], orders: Sequence[np.ndarray]
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Predictions of recordings that have the values of one family of features of other recordings.
 
@@ -268,7 +270,7 @@ class Model(ABC):
         """
 
     @classmethod  # noqa: B027
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], params: Any) -> None:
         """Put what every fold needs of one recording into the cache, for a model that ``shares_features``."""
 
 

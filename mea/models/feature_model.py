@@ -1,7 +1,7 @@
 """What models on features share: chunks by logistic regression, whole recordings by a support vector classifier."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -38,7 +38,7 @@ class FeatureModel(Model):
 
     @abstractmethod
     def summarise_recordings(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], values: np.ndarray
     ) -> np.ndarray:
         """(n_recordings, n_recording_features), sorted by name, NaN where undefined; only what chunks cover counts.
 
@@ -75,11 +75,13 @@ class FeatureModel(Model):
         )
         return Fit(model, data.tabulate_oof(recordings[: len(oof)], oof))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels) by logistic regression."""
         return self.chunk_classifier.predict_proba(self.compute_features(chunks, events))
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+    def predict_recordings(
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], without: str = ""
+    ) -> np.ndarray:
         """(n_recordings, n_labels) by the support vector classifier; a family left out becomes the median."""
         values = self.summarise_recordings(chunks, events, self.compute_features(chunks, events))
         if without:  # undefined features are imputed as the median of the training recordings
@@ -88,7 +90,7 @@ class FeatureModel(Model):
         return self.recording_svc.predict_proba(values)
 
     def permute_families(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], orders: Sequence[np.ndarray]
     ) -> Iterator[tuple[str, np.ndarray]]:
         """By the support vector classifier; the features are computed once."""
         values = self.summarise_recordings(chunks, events, self.compute_features(chunks, events))

@@ -6,6 +6,7 @@ covariance normalisation (:mod:`mea.models.recording_svc`), single chunks by log
 chunks long enough to hold bursts (split.chunk_s of 10 s and more).
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -31,7 +32,7 @@ class FeaturesModel(FeatureModel):
     is_quick = True
     chunk_C = 0.1
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features), named by :func:`mea.features.families.list_features`; NaN where one is undefined.
 
         They are computed once for every recording and length of chunk, and cached.
@@ -39,7 +40,7 @@ class FeaturesModel(FeatureModel):
         return compute_chunks(chunks, events)
 
     def summarise_recordings(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], values: np.ndarray
     ) -> np.ndarray:
         """(n_recordings, n_summaries), named by :func:`mea.features.families.list_summaries`; NaN if undefined."""
         return summarise_recordings(chunks, events, values)
@@ -53,12 +54,12 @@ class FeaturesModel(FeatureModel):
         return list_summary_families(has_waveforms)
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], params: Any) -> None:
         """All features of one recording."""
         summarise_recordings(chunks, events, compute_chunks(chunks, events))
 
 
-def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+def compute_chunks(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, n_features) of chunks, relative to the mean over those of the baseline where a recording has one."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):
@@ -107,7 +108,7 @@ def _cut_baseline(chunks: pd.DataFrame, events: SpikeEvents) -> pd.DataFrame:
     return pd.DataFrame({"recording": events.recording, "start_s": start_s, "stop_s": start_s + length_s})
 
 
-def summarise_recordings(chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray) -> np.ndarray:
+def summarise_recordings(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], values: np.ndarray) -> np.ndarray:
     """(n_recordings, n_summaries) of the parts of recordings that chunks cover, sorted by name.
 
     ``values`` are the features of the chunks, (n_chunks, n_features). A recording with a baseline is summarised for

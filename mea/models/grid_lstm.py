@@ -12,6 +12,7 @@ chunks of a minute (split.chunk_s: 60).
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -96,13 +97,13 @@ class GridLstmModel(FeatureModel):
     def _make_view(self) -> GridView:
         return GridView(self.spec.params.bin_ms, STEP)
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 320 + n_targets) states of the last layer and predicted features."""
         shown = show_unlabelled(chunks, events, self._make_view(), self.spec.labels)
         return run_network(self.network.compute_features, shown).numpy()
 
     def summarise_recordings(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], values: np.ndarray
     ) -> np.ndarray:
         """(n_recordings, 2 * (320 + n_targets)) mean and standard deviation over the chunks of each."""
         return summarise_chunks(chunks, values)[1]
@@ -129,12 +130,12 @@ class GridLstmModel(FeatureModel):
         return model
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], params: Any) -> None:
         """The features to predict, of one recording."""
         compute_targets(chunks, events)
 
 
-def compute_targets(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+def compute_targets(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, n_targets) of each chunk, named by :func:`mea.features.families.list_targets`; NaN if undefined."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):

@@ -1,6 +1,7 @@
 """What networks that classify chunks share: the networks of a fold, and predictions by the mean of their logits."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -167,7 +168,7 @@ class NetworkModel(Model):
         chunks = pd.concat([one.validation for one, _ in held_out])
         return data.tabulate_chunk_oof(chunks, np.concatenate(parts))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return self.compute_logits(chunks, events).softmax(1).numpy()
 
@@ -176,25 +177,27 @@ class NetworkModel(Model):
         """Unless it learned from bags of chunks."""
         return not self.make_plan(self.spec.params).task.bag_size
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+    def predict_recordings(
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], without: str = ""
+    ) -> np.ndarray:
         """(n_recordings, n_labels): where it learned from bags of chunks, by the mean of the logits of all of them."""
         if self.averages_chunks:
             return super().predict_recordings(chunks, events, without)
         logits = average_chunks(chunks, self.compute_logits(chunks, events).numpy())
         return softmax(logits.to_numpy(), axis=1)
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) the input of the last layer; of several networks, that of the first."""
         return run_network(self.networks[0].compute_features, self.show_chunks(chunks, events)).numpy()
 
-    def compute_logits(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> Tensor:
+    def compute_logits(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> Tensor:
         """(n_chunks, n_labels) mean over the networks; each batch of chunks is shown once, to all of them."""
         return run_network(
             lambda shown: torch.stack([network(shown).double() for network in self.networks]).mean(0),
             self.show_chunks(chunks, events),
         )
 
-    def show_chunks(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> ChunkDataset:
+    def show_chunks(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> ChunkDataset:
         """Chunks as the networks see them, without their labels."""
         return show_unlabelled(chunks, events, self.make_view(self.spec.params), self.spec.labels)
 
@@ -239,7 +242,7 @@ def make_training_key(name: str, data: TrainingSide, params: Any) -> dict[str, A
 
 
 def show_unlabelled(
-    chunks: pd.DataFrame, events: dict[str, SpikeEvents], view: ChunkView, labels: list[str]
+    chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], view: ChunkView, labels: list[str]
 ) -> ChunkDataset:
     """Chunks as a network sees them, without their labels."""
     return ChunkDataset(chunks.assign(label=labels[0]), events, view, labels)

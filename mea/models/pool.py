@@ -6,7 +6,7 @@ recordings that no model has seen, by log loss, every class weighted equally: st
 generalization", Neural Networks 5, 1992, doi:10.1016/S0893-6080(05)80023-1).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,23 +40,25 @@ class Pool:
 
     averages_chunks = False
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return pool_probabilities(
             np.stack([model.predict_proba(chunks, events) for model in self.models]), self.weights
         )
 
-    def predict_recordings(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], without: str = "") -> np.ndarray:
+    def predict_recordings(
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], without: str = ""
+    ) -> np.ndarray:
         """(n_recordings, n_labels)."""
         stacked = np.stack([model.predict_recordings(chunks, events, without) for model in self.models])
         return pool_probabilities(stacked, self.weights)
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_features) those of its models, side by side."""
         return np.concatenate([model.compute_features(chunks, events) for model in self.models], axis=1)
 
     def permute_families(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], orders: Sequence[np.ndarray]
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], orders: Sequence[np.ndarray]
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Of each of its models, the others as they are."""
         stacked = [model.predict_recordings(chunks, events) for model in self.models]

@@ -1,5 +1,6 @@
 """Firing rate alone: the baseline every model must beat."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,11 +45,11 @@ class RateModel(Model):
             oof[val_mask] = classifier.predict_proba(values[val_mask])
         return Fit(model, data.tabulate_chunk_oof(data.chunks, oof))
 
-    def predict_proba(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def predict_proba(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, n_labels)."""
         return self.classifier.predict_proba(self.compute_features(chunks, events))
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 1): log(1 + spikes per second and electrode)."""
         return np.log1p(measure_rates(chunks, events))[:, None]
 

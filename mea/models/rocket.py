@@ -8,6 +8,7 @@ large a channel is, so mean and standard deviation of each channel stand beside 
 ``features`` (:mod:`mea.models.recording_svc`). Take it for a second opinion that owes nothing to chosen features.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,12 @@ class RocketModel(FeatureModel):
     shares_features = True
     chunk_C = 0.001
 
-    def compute_features(self, chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+    def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
         """(n_chunks, 1580): root of the fraction of bins that each kernel wins and loses; mean, std of each channel."""
         return compute_chunks(chunks, events)
 
     def summarise_recordings(
-        self, chunks: pd.DataFrame, events: dict[str, SpikeEvents], values: np.ndarray
+        self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], values: np.ndarray
     ) -> np.ndarray:
         """(n_recordings, 1580): means over the chunks of each recording."""
         numbers = sorted(chunks.groupby("recording").indices.items())
@@ -55,12 +56,12 @@ class RocketModel(FeatureModel):
         return ["shapes"] * n_shapes + ["levels"] * n_levels
 
     @classmethod
-    def precompute(cls, chunks: pd.DataFrame, events: dict[str, SpikeEvents], params: Any) -> None:
+    def precompute(cls, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], params: Any) -> None:
         """The features of one recording's chunks."""
         compute_chunks(chunks, events)
 
 
-def compute_chunks(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+def compute_chunks(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, 1580) float64, from the cache where these windows were computed before."""
     parts = []
     for name, part in chunks.groupby("recording", sort=False):

@@ -1,6 +1,6 @@
 """Chunks of recordings as the network sees them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,7 +83,7 @@ class ChunkDataset(Dataset):
     def __init__(
         self,
         chunks: pd.DataFrame,
-        events: dict[str, SpikeEvents],
+        events: Mapping[str, SpikeEvents],
         view: ChunkView,
         labels: list[str],
         keep: bool = False,
@@ -141,7 +141,7 @@ class RegressionDataset(Dataset):
         return self.kept[number], self.targets[number]
 
 
-def measure_rates(chunks: pd.DataFrame, events: dict[str, SpikeEvents]) -> np.ndarray:
+def measure_rates(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks,) spikes per second and electrode in each chunk, over all electrodes of the layout."""
     rows = chunks[["recording", "start_s", "stop_s"]].itertuples(index=False, name=None)
     return np.array([events[name].count_events(start, stop).mean() / (stop - start) for name, start, stop in rows])

@@ -115,6 +115,11 @@ def match_label(path: str, patterns: Mapping[str, Sequence[str]], part: Part = "
     if len(found) == 1:
         return next(iter(found))
     remedy = "Rename it, change h5.labels, or give its label in a recordings.csv beside the archives."
+    if not any(patterns.values()):
+        raise BadRecording(
+            f"{path}: no label: h5.labels holds no patterns. Give its label in a recordings.csv beside the archives, "
+            "or set h5.labels."
+        )
     if not found:
         known = "; ".join(f"{label}: {', '.join(texts)}" for label, texts in patterns.items())
         near = _find_near("/".join(wanted), patterns)

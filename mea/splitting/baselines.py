@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mea.arrays.events import Baseline, SpikeEvents
-from mea.arrays.events_file import load_events, load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.recordings.labels import SUFFIX
 from mea.runtime.errors import MeaError
 
@@ -99,13 +98,13 @@ def list_needed(chunks: pd.DataFrame) -> list[str]:
     return [*dict.fromkeys([*chunks["recording"], *(chunks[COLUMNS[how]] if how != NONE else ())])]
 
 
-def load_referred(array: Path, chunks: pd.DataFrame) -> dict[str, SpikeEvents]:
+def open_recordings(array: Path, chunks: pd.DataFrame) -> RecordingsOnDisk:
     """The events of the recordings of chunks, each with its baseline where the chunks are referred to one."""
-    events, how = load_recordings(array, chunks["recording"].unique()), find_how(chunks)
+    how = find_how(chunks)
     if how == NONE:
-        return events
-    pairs = chunks.drop_duplicates("recording").set_index("recording")[COLUMNS[how]]
-    return {name: one.refer(Baseline(how, load_events(array / f"{pairs[name]}.npz"))) for name, one in events.items()}
+        return RecordingsOnDisk(array, chunks["recording"].unique())
+    pairs = chunks.drop_duplicates("recording").set_index("recording")[COLUMNS[how]].to_dict()
+    return RecordingsOnDisk(array, pairs, {name: (how, baseline) for name, baseline in pairs.items()})
 
 
 def refer_values(values: np.ndarray, baseline: np.ndarray, is_log: np.ndarray, how: str) -> np.ndarray:

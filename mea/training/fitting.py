@@ -12,7 +12,7 @@ from mea.networks.devices import choose_device
 from mea.runtime.parallel import count_processes, count_workers, run_parallel
 from mea.runtime.tables import write_table
 from mea.splitting.audit import hash_split
-from mea.splitting.baselines import load_referred
+from mea.splitting.baselines import open_recordings
 from mea.training.classifier import BASELINE, OOF, name_fold
 from mea.training.folds import FoldJob
 from mea.training.params import TrainParams
@@ -40,7 +40,7 @@ def read_training_side(job: FoldJob) -> TrainingSide:
         fold=job.fold,
         chunks=job.chunks[~is_test],
         test_chunks=job.chunks[is_test],
-        events=load_referred(job.array_folder, job.chunks),
+        events=open_recordings(job.array_folder, job.chunks),
         labels=job.labels,
         rows=job.rows,
         cols=job.cols,
@@ -62,7 +62,7 @@ def precompute_features(params: TrainParams, model: str, chunks: pd.DataFrame, a
 
 def _precompute_one(part: tuple[str, ModelParams, pd.DataFrame, Path]) -> None:
     model, params, chunks, array = part
-    find_model(model).precompute(chunks, load_referred(array, chunks), params)
+    find_model(model).precompute(chunks, open_recordings(array, chunks), params)
 
 
 def count_trainers() -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from joblib import cpu_count
 
-from mea.arrays.events_file import load_events, load_recordings
+from mea.arrays.events_file import RecordingsOnDisk, load_events
 from mea.models.base import ModelParams
 from mea.networks.devices import choose_device
 from mea.networks.trained import list_processes
@@ -93,7 +93,8 @@ def plan_folds(
     MeaError
         If the recordings have different grids.
     """
-    grids = {(events.rows, events.cols) for events in load_recordings(array, list_needed(chunks)).values()}
+    needed = RecordingsOnDisk(array, list_needed(chunks)).values()
+    grids = {(events.rows, events.cols) for events in needed}
     if len(grids) > 1:
         raise MeaError(f"{array}: recordings of different grids, {sorted(grids)}: a classifier takes one. Split them.")
     rows, cols = grids.pop()

@@ -182,6 +182,7 @@ def test_the_vendors_own_file(shared_data, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_real_recordings_of_six_batches(shared_data, tmp_path):
     """38 hippocampal and 49 cortical recordings; recordings.csv beside the archives lists 370."""
     days = ("2006-09-28_hpc", "2006-11-08_hpc", "2007-04-23_hpc", "2009-07-20_ctx", "2009-08-03_ctx", "2009-08-27_ctx")

@@ -139,7 +139,7 @@ def test_three_classes():
 # --- size ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pure", [False, True])
+@pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_false_alarms_are_at_most_one_in_twenty(pure):
     """Over all metadata of a lab together, each of which tells the batches apart as a date does."""
     random, runs, alarms = np.random.default_rng(5), 100, 0

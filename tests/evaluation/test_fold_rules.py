@@ -7,7 +7,7 @@ from builders.arrays import plan_recordings, spoil_held_out
 from builders.models import fit_lab, train_params, write_lab
 from builders.predictions import LABELS, PROBES, add_raw_predictions, make_rules, make_table
 
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.evaluation.evaluation import score_selection, score_sets
 from mea.evaluation.held_out import apply_fold_rules, predict_held_out
 from mea.evaluation.rules import RuleSettings, learn_rules
@@ -37,7 +37,7 @@ def evaluate(lab, folder):
     """Train and predict as the stages do; the raw predictions, the scored ones, and each fold's rules."""
     array, chunks = lab
     classifier, _ = fit_lab(lab, folder, train_params("rate", inner_folds=3, seed=0), score=(0, 1, 2))
-    events = load_recordings(array, chunks["recording"].unique())
+    events = RecordingsOnDisk(array, chunks["recording"].unique())
     raw = predict_held_out(classifier, chunks, events).list_recordings(LABELS)
     scored, rules = apply_fold_rules(classifier.load_oof, raw, LABELS, SETTINGS)
     return raw, scored, dict(zip(scored["fold"].unique(), rules))

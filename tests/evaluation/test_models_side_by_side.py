@@ -8,7 +8,7 @@ from builders.recordings import write_small_mcs
 from builders.stages import run_lab, run_stage
 from scipy.special import logit
 
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 from mea.training.classifier import load_classifier
@@ -86,6 +86,7 @@ def test_a_model_that_is_not_trained_cannot_be_chosen(pooled, capsys):
         run_stage("evaluate", folder, array, "train.models=[rate]", "evaluate.choose=rocket")
 
 
+@pytest.mark.slow
 def test_models_of_other_folds_are_not_compared(pooled, tmp_path):
     _, array, _ = pooled
     run_stage("split", tmp_path, array)
@@ -96,6 +97,7 @@ def test_models_of_other_folds_are_not_compared(pooled, tmp_path):
         run_stage("evaluate", tmp_path, array, BOTH)
 
 
+@pytest.mark.slow
 def test_the_log_odds_of_a_pool_are_weighted_sums_of_its_models(pooled):
     """In each fold, with one pair of weights for all its chunks; the models are asked directly."""
     folder, array, _ = pooled
@@ -103,7 +105,7 @@ def test_the_log_odds_of_a_pool_are_weighted_sums_of_its_models(pooled):
     run_stage("train", folder, array, BOTH)
     run_stage("evaluate", folder, array, BOTH, "evaluate.choose=pool")
     chunks = read_table(folder / "metrics/evaluate/chunks.csv")
-    events = load_recordings(array, chunks["recording"].unique())
+    events = RecordingsOnDisk(array, chunks["recording"].unique())
     for fold, part in chunks.groupby("fold"):
         models = [load_classifier(folder / "models/folds" / name).open_model(fold) for name in ("rate", "features")]
         single = np.stack([logit(model.predict_proba(part, events)[:, 1]) for model in models], axis=1)

@@ -38,6 +38,7 @@ def test_plots_name_their_axes_with_units():
         "plot_permutation": [("balanced accuracy over recordings (%)", "permutations (number)")],
         "plot_confounds": [("balanced accuracy from metadata alone (%)", "")],
         "plot_models": [("accuracy (%), with its interval", "")],
+        "plot_importance": [("rise of the log loss without it (nats per recording)", "family of features")],
         "plot_optimism": [("held-out chunks predicted correctly (%)", "")],
         "plot_forest": [("Hedges' g between cultures, 95 % interval", "")],
         "plot_heatmap": [("cultures, by class", ""), ("", "standard deviations from the mean")],

@@ -7,7 +7,7 @@ from builders.arrays import plan_recordings
 from builders.models import fit_lab, train_params, write_lab
 
 import mea.evaluation.probes
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.evaluation.probes import probe_models, summarise_identity, summarise_optimism
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -195,7 +195,7 @@ def test_real_models(tmp_path, model):
     lab = write_lab(tmp_path, lines, folds=2, duration_s=4.0)
     classifier, _ = fit_lab(lab, tmp_path / "folds", train_params(model, inner_folds=2, cnn_lstm=NETWORK), score=(0, 1))
     array, chunks = lab
-    found = probe_planted(classifier, chunks, load_recordings(array, chunks["recording"].unique()), 0)
+    found = probe_planted(classifier, chunks, RecordingsOnDisk(array, chunks["recording"].unique()), 0)
     assert found["chance"] == 1 / 8 and found["recording"] > 1 / 8
     if model != "rate":  # by one number a line can name the slowest and the fastest only
         assert found["recording"] > 0.3

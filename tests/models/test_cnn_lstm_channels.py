@@ -8,7 +8,7 @@ from builders.environment import work_alone
 from builders.models import fit_lab, train_params, write_lab
 from scipy.special import softmax
 
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.models.cnn_lstm import SILENCED, ChannelCnnLstm, CnnLstmModel, augment
 from mea.networks.channels import GridView
 from mea.runtime.errors import MeaError
@@ -107,7 +107,7 @@ def test_a_fold_has_a_network_for_each_inner_fold_and_learns_what_there_is_to_le
         model = classifier.open_model(fold)
         assert len(model.networks) == 2 and not model.averages_chunks
         held_out = chunks[chunks["fold"] == fold]
-        events = load_recordings(folder / "array", held_out["recording"].unique())
+        events = RecordingsOnDisk(folder / "array", held_out["recording"].unique())
         proba = model.predict_recordings(held_out, events)
         logits = average_chunks(held_out, model.compute_logits(held_out, events).numpy())
         assert proba == pytest.approx(softmax(logits.to_numpy(), axis=1))

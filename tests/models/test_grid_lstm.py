@@ -11,7 +11,7 @@ from builders.environment import work_alone
 from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import assert_same
 
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.classification.occlusion import Occlusion, compute_attributions
 from mea.features.compute import compute_features, compute_long_window_features
 from mea.features.families import list_features, list_targets
@@ -138,7 +138,7 @@ class CutOff(RegressionDataset):
 
 def test_an_interrupted_training_ends_with_the_same_bits(lab, tmp_path):
     folder, chunks, _ = lab
-    events = load_recordings(folder / "array", chunks["recording"].unique())
+    events = RecordingsOnDisk(folder / "array", chunks["recording"].unique())
     shown = ChunkDataset(chunks, events, VIEW, LABELS)
     targets = torch.from_numpy(scale_targets(compute_targets(chunks, events)))
     config = TrainingConfig(3, 0.003, 8, seed=0, weight_decay=WEIGHT_DECAY, lr_schedule="cosine")
@@ -163,7 +163,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(lab, tmp_path):
 
 def test_recordings_and_chunks_are_classified(lab):
     folder, chunks, classifier = lab
-    events = load_recordings(folder / "array", chunks["recording"].unique())
+    events = RecordingsOnDisk(folder / "array", chunks["recording"].unique())
     for fold in classifier.folds:
         model = classifier.open_model(fold)
         assert isinstance(model, GridLstmModel) and model.list_feature_families(True) == []

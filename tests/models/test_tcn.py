@@ -13,7 +13,7 @@ from builders.models import fit_lab, plan_lab, train_params, write_lab
 from builders.networks import Interrupted, assert_same
 from torch.nn.functional import cross_entropy
 
-from mea.arrays.events_file import load_recordings
+from mea.arrays.events_file import RecordingsOnDisk
 from mea.models.base import ModelSpec
 from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.registry import MODELS, find_model
@@ -195,7 +195,7 @@ def test_every_training_recording_is_predicted_by_a_network_that_has_not_seen_it
 def test_a_fold_predicts_the_mean_of_its_networks_logits(fitted):
     folder, _, chunks, classifier = fitted
     held_out = chunks[chunks["fold"] == 0]
-    events = load_recordings(folder / "array", held_out["recording"].unique())
+    events = RecordingsOnDisk(folder / "array", held_out["recording"].unique())
     view, windows = PopulationView(100), held_out[["recording", "start_s", "stop_s"]].itertuples(index=False)
     shown = torch.stack([torch.from_numpy(view.show(events[name], *window)) for name, *window in windows])
     logits = []

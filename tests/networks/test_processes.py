@@ -59,6 +59,7 @@ def assert_alike(one, other, tolerance=1e-5):
     assert one.curves.to_numpy() == pytest.approx(other.curves.to_numpy(), rel=tolerance, abs=tolerance)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(sides, monkeypatch, tmp_path):
     """Weights, losses and accuracies, with batches that cannot be halved, and a last one with one chunk only."""
     one = train(sides, batch_size=7)

@@ -86,6 +86,7 @@ def test_too_little_memory_is_not_called_damage(tmp_path):
         np.empty((2**31, 2**28))
 
 
+@pytest.mark.slow
 def test_no_flipped_byte_escapes_as_a_stack_trace(tmp_path):
     path, bad = tmp_path / "a.h5", tmp_path / "bad.h5"
     write_small_mcs(path, labels=["A4", "M9"], n_samples=300, filtered=True)

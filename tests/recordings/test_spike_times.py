@@ -26,6 +26,7 @@ def read_one(path: Path) -> RawRecording:
 # ---- the real recordings ----
 
 
+@pytest.mark.slow
 def test_all_real_recordings_are_read_spike_for_spike(shared_data, tmp_path):
     archives = sorted((shared_data / "charlesworth2015").glob("*.zip"))
     read = 0

@@ -7,7 +7,7 @@ import pytest
 from builders.arrays import make_events, plan_recordings, spoil_held_out
 from builders.models import make_split, plan_lab, train_params, write_lab
 
-from mea.arrays.events_file import load_recordings, save_events
+from mea.arrays.events_file import RecordingsOnDisk, save_events
 from mea.models.cnn_lstm import CnnLstmNetwork
 from mea.networks.callbacks import write_live
 from mea.networks.curves import CURVES
@@ -128,7 +128,7 @@ def test_a_missing_recording_names_its_file(lab, tmp_path):
         MeaError,
         match=r"r00\.npz: not a file written by the array stage .* Run dvc repro --force",
     ):
-        load_recordings(tmp_path, ["r00"])
+        RecordingsOnDisk(tmp_path, ["r00"])["r00"]
 
 
 # --- the classifier that folds make ----------------------------------------------------------------------------------

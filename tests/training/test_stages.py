@@ -86,7 +86,7 @@ def test_split_writes_chunks_with_folds(done):
         0,
         "",
     )
-    assert list(decided["params"]) == ["h5", "array", "split"]
+    assert list(decided["params"]) == ["h5", "array", "split", "features"]
     assert decided["params"]["split"]["by"] == "auto" and decided["params"]["split"]["chunk_s"] == 1.0
     metrics = read_json(done / "metrics/split.json")
     assert metrics["recordings"] == 12 and metrics["chunks"] == {
@@ -110,7 +110,9 @@ def test_train_keeps_every_fold_and_its_baseline(done):
     }  # fmt: skip
     about = read_json(done / "models/folds/cnn_lstm/classifier.json")
     assert about["labels"] == ["a", "b"] and about["folds"] == [0, 1, 2] and about["sampling_rate_hz"] == 25_000
-    assert list(about["params"]) == ["h5", "array", "split", "train"], "no params but the model's own are needed"
+    assert list(about["params"]) == ["h5", "array", "split", "features", "train"], (
+        "no params but the model's own are needed"
+    )
     metrics = read_json(done / "metrics/train/cnn_lstm.json")
     assert metrics["model"] == "cnn_lstm" and list(metrics)[1:] == ["processes", "mean", "fold_0", "fold_1", "fold_2"]
     assert metrics["fold_1"]["epochs"] == 2
@@ -153,17 +155,21 @@ def test_metrics_are_those_of_the_predictions(done):
         "conformal": ["coverage", "mean_size", "calibration_recordings"],
         "novelty": ["rejected_fraction", "flagged_fraction"],
     }
+    sections = list(wanted)
+    sections.insert(sections.index("selective"), "importance")
     assert list(metrics) == [
         "recording",
         "chunk",
         "uncalibrated",
-        *wanted,
+        *sections,
         "models",
         "prior",
         "at_prior",
         "leaky",
         "warning",
     ]
+    assert len(metrics["importance"]) == 9, "parts of the array: the network has no families of features"
+    assert all(list(one) == ["log_loss", "log_loss_std", "accuracy"] for one in metrics["importance"].values())
     (one,) = metrics["models"].values()
     assert list(one) == [*SHOWN, "difference", "difference_low", "difference_high", "verdict", "weight"]
     assert [one[name] for name in SHOWN] == [metrics["recording"][name] for name in SHOWN], "the headline is the model"
@@ -206,7 +212,15 @@ def test_plots_hold_what_dvc_draws(done):
     plots = {path.stem for path in (done / "plots/evaluate").glob("*.png")}
     kinds = ("confusion", "report", "reliability", "roc")
     both = {f"{kind}_{unit}" for kind in kinds for unit in ("recording", "chunk")}
-    assert plots == both | {"recordings", "models", "permutation", "optimism", "risk_coverage", "conformal"}
+    assert plots == both | {
+        "recordings",
+        "models",
+        "permutation",
+        "optimism",
+        "importance",
+        "risk_coverage",
+        "conformal",
+    }
     assert {path.name for path in (done / "plots/train/cnn_lstm").glob("*.png")} == {"chunks.png", "curves.png"}
 
 
