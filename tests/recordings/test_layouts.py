@@ -118,3 +118,9 @@ def test_positions_of_an_unknown_layout_are_refused(layout):
 )
 def test_the_pitch_comes_from_the_name(layout, pitch):
     assert read_pitch(layout) == pytest.approx(pitch, nan_ok=True)
+
+
+def test_places_in_micrometres_are_columns_and_rows_times_the_pitch():
+    """x runs along the columns, y along the rows: label 12 is column 1, row 2."""
+    grid = map_labels_to_grid("60MEA200/30iR-Ti", ["12", "21", "87"], "one.h5")
+    assert grid.x_um.tolist() == [0.0, 200.0, 1400.0] and grid.y_um.tolist() == [200.0, 0.0, 1200.0]

@@ -3,7 +3,13 @@
 import numpy as np
 from builders.splits import make_folded_chunks
 
-from mea.splitting.aggregation import add_predictions, aggregate_recordings, get_probabilities
+from mea.splitting.aggregation import (
+    add_predictions,
+    aggregate_recordings,
+    average_recordings,
+    get_probabilities,
+    summarise_chunks,
+)
 
 AB = ["a", "b"]
 
@@ -26,3 +32,15 @@ def test_a_recording_scored_by_several_folds_says_so():
     chunks = make_folded_chunks([("r1", "a", 0), ("r1", "a", 1), ("r2", "b", 1), ("r2", "b", 1)])
     table = aggregate_recordings(add_predictions(chunks, np.full((4, 2), 0.5), AB), AB)
     assert table["fold"].tolist() == ["mixed", 1]
+
+
+def test_mean_and_spread_of_what_describes_chunks():
+    chunks = make_folded_chunks([("r2", "a", 0), ("r1", "b", 1), ("r1", "b", 1)])
+    values = np.array([[5.0, 1.0], [1.0, 2.0], [3.0, 8.0]])
+    names, found = summarise_chunks(chunks, values)
+    assert names.tolist() == ["r1", "r2"]
+    assert found.tolist() == [[2.0, 5.0, 1.0, 3.0], [5.0, 1.0, 0.0, 0.0]]
+    means = average_recordings(chunks, values)
+    assert means.tolist() == [[5.0, 1.0], [2.0, 5.0], [2.0, 5.0]]
+    means[0, 0] = 7.0  # it may be written to
+    assert values[0, 0] == 5.0

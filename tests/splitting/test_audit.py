@@ -6,7 +6,7 @@ import pytest
 from builders.splits import cut, make_batches, make_lab
 
 from mea.runtime.errors import MeaError
-from mea.splitting.audit import audit_split
+from mea.splitting.audit import audit_split, hash_split
 from mea.splitting.folds import assign_folds
 
 
@@ -71,3 +71,10 @@ def test_overlapping_chunks_fail():
     chunks.loc[1, "start_s"] -= 0.1
     with pytest.raises(MeaError, match=r"chunk r00@0001 overlaps the one before it\. Report this\."):
         audit_split(chunks.sample(frac=1, random_state=0), "batch")
+
+
+def test_the_digest_of_a_split_is_of_its_chunks_and_folds_alone():
+    chunks = cut(make_batches(4)).assign(fold=0)
+    same = chunks.set_index(chunks.index + 7)
+    assert hash_split(same) == hash_split(chunks), "the numbers of the rows are none of its business"
+    assert hash_split(chunks.assign(fold=1)) != hash_split(chunks)

@@ -99,3 +99,10 @@ def test_a_prior_of_parameters():
     for wrong in ("even", {}, {"a": 0.0, "b": 1.0}, {"a": 0.5, "b": 0.6}):
         with pytest.raises(ValueError, match=r"must be|sum to 1"):
             check_prior(wrong)
+
+
+def test_the_share_of_the_training_recordings_is_their_share():
+    counts = np.array([30, 10])
+    assert resolve_prior("training", ["a", "b"], counts).tolist() == [0.75, 0.25]
+    assert resolve_prior("equal", ["a", "b"], counts).tolist() == [0.5, 0.5]
+    assert resolve_prior("training", ["a", "b"], np.array([30, 0])).tolist() == [0.5, 0.5], "a class that nobody saw"

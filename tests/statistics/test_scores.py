@@ -159,6 +159,7 @@ def test_the_predecessors_report():
     labels = ["w_oMNPs", "withMNPs"]
     assert count_confusion(labels, actual, predicted).tolist() == [[340, 60], [5, 495]]
     report = report_classes(labels, actual, predicted).set_index("label")
+    assert list(report.columns) == ["precision", "recall", "f1", "support"]
     assert report["precision"].round(2).tolist() == [0.99, 0.89] and report["recall"].round(2).tolist() == [0.85, 0.99]
     assert report["support"].tolist() == [400, 500]
     probabilities = (predicted[:, None] == np.array(labels)).astype(float)
