@@ -97,14 +97,15 @@ def run_parallel(
 
 
 def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool) -> Iterator[Any]:
-    done, spent_s = 0, 0.0
+    done, spent_s, took_s = 0, 0.0, [0.0, 0.0]
     while begin_here and done < len(items):
         started = time.monotonic()
         with threadpool_limits(1, user_api="blas"):  # as in a worker, so that the last bits are the same
             result = work(items[done])
         yield result
-        spent_s += time.monotonic() - started if done else 0.0  # the first one pays for imports, too
-        left_s = spent_s / max(1, done) * (len(items) - done - 1)
+        took_s = [took_s[1], time.monotonic() - started]
+        spent_s += took_s[1] if done else 0.0  # the first one pays for imports, too
+        left_s = min(took_s) * (len(items) - done - 1)  # so may the second, where the first could not be read
         done += 1
         begin_here = done < 2 or spent_s < START_S / 4 or left_s <= 2 * START_S  # two workers halve what is left
     if done < len(items):

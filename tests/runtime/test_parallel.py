@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from builders.lab import ROOT
@@ -46,3 +47,15 @@ def test_worker_processes_start_where_they_save_time(monkeypatch, start_s, here)
     assert [result for result, _ in results] == [2 * number for number in range(9)]
     assert [process == os.getpid() for _, process in results] == [True] * here + [False] * (9 - here)
     assert parallel.run_parallel(tell, [], "nothing", workers=2, begin_here=True) == []
+
+
+def pay_once(number):
+    """Nothing to do for the first, imports for the second, little for the others."""
+    time.sleep({0: 0.0, 1: 0.6}.get(number, 0.01))
+    return os.getpid()
+
+
+def test_what_the_second_item_pays_for_imports_starts_no_workers(monkeypatch):
+    """The first file may be one that cannot be read, so that the second is the first to import anything."""
+    monkeypatch.setattr(parallel, "START_S", 0.5)
+    assert set(parallel.run_parallel(pay_once, range(9), "files", workers=2, begin_here=True)) == {os.getpid()}
