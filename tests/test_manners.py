@@ -304,6 +304,7 @@ def test_a_quiet_stage_says_nothing(own):
 
 def test_a_terminal_is_shown_the_time_left(own):
     """In a pseudo terminal the bar has what was done, what is left, and how long that will take."""
+    own.restore()  # others of this module have spoilt it
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
     given = {"MEA_CACHE": str(own.folder / "fresh_cache"), "MEA_QUIET": "", "TERM": "xterm"}

@@ -236,8 +236,6 @@ class Model(ABC):
 
         Parameters
         ----------
-        chunks, events
-            As in :meth:`predict_recordings`.
         orders
             Each (n_recordings,): the number of the recording whose values each one gets.
 
