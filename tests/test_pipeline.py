@@ -6,30 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 import vl_convert
-from builders.lab import ROOT, TINY, Lab, clone_lab, share_cache
+from builders.lab import ROOT, STAGES, TINY, Lab, clone_lab, share_cache, wait_until
 from ruamel.yaml import YAML
 
 from mea.versions.plots_page import VEGA_LITE
 
-STAGES = (
-    "simulate",
-    "unzip",
-    "h5",
-    "array",
-    "split",
-    "features",
-    "contrast",
-    "train@rate",
-    "train@cnn_lstm",
-    "evaluate",
-    "classify",
-    "report",
-)
 RESULTS = ("data", "metrics", "models", "plots", "report")
 PATIENCE_S = 240  # a queue or a stage that has not got there by then never will
 
@@ -40,13 +25,6 @@ def list_outputs() -> list[str]:
     paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
     models = TINY["train"]["models"]
     return list(dict.fromkeys(path.replace("${item.model}", name) for path in paths for name in models))
-
-
-def wait_until(reached, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 # One repro
@@ -238,20 +216,13 @@ def test_a_temporary_experiment_takes_cleaned_recordings_from_the_cache(lab):
 def test_two_queue_workers_finish_two_experiments(lab):
     for bins in ("4", "5"):
         lab.run("dvc", "exp", "run", "--queue", "--name", f"bins_{bins}", "-S", f"evaluate.bins={bins}")
-    # What starts the workers may wait for ever for one that is done already, and hold our end of a pipe open.
-    subprocess.Popen(
-        ["dvc", "queue", "start", "--jobs", "2"],
-        **lab.describe_call({}) | {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
-    )
-    wait_until(lambda: not re.search("Queued|Running|[1-9] active", lab.run("dvc", "queue", "status")), "the queue")
-    status = lab.run("dvc", "queue", "status")
+    status = lab.finish_queue(PATIENCE_S)
     assert len(re.findall(r"bins_\d .*Success", status)) == 2, status
     for bins in (4, 5):
         revision = find_revision(lab, f"bins_{bins}")
         rows = csv.DictReader(lab.run("git", "show", f"{revision}:plots/evaluate/reliability_chunk.csv").splitlines())
         widths = [float(row["high"]) - float(row["low"]) for row in rows]
         assert widths == pytest.approx([1 / bins] * len(widths)) and widths
-    lab.run("dvc", "queue", "stop")
 
 
 def find_revision(lab: Lab, experiment: str) -> str:
@@ -293,7 +264,7 @@ def test_a_killed_stage_started_again_ends_with_the_same_bytes(lab, stage, sign)
     command = ["dvc", "repro", "--force", "--single-item", stage]
     try:
         with subprocess.Popen(command, text=True, **arguments) as repro:
-            wait_until(lambda: repro.poll() is not None or any(lab.folder.glob(sign)), sign)
+            wait_until(lambda: repro.poll() is not None or any(lab.folder.glob(sign)), sign, PATIENCE_S, 0.01)
             kill_stage(repro.pid, stage)
             said, _ = repro.communicate(timeout=PATIENCE_S)
         assert repro.returncode != 0 and f"failed to reproduce '{stage}'" in said, said

@@ -1,6 +1,6 @@
 """What is measured of a recording to compare it with the training data: six plain numbers and the summary features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -10,7 +10,6 @@ import numpy as np
 from mea.arrays.detection import measure_noise
 from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents
-from mea.arrays.events_file import RecordingsOnDisk
 from mea.features.cached import fetch_features
 from mea.runtime.parallel import run_parallel
 
@@ -124,13 +123,13 @@ def measure_recording(events: SpikeEvents, used_s: float, threshold: float) -> M
 
 
 def measure_recordings(
-    recordings: Sequence[SpikeEvents | RecordingsOnDisk], used_s: float, threshold: float
+    recordings: Sequence[Mapping[str, SpikeEvents]], used_s: float, threshold: float
 ) -> list[Measured]:
-    """:func:`measure_recording` of many, on all cores: of each its events, or a folder with that one."""
+    """:func:`measure_recording` of many, on all cores; each mapping holds one, which a worker may read itself."""
     work = partial(_open_and_measure, used_s=used_s, threshold=threshold)
     return run_parallel(work, recordings, "recordings measured", begin_here=True)
 
 
-def _open_and_measure(recording: SpikeEvents | RecordingsOnDisk, used_s: float, threshold: float) -> Measured:
-    (events,) = recording.values() if isinstance(recording, RecordingsOnDisk) else (recording,)
+def _open_and_measure(recording: Mapping[str, SpikeEvents], used_s: float, threshold: float) -> Measured:
+    (events,) = recording.values()
     return measure_recording(events, used_s, threshold)

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from mea.arrays.detection import SpikeDetection, read_events
 from mea.arrays.events import Baseline, SpikeEvents
 from mea.recordings.archives import unpack
@@ -18,13 +16,12 @@ from mea.recordings.identities import identify_nobody
 from mea.recordings.lab_columns import build_lab_columns
 from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.lab_tables import read_rows
-from mea.recordings.labels import SUFFIX
 from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.other_files import list_suffixes
 from mea.recordings.recording import Recording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
-from mea.splitting.baselines import LAB_COLUMN, NONE
+from mea.splitting.baselines import NONE, read_named
 from mea.training.classifier import Classifier
 
 
@@ -64,10 +61,7 @@ def pair_baselines(classifier: Classifier, folder: Path, found: list[Recording |
     if get_how(classifier) == NONE:
         return [NewRecording(one) for one in found]
     table, by_name = folder / RECORDINGS_CSV, {one.recording: one for one in found}
-    columns = build_lab_columns(read_rows(table), table) if table.exists() else pd.DataFrame()
-    named = (
-        columns[LAB_COLUMN].str.strip().str.replace(SUFFIX, "", regex=True).to_dict() if LAB_COLUMN in columns else {}
-    )
+    named = read_named(build_lab_columns(read_rows(table), table)) if table.exists() else {}
     pairs = []
     for one in found:
         baseline = named.get(one.recording, "")

@@ -258,9 +258,9 @@ def _check_power(recordings: pd.DataFrame, split_level: str, settings: Settings)
 
 def _count_for_contrast(recordings: pd.DataFrame) -> Finding:
     """How many batches would show a difference in a feature, before any is measured."""
-    pair = tuple(recordings["label"].value_counts().index[-2:])  # the two rarest classes
-    units = recordings[recordings["label"].isin(pair)].drop_duplicates(["label", "culture", "batch"])
-    design = find_design(units, (pair[0], pair[1]))
+    a, b = recordings["label"].value_counts().index[-2:]  # the two rarest classes
+    units = recordings[recordings["label"].isin([a, b])].drop_duplicates(["label", "culture", "batch"])
+    design = find_design(units, (a, b))
     groups = units.groupby("label")["culture" if design == UNKNOWN else "batch"].nunique()
     each = 1 if design == UNKNOWN else max(1, round(len(units) / units.groupby(["batch", "label"]).ngroups))
     needed = count_batches(assume_variances(design, ASSUMED_CORRELATION), 1.0, each)[0]
@@ -269,7 +269,7 @@ def _count_for_contrast(recordings: pd.DataFrame) -> Finding:
     assumed = "" if design == UNKNOWN else f", of {each} culture(s) of a class, if batches hold half of the variance"
     return Finding(
         FINE, WHERE,
-        f"{pair[0]} and {pair[1]}: {many} {what}{assumed}, show a feature that differs by one standard deviation of "
+        f"{a} and {b}: {many} {what}{assumed}, show a feature that differs by one standard deviation of "
         f"cultures (power {100 * POWER:.0f} %, an assumption); here there are {groups.min()}. Measured, after a run: "
         "metrics/contrast/sample_size.csv",
     )  # fmt: skip

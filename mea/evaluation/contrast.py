@@ -88,9 +88,7 @@ def summarise_contrast(
             "q_below_5_percent": int((part["q_value"] < SIGNIFICANCE).sum()),
             "p_family_below_5_percent": int((part["p_family"] < SIGNIFICANCE).sum()),
             "min_attainable_p": least,
-            "strongest": {}
-            if top is None
-            else {key: top[key] for key in ("feature", "g", "g_low", "g_high", "p_family")},
+            "strongest": {} if top is None else {key: top[key] for key in STRONGEST},
             "families": count_families(part, families),
             "said": said,
             "enough": say_enough(sizes[(sizes["a"] == a) & (sizes["b"] == b)], own),

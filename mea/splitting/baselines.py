@@ -57,7 +57,7 @@ def find_baselines(recordings: pd.DataFrame, lab: pd.DataFrame) -> tuple[dict[st
             "features.baseline: recordings.csv has no column 'baseline', which names the recording of the same culture "
             "before treatment. Add it, or set features.baseline: none."
         )
-    named = lab[LAB_COLUMN].str.strip().str.replace(SUFFIX, "", regex=True).to_dict()
+    named = read_named(lab)
     culture = dict(zip(recordings["recording"], recordings["culture"]))
     serving = {named.get(name, "") for name in culture}
     baselines, without = {}, {}
@@ -80,6 +80,13 @@ def find_baselines(recordings: pd.DataFrame, lab: pd.DataFrame) -> tuple[dict[st
             "Correct the column 'baseline' of recordings.csv, or set features.baseline: none."
         )
     return baselines, without
+
+
+def read_named(lab: pd.DataFrame) -> dict[str, str]:
+    """The id of the baseline that the lab's column names for each recording; empty for none."""
+    if LAB_COLUMN not in lab:
+        return {}
+    return lab[LAB_COLUMN].str.strip().str.replace(SUFFIX, "", regex=True).to_dict()
 
 
 def refer_chunks(chunks: pd.DataFrame, how: str, baselines: dict[str, str]) -> pd.DataFrame:

@@ -2,19 +2,44 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
+STAGES = (  # as the tiny sample has them, in their order
+    "simulate",
+    "unzip",
+    "h5",
+    "array",
+    "split",
+    "features",
+    "contrast",
+    "train@rate",
+    "train@cnn_lstm",
+    "evaluate",
+    "classify",
+    "report",
+)
 TINY = {
     "simulate": {"batches": 4, "cultures_per_label": 1, "duration_s": 2.4},
     "split": {"folds": 2},
     "train": {"models": ["rate", "cnn_lstm"], "cnn_lstm": {"epochs": 2, "bin_ms": 20}},
 }
+
+
+def wait_until(reached: Callable[[], object], what: str, patience_s: float, every_s: float = 0.05) -> None:
+    """Wait for something that is reached, or fail the test after so many seconds."""
+    deadline = time.monotonic() + patience_s
+    while not reached():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(every_s)
 
 
 @dataclass
@@ -59,6 +84,19 @@ class Lab:
             "MEA_WORKERS": "1",
         }
         return {"cwd": self.folder, "env": {**kept, **settings, **environment}, "stdout": subprocess.PIPE}
+
+    def finish_queue(self, patience_s: float) -> str:
+        """Let two workers do the experiments that are queued, and give what ``dvc queue status`` says at the end."""
+        # What starts the workers may wait for ever for one that is done already, and hold our end of a pipe open.
+        subprocess.Popen(
+            ["dvc", "queue", "start", "--jobs", "2"],
+            **self.describe_call({}) | {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+        )
+        busy = "Queued|Running|[1-9] active"
+        wait_until(lambda: not re.search(busy, self.run("dvc", "queue", "status")), "the queue", patience_s, 0.5)
+        status = self.run("dvc", "queue", "status")
+        self.run("dvc", "queue", "stop")
+        return status
 
     def commit(self, message: str) -> None:
         """Commit everything there is."""

@@ -3,7 +3,6 @@
 Slow: part of ``make test-all`` and ``make reliability``.
 """
 
-import hashlib
 import random
 import re
 import subprocess
@@ -13,6 +12,8 @@ import psutil
 import pytest
 from builders.lab import Lab, share_cache
 from builders.recordings import write_small_spike_times
+
+from mea.runtime.files import hash_file
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def hash_networks(lab: Lab) -> dict[str, str]:
     """SHA-256 of the weights of every fold."""
     files = sorted((lab.folder / "models/folds/cnn_lstm").rglob("*.safetensors"))
     assert files
-    return {str(path.relative_to(lab.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(lab.folder)): hash_file(path) for path in files}
 
 
 def test_a_training_of_200_epochs_killed_ten_times_ends_with_the_same_weights(built_lab, tmp_path):
@@ -96,15 +97,7 @@ def test_fifty_experiments_queued_on_two_workers_are_all_there(project):
     for number in range(EXPERIMENTS):
         name, setting = f"queued_{number}", f"evaluate.permutations={19 + number}"
         project.run("dvc", "exp", "run", "--queue", "--name", name, "-S", setting, "contrast")
-    subprocess.Popen(
-        ["dvc", "queue", "start", "--jobs", "2"],
-        **project.describe_call({}) | {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
-    )
-    deadline = time.monotonic() + PATIENCE_S
-    while re.search("Queued|Running|[1-9] active", status := project.run("dvc", "queue", "status")):
-        assert time.monotonic() < deadline, status
-        time.sleep(2)
-    project.run("dvc", "queue", "stop")
+    status = project.finish_queue(PATIENCE_S)
     assert len(re.findall(r"queued_\d+ .*Success", status)) == EXPERIMENTS, status
     listed = project.run("git", "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
     found = {line.rpartition("/")[2]: line.split()[0] for line in listed if "/queued_" in line}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from builders.lab import ROOT
+from builders.lab import ROOT, wait_until
 
 from mea.networks.loop import CHECKSUM, _find_checkpoint
 from mea.runtime import cache
@@ -39,26 +39,19 @@ with fresh_folder(Path(sys.argv[1])) as folder:
 """
 
 
-def wait_until(reached, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
 def test_workers_of_a_killed_stage_end_and_write_into_no_other_run(tmp_path, how):
     out = tmp_path / "out"
     kept = os.environ | {"MEA_QUIET": "1"}
     stage = subprocess.Popen([sys.executable, "-c", STAGE, str(out)], cwd=ROOT, env=kept, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: len(list(tmp_path.glob(".out.*.partial/*.txt"))) == 2, "two workers that write")
+        wait_until(lambda: len(list(tmp_path.glob(".out.*.partial/*.txt"))) == 2, "two workers that write", PATIENCE_S)
         workers = [int(path.name[4:]) for path in tmp_path.glob("pid_*")]
         stage.send_signal(how)
         stage.wait()
         with fresh_folder(out) as folder:
             (folder / "0.txt").write_text("new")
-            wait_until(lambda: not any(map(psutil.pid_exists, workers)), "the end of the workers")
+            wait_until(lambda: not any(map(psutil.pid_exists, workers)), "the end of the workers", PATIENCE_S)
     finally:
         stage.kill()
     assert [path.name for path in out.iterdir()] == ["0.txt"] and (out / "0.txt").read_text() == "new"

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from builders.lab import Lab, clone_lab, share_cache
+from builders.lab import STAGES, Lab, clone_lab, share_cache
 from ruamel.yaml import YAML
+
+from mea.runtime.files import hash_file
 
 pytestmark = pytest.mark.slow
 
-STAGES = (
-    "simulate", "unzip", "h5", "array", "split", "features", "contrast", "train@rate", "train@cnn_lstm", "evaluate",
-    "classify", "report",
-)  # fmt: skip
 KILLS, MOST_STARTS = 30, 120
 NO_ROOM = ("No space left on device", "the disk is full", "Make room on the disk")
 REMOVED_FIRST = "plots/train/"  # curves go there while a network learns, so that they can be watched
@@ -50,7 +48,7 @@ def hash_outputs(folder: Path, outputs: list[str]) -> dict[str, str]:
         path = folder / output
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         if path.exists():
-            parts = [f"{one.relative_to(folder)} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]
+            parts = [f"{one.relative_to(folder)} {hash_file(one)}" for one in files]
             found[output] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return found
 
