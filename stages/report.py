@@ -4,17 +4,26 @@ Reads what the stages before wrote. Writes report/index.html and report/new.html
 network. Nothing that a stage has said is computed again.
 """
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
 
 from mea.report.attributions import attribute_recordings, choose_doubtful
-from mea.report.details import MOST_SAMPLES, MOST_SPIKES, Places, build_detail, limit_each
+from mea.report.details import (
+    MOST_SAMPLES,
+    MOST_SPIKES,
+    Places,
+    build_detail,
+    choose_drawn,
+    limit_each,
+    list_shown,
+)
 from mea.report.pages import render_new, render_report
 from mea.report.results import read_detection, read_results
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder
-from mea.runtime.parallel import show_progress
+from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
 from mea.training.classifier import load_classifier
 from mea.versions.compare import format_comparison
@@ -28,6 +37,9 @@ class Params(StageParams):
         ge=1, description="most spikes of a recording that are drawn; fewer where there are over 80 recordings"
     )
     explain: int = Field(ge=0, description="recordings whose attributions are computed; wrong and unsure ones first")
+    show: list[str] = Field(
+        description="recordings that are drawn in any case, where there are so many that only those that matter are"
+    )
     compare: str | None = Field(
         min_length=1, description="commit, tag or experiment the results are compared with; null: with nothing"
     )
@@ -49,17 +61,21 @@ def write_report(
     comparison = ""
     if params.compare:
         comparison = format_comparison(load_version(params.compare), load_version(WORKSPACE), markdown=True)
-    names = sorted(results.recordings["recording"])
-    most = min(params.spikes, limit_each(MOST_SPIKES, len(names)))
-    places = Places(unzip, h5, array, read_detection(array), most, limit_each(MOST_SAMPLES, len(names)))
-    details = [build_detail(results, name, places) for name in show_progress(names, desc="report")]
+    names = choose_drawn(results.recordings, params.show)
+    most_spikes, most_samples = (limit_each(most, len(results.recordings)) for most in (MOST_SPIKES, MOST_SAMPLES))
+    places = Places(unzip, h5, array, read_detection(array), min(params.spikes, most_spikes), most_samples)
+    shown = list_shown(results, names)
+    details = dict(zip(names, run_parallel(partial(build_detail, places=places), shown, "report", begin_here=True)))
     doubtful = choose_doubtful(results.recordings, params.explain)
     attributions = attribute_recordings(load_classifier(model), doubtful, array, split)
     with fresh_folder(out) as folder:
-        page = render_report(results, details, attributions, most, comparison)
-        (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
+        for name, content in render_report(results, details, attributions, places.most_spikes, comparison).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content, encoding="utf-8", newline="\n")
         (folder / "new.html").write_text(render_new(results), encoding="utf-8", newline="\n")
-    print_line(f"report: {len(names)} recordings and {len(results.classified)} new ones: {out / 'index.html'}")
+    print_line(
+        f"report: {len(results.recordings)} recordings and {len(results.classified)} new ones: {out / 'index.html'}"
+    )
 
 
 if __name__ == "__main__":

@@ -40,13 +40,15 @@ def plot_attributions(attributions: pd.DataFrame, label: str, grid: tuple[int, i
 
 def _draw_electrodes(ax: Axes, electrodes: pd.DataFrame, grid: tuple[int, int]) -> None:
     values = np.full(grid, np.nan)
-    values[electrodes["row"].astype(int), electrodes["col"].astype(int)] = electrodes["log_odds"]
+    for part in electrodes.itertuples():
+        values[int(part.row) : int(part.last_row) + 1, int(part.col) : int(part.last_col) + 1] = part.log_odds
+    alone = bool((electrodes["row"] == electrodes["last_row"]).all())
     norm = CenteredNorm(0, max(np.nanmax(np.abs(values)), 1e-3))
     colours = LinearSegmentedColormap.from_list("attributions", [AGAINST, "0.96", FOR])
     image = ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, origin="upper")
     ax.figure.colorbar(image, ax=ax, shrink=0.85).set_label("log odds lost without it")
     label_grid(ax, grid, None, None)
-    ax.set_title("each electrode left out")
+    ax.set_title("each electrode left out" if alone else "each part of the array left out")
 
 
 def _draw_windows(ax: Axes, windows: pd.DataFrame, whole: float) -> None:

@@ -11,6 +11,7 @@ from mea.features.trains import Trains
 BINS_MS = (20, 200)
 DISTANCE_EDGES = (1.0, 1.5, 2.5, 4.5, 7.5)  # steps of the grid
 DISTANCES = [f"{low:g}_to_{high:g}_steps".replace(".", "p") for low, high in pairwise(DISTANCE_EDGES)]
+MOST_PAIRED = 1024  # electrodes; half a million pairs, and four times the electrodes would take sixteen times as long
 N_EIGENVALUES = 3
 EIGENVALUES = [f"eigenvalue_{number}_fraction" for number in range(1, N_EIGENVALUES + 1)]
 MEASURES = {
@@ -37,7 +38,8 @@ def compute_correlations(trains: Trains) -> dict[str, float]:
     """Pearson correlations of the electrodes' counts in bins of 20 and 200 ms: ``correlation_<bin>_ms_...``.
 
     - ``mean_all``: over all pairs of electrodes; a silent electrode correlates 0 with every other.
-    - ``q10`` to ``q90``, ``std``, ``skew``: over the pairs in which both electrodes have at least 5 spikes.
+    - ``q10`` to ``q90``, ``std``, ``skew``: over the pairs in which both electrodes have at least 5 spikes. Of more
+      than 1,024 such electrodes, over the pairs of 1,024 that are drawn without replacement.
     - ``eigenvalue_<k>_fraction``: the three largest eigenvalues of the correlation matrix of all electrodes, over their
       sum. ``participation_ratio``: (Σλ)² / Σλ² over the number of electrodes, 1 where nothing correlates. ``entropy``:
       of the eigenvalues' fractions, over its largest possible value. Mazzucato, Fontanini and La Camera, Frontiers in
@@ -53,16 +55,15 @@ def compute_correlations(trains: Trains) -> dict[str, float]:
     1.0
     """
     features: dict[str, float] = {}
-    distance = np.hypot(np.subtract.outer(trains.row, trains.row), np.subtract.outer(trains.col, trains.col))
-    upper = np.triu_indices(trains.n_electrodes, 1)
     for bin_ms in BINS_MS:
-        matrix = correlate_counts(trains.count_electrodes(bin_ms))
-        enough = trains.counts >= MIN_SPIKES
-        firing = (enough[:, None] & enough[None, :] & ~np.isnan(matrix))[upper]
-        pairs = matrix[upper][firing]
-        measures = {"mean_all": nanmean(np.nan_to_num(matrix[upper]))} | _compute_pairs(pairs)
-        measures |= _compute_eigenvalues(matrix) | _compute_distance(pairs, distance[upper][firing])
-        features |= {f"correlation_{bin_ms}_ms_{name}": value for name, value in measures.items()}
+        counts = trains.count_electrodes(bin_ms)
+        varying = np.ptp(counts, axis=1) > 0 if counts.size else np.zeros(len(counts), bool)
+        firing = draw_electrodes(np.flatnonzero(varying & (trains.counts >= MIN_SPIKES)))
+        pairs = _list_pairs(correlate_counts(counts[firing]))
+        distance = _measure_distance(trains.row[firing], trains.col[firing])
+        measures = _compute_all(counts[varying], trains.n_electrodes) | _compute_pairs(pairs)
+        measures |= _compute_distance(pairs, distance)
+        features |= {f"correlation_{bin_ms}_ms_{name}": measures[name] for name in MEASURES}
     return features
 
 
@@ -72,10 +73,23 @@ def correlate_counts(counts: np.ndarray) -> np.ndarray:
     Counts are whole numbers, so the sums are exact in float64 in any order that BLAS adds them. ``np.corrcoef`` rounds.
     """
     total = counts.sum(axis=1)
-    covariance = counts.shape[1] * (counts @ counts.T) - np.outer(total, total)
+    covariance = counts @ counts.T
+    covariance *= counts.shape[1]
+    covariance -= np.outer(total, total)
     variance = np.diag(covariance)
     std = np.sqrt(np.where(variance > 0, variance, NAN))
-    return np.clip(covariance / np.outer(std, std), -1, 1)
+    covariance /= np.outer(std, std)
+    return np.clip(covariance, -1, 1, out=covariance)
+
+
+def _list_pairs(matrix: np.ndarray) -> np.ndarray:
+    """(k * (k - 1) / 2,) values above the diagonal of a (k, k) matrix, row by row."""
+    return np.concatenate([row[number + 1 :] for number, row in enumerate(matrix)]) if len(matrix) else np.empty(0)
+
+
+def _measure_distance(row: np.ndarray, col: np.ndarray) -> np.ndarray:
+    """Distance of each pair of electrodes, steps of the grid, in the order of :func:`_list_pairs`."""
+    return _list_pairs(np.hypot(np.subtract.outer(row, row), np.subtract.outer(col, col)))
 
 
 def _compute_pairs(pairs: np.ndarray) -> dict[str, float]:
@@ -83,16 +97,32 @@ def _compute_pairs(pairs: np.ndarray) -> dict[str, float]:
     return quantiles | {"std": nanstd(pairs), "skew": nanskew(pairs)}
 
 
-def _compute_eigenvalues(matrix: np.ndarray) -> dict[str, float]:
-    n = len(matrix)
-    if n < N_EIGENVALUES or np.isnan(matrix).all():
-        return dict.fromkeys([*EIGENVALUES, "participation_ratio", "entropy"], NAN)
-    whole = np.nan_to_num(matrix)
-    np.fill_diagonal(whole, 1.0)
-    fractions = np.maximum(np.linalg.eigvalsh(whole)[::-1], 0) / n
+def draw_electrodes(electrodes: np.ndarray) -> np.ndarray:
+    """The electrodes, or ``MOST_PAIRED`` of them, in the same order; always the same ones of as many."""
+    if len(electrodes) <= MOST_PAIRED:
+        return electrodes
+    return electrodes[np.sort(np.random.default_rng(0).choice(len(electrodes), MOST_PAIRED, replace=False))]
+
+
+def _compute_all(counts: np.ndarray, n: int) -> dict[str, float]:
+    """Measures of all n electrodes: of the (k, bins) ``counts`` that vary; every other electrode correlates 0 with all.
+
+    The correlations are Z Zᵀ of the standardised counts Z, and each other electrode adds an eigenvalue of 1. Zᵀ Z has
+    the same eigenvalues but for zeros, and is the smaller matrix where there are fewer bins than electrodes.
+    """
+    k, n_bins = counts.shape
+    deviation = counts - counts.sum(axis=1, keepdims=True) / max(n_bins, 1)
+    standardised = deviation / np.linalg.norm(deviation, axis=1, keepdims=True)
+    mean = float((np.sum(standardised.sum(axis=0) ** 2) - k) / (n * (n - 1))) if n > 1 else NAN
+    if n < N_EIGENVALUES or not k:
+        return {"mean_all": mean} | dict.fromkeys([*EIGENVALUES, "participation_ratio", "entropy"], NAN)
+    matrix = standardised.T @ standardised if n_bins < k else standardised @ standardised.T
+    alone, zeros = np.ones(n - k), np.zeros(k - len(matrix))
+    eigenvalues = np.sort(np.concatenate([np.maximum(np.linalg.eigvalsh(matrix), 0), alone, zeros]))[::-1]
+    fractions = eigenvalues / n
     entropy = -np.sum(fractions * np.log(np.maximum(fractions, 1e-300))) / np.log(n)
-    measures = {"participation_ratio": float(n / np.sum(whole**2)), "entropy": float(entropy)}
-    return dict(zip(EIGENVALUES, fractions[:N_EIGENVALUES].tolist())) | measures
+    measures = {"participation_ratio": float(n / np.sum(eigenvalues**2)), "entropy": float(entropy)}
+    return {"mean_all": mean} | dict(zip(EIGENVALUES, fractions[:N_EIGENVALUES].tolist())) | measures
 
 
 def _compute_distance(pairs: np.ndarray, distance: np.ndarray) -> dict[str, float]:

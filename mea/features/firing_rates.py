@@ -81,12 +81,15 @@ def compute_morans_i(values: np.ndarray, row: np.ndarray, col: np.ndarray) -> fl
     >>> compute_morans_i(np.array([1, 0, 0, 1]), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))  # a checkerboard
     -1.0
     """
-    steps = np.abs(np.subtract.outer(row, row)) + np.abs(np.subtract.outer(col, col))
-    weights = (steps == 1).astype(np.float64)
-    if not np.ptp(values) > 0 or not weights.any():
+    there = np.zeros((row.max(initial=0) + 1, col.max(initial=0) + 1), bool)
+    there[row, col] = True
+    n_pairs = np.sum(there[1:] & there[:-1]) + np.sum(there[:, 1:] & there[:, :-1])
+    if not np.ptp(values) > 0 or not n_pairs:
         return NAN
-    deviation = values - values.mean()
-    return float(len(values) / weights.sum() * (deviation @ weights @ deviation) / (deviation @ deviation))
+    deviation = np.zeros(there.shape)
+    deviation[row, col] = values - values.mean()
+    products = np.sum(deviation[1:] * deviation[:-1]) + np.sum(deviation[:, 1:] * deviation[:, :-1])
+    return float(len(values) / n_pairs * products / np.sum(deviation**2))
 
 
 FAMILY = Family("firing_rates", FEATURES, compute_firing_rates)

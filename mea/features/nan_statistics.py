@@ -66,7 +66,8 @@ def nanskew(values: np.ndarray) -> float:
     std = nanstd(values)
     if not std > 0:
         return NAN
-    return float((((values - values.mean()) / std) ** 3).mean())
+    standardised = (values - values.mean()) / std
+    return float((standardised * standardised * standardised).mean())  # ** 3 is six times as slow
 
 
 def min_active_electrodes(fraction: float, n_electrodes: int) -> int:

@@ -78,5 +78,8 @@ def _name_part(row: dict) -> str:
     if row["kind"] == "family":
         return row["family"].replace("_", " ")
     if row["kind"] == "electrode":
-        return f"row {row['row']:.0f}, column {row['col']:.0f}"
+        rows, cols = (f"{row[name]:.0f}" for name in ("row", "col"))
+        if (row["last_row"], row["last_col"]) == (row["row"], row["col"]):
+            return f"row {rows}, column {cols}"
+        return f"rows {rows} to {row['last_row']:.0f}, columns {cols} to {row['last_col']:.0f}"
     return f"{row['start_s']:g} to {row['stop_s']:g} s"

@@ -130,8 +130,29 @@ function addImage(parent, words, source) {
   parent.append(frame);
 }
 
+// Of many recordings, each detail is a script beside the page: it calls receiveDetail with what it holds.
+const waiting = new Map();
+window.receiveDetail = (number, detail) => waiting.get(String(number))(detail);
+
 window.fillDetail = (row, cell) => {
-  const { properties, raster, electrodes, maps, traces, chunks } = readJson(`data-${row.dataset.number}`);
+  const { number, detail } = row.dataset;
+  if (detail === "inside") {
+    drawDetail(row, cell, readJson(`data-${number}`));
+    return;
+  }
+  if (detail === "none") {
+    cell.append(makeProperties(JSON.parse(row.dataset.properties)));
+    cell.append(make("p", "Not drawn: of so many recordings only those are whose prediction is wrong or least confident. Name this one in report.show, and run dvc repro report.", "note"));
+    return;
+  }
+  const script = document.createElement("script");
+  waiting.set(number, (found) => drawDetail(row, cell, found));
+  script.src = `details/${number}.js`;
+  script.onerror = () => cell.append(make("p", `details/${number}.js is not beside this page: copy the whole folder.`, "note"));
+  document.head.append(script);
+};
+
+function drawDetail(row, cell, { properties, raster, electrodes, maps, traces, chunks }) {
   const attribution = document.getElementById(`attribution-${row.dataset.number}`);
   cell.append(makeProperties([...JSON.parse(row.dataset.properties), ...properties]));
   const charts = make("div", undefined, "charts");
@@ -149,4 +170,4 @@ window.fillDetail = (row, cell) => {
   if (!traces.length) missing.push("No traces: the file contains spike times.");
   if (!attribution) missing.push("No attributions: mea explain NAME computes them.");
   cell.append(make("p", missing.join(" "), "note"));
-};
+}

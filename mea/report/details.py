@@ -1,6 +1,7 @@
 """What a row of the report opens: raster, electrode maps, traces and chunk predictions of one recording.
 
-It stays small enough for a page of hundreds of recordings.
+On a page of up to 500 recordings it is inside the page, which stays under 10 MB. Of more recordings, it lies beside the
+page, a file each, for those that matter most.
 
 Numbers that are many travel as base64 of little-endian integers, which the page's script reads.
 """
@@ -21,10 +22,14 @@ from mea.arrays.events_file import load_events
 from mea.arrays.plots_recordings import pick_samples
 from mea.arrays.traces import cut_traces
 from mea.recordings.recording import Recording, read_recording
+from mea.report.attributions import choose_doubtful
 from mea.report.results import Results, find_file
+from mea.runtime.errors import MeaError
 
 # What keeps a page of hundreds of recordings under 10 MB: spikes, and samples of traces before spike detection.
 MOST_SPIKES, MOST_SAMPLES = 400_000, 300_000
+MOST_INSIDE = 500  # recordings of which everything is in the page itself
+MOST_BESIDE = 500  # recordings that are drawn, where there are more
 TICKS = 65_535  # a spike's time is one of so many, from the recording's start to its end
 KINDS = ("uint16", "int16", "int32")  # the first that holds all values is taken
 
@@ -51,7 +56,45 @@ class Places:
     most_samples: int
 
 
-def build_detail(results: Results, name: str, places: Places) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Shown:
+    """A recording that the page draws.
+
+    Attributes
+    ----------
+    name
+        Of the recording.
+    line, file
+        Its line of the catalogue, and that of its file in the manifest.
+    lab
+        The lab's own columns, (name, value).
+    chunks
+        Predictions of its chunks.
+    n_labels
+        How many classes there are.
+    """
+
+    name: str
+    line: dict[str, Any]
+    file: dict[str, Any]
+    lab: list[tuple[str, Any]]
+    chunks: pd.DataFrame
+    n_labels: int
+
+
+def list_shown(results: Results, names: list[str]) -> list[Shown]:
+    """The recordings of these names, each with what the stages wrote of it."""
+    catalogue = {line["recording"]: line for line in results.catalogue.to_dict("records")}
+    manifest = {line["file"]: line for line in results.manifest.to_dict("records")}
+    chunks = dict(list(results.chunks.groupby("recording")))
+    lab = results.lab.reindex(names).fillna("")
+    return [
+        Shown(name, line, manifest[line["file"]], list(values.items()), chunks[name], len(results.labels))
+        for name, line, (_, values) in zip(names, map(catalogue.__getitem__, names), lab.iterrows())
+    ]
+
+
+def build_detail(shown: Shown, places: Places) -> dict[str, Any]:
     """Everything the page draws of one recording, ready for JSON.
 
     Raises
@@ -59,22 +102,21 @@ def build_detail(results: Results, name: str, places: Places) -> dict[str, Any]:
     MeaError
         If one of its files is missing or damaged.
     """
-    events = load_events(find_file(places.array / f"{name}.npz", "array"))
-    recording = read_recording(find_file(places.h5 / f"{name}.h5", "h5"))
+    events = load_events(find_file(places.array / f"{shown.name}.npz", "array"))
+    recording = read_recording(find_file(places.h5 / f"{shown.name}.h5", "h5"))
     return {
-        "properties": list_properties(results, events),
+        "properties": list_properties(shown, events),
         "raster": pick_spikes(events, places.most_spikes),
         "electrodes": name_electrodes(recording, events),
         "maps": draw_maps(events, places.detection.threshold),
         "traces": draw_traces(recording, events, places),
-        "chunks": list_chunks(results, name),
+        "chunks": list_chunks(shown),
     }
 
 
-def list_properties(results: Results, events: SpikeEvents) -> list[tuple[str, str]]:
+def list_properties(shown: Shown, events: SpikeEvents) -> list[tuple[str, Any]]:
     """Where a recording comes from and what it is, (name, value)."""
-    (line,) = results.catalogue[results.catalogue["recording"] == events.recording].to_dict("records")
-    (file,) = results.manifest[results.manifest["file"] == line["file"]].to_dict("records")
+    line, file = shown.line, shown.file
     source = "/".join(part for part in (file["archive"], file["member"]) if part)
     return [
         ("file", source),
@@ -84,17 +126,46 @@ def list_properties(results: Results, events: SpikeEvents) -> list[tuple[str, st
         ("rig", f"format {line['format']}, layout {line['layout']}, stream {line['stream'] or 'none'}"),
         ("electrodes", f"{events.n_electrodes} on a grid of {events.rows} × {events.cols}"),
         ("spikes", f"{len(events)}, {events.firing_rates_hz.mean():.3g} per second and electrode"),
-        *results.lab.reindex([events.recording]).fillna("").iloc[0].items(),
+        *shown.lab,
     ]
+
+
+def choose_drawn(recordings: pd.DataFrame, asked: list[str]) -> list[str]:
+    """Recordings that are drawn, sorted: all, or of many those that matter most and those that were asked for.
+
+    Parameters
+    ----------
+    recordings
+        The predictions of the recordings.
+    asked
+        Names of ``report.show``.
+
+    Raises
+    ------
+    MeaError
+        If there is no recording of a name that was asked for.
+    """
+    names = sorted(recordings["recording"])
+    unknown = sorted(set(asked) - set(names))
+    if unknown:
+        raise MeaError(
+            f"report.show: no recording {unknown[0]!r}. Name some of the column recording of "
+            "metrics/evaluate/predictions.csv."
+        )
+    if len(names) <= MOST_INSIDE:
+        return names
+    return sorted({*choose_doubtful(recordings, MOST_BESIDE), *asked})
 
 
 def limit_each(most_on_page: int, recordings: int) -> int:
     """How many spikes or samples of each recording are drawn, so that the page stays small.
 
-    >>> limit_each(400_000, 200)
-    2000
+    A recording that lies beside the page gets as many as one of a hundred on it.
+
+    >>> limit_each(400_000, 200), limit_each(400_000, 10_000)
+    (2000, 4000)
     """
-    return max(1, most_on_page // max(1, recordings))
+    return max(1, most_on_page // max(1, recordings if recordings <= MOST_INSIDE else 100))
 
 
 def pick_spikes(events: SpikeEvents, most: int) -> dict[str, Any]:
@@ -171,13 +242,13 @@ def pack_line(signal_uv: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
     return {"samples": pack(kept), "tenths_uv": pack(np.rint(10 * signal_uv[kept]))}
 
 
-def list_chunks(results: Results, recording: str) -> dict[str, Any]:
+def list_chunks(shown: Shown) -> dict[str, Any]:
     """The probability of the label in each chunk, over time, and whether the chunk was predicted correctly."""
-    own = results.chunks[results.chunks["recording"] == recording].sort_values("start_s")
+    own = shown.chunks.sort_values("start_s")
     label = own["label"].iloc[0]
     return {
         "label": label,
-        "labels": len(results.labels),
+        "labels": shown.n_labels,
         "middle_s": to_list((own["start_s"] + own["stop_s"]) / 2),
         "percent": to_list(100 * own[f"p_{label}"], 4),
         "predicted": own["predicted"].tolist(),

@@ -1,5 +1,6 @@
-"""The pages, filled: one self-contained HTML file each, which loads nothing."""
+"""The pages, filled: one HTML file each, which loads nothing; of many recordings, what lies beside it."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from mea.evaluation.rules import escape_label, read_sets, split_set
 from mea.recordings.lab_columns import PREFIX, list_categories, order_value
 from mea.report.attributions import Attribution
+from mea.report.details import MOST_INSIDE
 from mea.report.headline import format_accuracy, list_families, list_metrics, list_models, show_number, show_percent
 from mea.report.plots import UNITS, list_plots
 from mea.report.provenance import list_data, list_set_aside, list_warnings, render_markdown
@@ -26,30 +28,44 @@ MOST_COLOURS = 7  # classes that have a colour of their own
 
 
 def render_report(
-    results: Results, details: list[dict[str, Any]], attributions: list[Attribution], most_spikes: int, comparison: str
-) -> str:
-    """The page of the recordings that were held out.
+    results: Results,
+    details: dict[str, dict[str, Any]],
+    attributions: list[Attribution],
+    most_spikes: int,
+    comparison: str,
+) -> dict[str, str]:
+    """The page of the recordings that were held out, and what lies beside it where they are many.
 
     Parameters
     ----------
     results
         What the stages wrote.
     details
-        Of each recording, sorted by name: :func:`mea.report.details.build_detail`.
+        By recording, of those that are drawn: :func:`mea.report.details.build_detail`.
     attributions
         Of some recordings.
     most_spikes
         How many spikes of a recording are drawn at most.
     comparison
         With another version, in Markdown; empty for none.
+
+    Returns
+    -------
+    dict
+        The content of each file by its name: ``index.html``, which holds everything of up to 500 recordings. Of more, a
+        row opens ``details/<number>.js``, and ``plotly.min.js`` draws it: scripts, because a page that was opened from
+        disk may load those and no other files.
     """
     rows, lab = list_rows(results), list_categories(results.recordings)
     grouped = {"batch": "batch", "culture": "culture"} | {name.removeprefix(PREFIX): name for name in lab}
     numbers = {row.recording: number for number, row in enumerate(rows)}
-    return _render(
+    inside = len(rows) <= MOST_INSIDE
+    numbered = {numbers[name]: detail for name, detail in details.items()}
+    page = _render(
         "index.html",
         results,
-        plotly=Markup(get_plotlyjs()),
+        inside=inside,
+        plotly=Markup(get_plotlyjs()) if inside else "",
         headline=format_accuracy(results.metrics, results.split["split_level"], results.confidence_level),
         metrics=list_metrics(results.metrics),
         models=list_models(results.metrics),
@@ -66,7 +82,7 @@ def render_report(
         folds=sorted({row.fold for row in rows}),
         rows=rows,
         strip=(STRIP_WIDTH, STRIP_HEIGHT),
-        details=details,
+        details=numbered,
         attributions=[asdict(one) | {"number": numbers[one.recording]} for one in attributions],
         most_spikes=most_spikes,
         data=list_data(results),
@@ -74,6 +90,14 @@ def render_report(
         card=render_markdown(results.card_text),
         comparison=render_markdown(comparison),
     )
+    if inside:
+        return {"index.html": page}
+    beside = {f"details/{number}.js": _call_page(number, detail) for number, detail in numbered.items()}
+    return {"index.html": page, "plotly.min.js": get_plotlyjs()} | beside
+
+
+def _call_page(number: int, detail: dict[str, Any]) -> str:
+    return f"receiveDetail({number}, {json.dumps(detail, allow_nan=False, separators=(',', ':'))});\n"
 
 
 def render_new(results: Results) -> str:

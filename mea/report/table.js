@@ -9,7 +9,7 @@ function sortRows(head) {
   table.querySelectorAll("th[aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
   head.setAttribute("aria-sort", descending ? "descending" : "ascending");
   const numeric = head.dataset.kind === "number";
-  const read = (row) => row.cells[column].dataset.value;
+  const read = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
   const compare = (a, b) => {
     // What is unknown stays below, whichever way the rest is sorted.
     if ((read(a) === "") !== (read(b) === "")) return read(a) === "" ? 1 : -1;
@@ -23,6 +23,12 @@ function sortRows(head) {
   });
 }
 
+// What the search looks through: all that a row shows, and the lab's columns.
+const texts = new Map(rows.map((row) => {
+  const lab = Object.keys(row.dataset).filter((name) => /^lab\d/.test(name)).map((name) => row.dataset[name]);
+  return [row, [...[...row.cells].map((cell) => cell.textContent), ...lab].join(" ").toLowerCase()];
+}));
+
 function findDetail(row) {
   return document.getElementById(row.querySelector(".open").getAttribute("aria-controls"));
 }
@@ -33,7 +39,7 @@ function filterRows() {
   const ticked = [...document.querySelectorAll("input[data-filter]:checked")];
   let shown = 0;
   rows.forEach((row) => {
-    const fits = words.every((word) => row.dataset.text.includes(word))
+    const fits = words.every((word) => texts.get(row).includes(word))
       && chosen.every((select) => row.dataset[select.dataset.filter] === select.value)
       && ticked.every((box) => row.dataset[box.dataset.filter] === "1");
     row.hidden = !fits;

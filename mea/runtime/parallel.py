@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mea.runtime.cluster import ADDRESS, run_on_cluster
 from mea.runtime.errors import MeaError
 
-START_S = 4.0  # until worker processes have started and imported what they need
+MOST_START_S = 10.0  # that worker processes are thought to need until they have imported what they need
 WATCH_S = 0.5  # between two looks at whether the parent is still there
 PATIENCE_S = 1.0  # what is mostly over by then shows its progress only after it
 
@@ -82,7 +82,7 @@ def run_parallel(
     workers of that cluster, however many, that work.
 
     With ``begin_here`` this process works on the first items, and on all of them where that is over before workers
-    would have started: each has to import what this process has imported already.
+    would have started: each has to import what this process has imported already, which took most of its time so far.
     """
     items = list(items)
     address = os.environ.get(ADDRESS)
@@ -90,13 +90,13 @@ def run_parallel(
         placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
         return [placed[number] for number in range(len(items))]
     workers = min(workers or count_workers(), max(1, len(items)))
-    results = _work(work, items, workers, begin_here and workers > 1)
+    results = _work(work, items, workers, begin_here and workers > 1, min(time.process_time(), MOST_START_S))
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     return list(show_progress(results, total=len(items), desc=title))
 
 
-def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool) -> Iterator[Any]:
+def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool, start_s: float) -> Iterator[Any]:
     done, spent_s, took_s = 0, 0.0, [0.0, 0.0]
     while begin_here and done < len(items):
         started = time.monotonic()
@@ -107,7 +107,7 @@ def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: 
         spent_s += took_s[1] if done else 0.0  # the first one pays for imports, too
         left_s = min(took_s) * (len(items) - done - 1)  # so may the second, where the first could not be read
         done += 1
-        begin_here = done < 2 or spent_s < START_S / 4 or left_s <= 2 * START_S  # two workers halve what is left
+        begin_here = done < 2 or spent_s < start_s / 4 or left_s <= 2 * start_s  # two workers halve what is left
     if done < len(items):
         pool = Parallel(n_jobs=workers, return_as="generator", initializer=_prepare_worker, initargs=(os.getpid(),))
         try:

@@ -22,16 +22,17 @@ FAST = (
     "train.models=[cnn_lstm]", "train.inner_folds=2", "train.cnn_lstm.input=binned", "train.cnn_lstm.bin=count",
     "train.cnn_lstm.bin_ms=20", "train.cnn_lstm.epochs=2", "train.cnn_lstm.validation=nested",
     "evaluate.permutations=19",
-    "report.spikes=300", "report.explain=1", "report.compare=null",
+    "report.spikes=300", "report.explain=1", "report.show=[]", "report.compare=null",
 )  # fmt: skip
 
 
-def run_stage(name: str, folder: Path, *settings: str) -> None:
-    """``python -m stages.NAME`` in a folder laid out as dvc.yaml says, but in this process."""
+def run_stage(name: str, folder: Path, *settings: str, out: Path | None = None) -> None:
+    """``python -m stages.NAME`` in a folder laid out as dvc.yaml says, or with another output, but in this process."""
     options = [part for setting in (*FAST, *settings) for part in ("--set", setting)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MEA_WORKERS", "1")  # workers that other tests started stand in another folder
+        options += ["--out", str(out)] if out else []
         patch.setattr(sys, "argv", [name, "--params", str(ROOT / "params.yaml"), *options])
         patch.delitem(sys.modules, f"stages.{name}", raising=False)  # another test may have imported it
         runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)

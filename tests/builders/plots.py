@@ -87,6 +87,7 @@ def make_predictions(n_recordings, labels=("a", "b")):
 
 def make_attributions():
     electrodes = [{"kind": "electrode", "row": k // 2, "col": k % 2, "log_odds": k - 1.0} for k in range(3)]
+    electrodes = [one | {"last_row": one["row"], "last_col": one["col"]} for one in electrodes]
     windows = [{"kind": "window", "start_s": 30 * k, "stop_s": 30 * k + 30, "log_odds": 1.0 - k} for k in range(3)]
     families = [{"kind": "family", "family": name, "log_odds": odds} for name, odds in (("rates", 0.5), ("runs", -0.2))]
     columns = ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]

@@ -1,5 +1,6 @@
 """Attributions of electrodes, windows and families of features, against what is planted."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,9 @@ from scipy.special import logit
 
 from mea.classification.explain import load_held_out, main
 from mea.classification.occlusion import Occlusion, compute_attributions
+from mea.classification.plots import plot_attributions
 from mea.models.estimators import load_estimator
+from mea.report.attributions import format_attributions
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import read_table, write_table
 from mea.splitting.chunks import cut_chunks
@@ -79,6 +82,45 @@ def test_families_of_features_and_a_new_recording(tmp_path):
     assert families.drop(index=["isi", "firing_rates", "population", "synchrony"]).abs().max() < families.max()
 
 
+def test_the_parts_of_a_large_array_are_left_out_whole(by_rate):
+    """16 × 16 electrodes but for an empty corner: the model of the rate sees what each of 5 × 5 parts loses."""
+    classifier = load_classifier(by_rate / "folds")
+    events = make_events("new", rows=16, cols=16, duration_s=4.0, seed=7)
+    kept = (events.row > 3) | (events.col > 3)
+    assert events.n_electrodes == 256 and (~kept).sum() == 16
+    numbers = np.cumsum(kept) - 1
+    there = kept[events.electrode]
+    events = replace(
+        events.silence(np.flatnonzero(~kept)),
+        **{name: getattr(events, name)[kept] for name in ("row", "col", "threshold_uv", "gain_v")},
+        electrode=numbers[events.electrode[there]],
+    )
+    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
+    occlusion = Occlusion(classifier, [0], chunks, events)
+    attributions = compute_attributions(occlusion)[1]
+    parts = attributions[attributions["kind"] == "electrode"]
+    assert len(parts) == 24, "the empty corner is no part"
+    edges = [(0, 3), (4, 6), (7, 9), (10, 12), (13, 15)]
+    assert set(zip(parts["row"], parts["last_row"])) == set(zip(parts["col"], parts["last_col"])) == set(edges)
+    for part in parts.itertuples():
+        within = (
+            events.row >= part.row,
+            events.row <= part.last_row,
+            events.col >= part.col,
+            events.col <= part.last_col,
+        )
+        without = replace(occlusion, events=events.silence(np.flatnonzero(np.logical_and.reduce(within))))
+        lost = occlusion.score() - without.score()
+        assert abs(part.log_odds) == pytest.approx(abs(lost[0]), abs=1e-9)
+    assert parts["log_odds"].abs().min() > 0, "each part has spikes"
+    words = format_attributions(attributions)[0]
+    assert re.match(r"Electrodes: rows \d+ to \d+, columns \d+ to \d+ \(", words)
+    (axes, *_) = plot_attributions(attributions, "b", (16, 16)).figure.axes
+    drawn = axes.images[0].get_array()
+    assert drawn.mask[:4, :4].all() and drawn.mask.sum() == 16
+    assert drawn[5, 5] == pytest.approx(parts[(parts["row"] == 4) & (parts["col"] == 4)]["log_odds"].item())
+
+
 def test_a_silenced_electrode_leaves_the_others_alone():
     events = make_events(rows=4, cols=4)
     silent = events.silence(5)
@@ -96,7 +138,17 @@ def test_plots_and_tables(by_rate, capsys):
     run(by_rate, "r00", "r05")
     assert sorted(path.name for path in out.iterdir()) == ["r00.csv", "r00.png", "r05.csv", "r05.png"]
     table = pd.read_csv(out / "r05.csv")
-    assert list(table.columns) == ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
+    assert list(table.columns) == [
+        "kind",
+        "row",
+        "col",
+        "last_row",
+        "last_col",
+        "start_s",
+        "stop_s",
+        "family",
+        "log_odds",
+    ]
     assert table["kind"].value_counts().to_dict() == {"electrode": 16, "window": 4, "whole": 1}
     assert Image.open(out / "r05.png").size[0] > 800
 

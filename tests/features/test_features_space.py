@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from builders.spike_trains import make_poisson, make_trains, name_features
+import scipy.stats
+from builders.spike_trains import make_poisson, make_trains, name_features, order_spikes
 
-from mea.features.correlations import correlate_counts
+from mea.features import correlations
+from mea.features.correlations import compute_correlations, correlate_counts
 from mea.features.firing_rates import compute_gini, compute_morans_i
 
 
@@ -48,6 +50,55 @@ def test_correlations_agree_with_numpy():
         warnings.simplefilter("ignore")
         expected = np.corrcoef(counts)
     np.testing.assert_allclose(correlate_counts(counts), expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("duration_s", [1, 6, 60])
+def test_correlation_features_agree_with_numpy_with_more_and_with_fewer_electrodes_than_bins(duration_s):
+    trains = make_poisson(8, duration_s, 60) + [[], [], [0.5]]
+    row, col = np.divmod(np.arange(len(trains)), 9)
+    built = order_spikes(make_trains(trains, duration_s, 7, 9))
+    features = compute_correlations(built)
+    for bin_ms in (20, 200):
+        counts = built.count_electrodes(bin_ms)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            matrix = np.nan_to_num(np.corrcoef(counts))
+        np.fill_diagonal(matrix, 1)
+        fractions = np.maximum(np.linalg.eigvalsh(matrix)[::-1], 0) / len(matrix)
+        one, other = np.triu_indices(len(matrix), 1)
+        enough = (built.counts >= 5) & (np.ptp(counts, axis=1) > 0)
+        firing = enough[one] & enough[other]
+        distance = np.hypot(row[one] - row[other], col[one] - col[other])
+        near = firing & (distance >= 1) & (distance < 1.5)
+        expected = {f"eigenvalue_{number}_fraction": fractions[number - 1] for number in (1, 2, 3)} | {
+            "entropy": -np.sum(fractions * np.log(np.maximum(fractions, 1e-300))) / np.log(len(matrix)),
+            "participation_ratio": 1 / np.sum(fractions**2) / len(matrix),
+            "mean_all": matrix[one, other].mean(),
+            "q90": np.quantile(matrix[one, other][firing], 0.9),
+            "skew": scipy.stats.skew(matrix[one, other][firing]),
+            "distance_1_to_1p5_steps": matrix[one, other][near].mean(),
+            "distance_trend": np.corrcoef(matrix[one, other][firing], distance[firing])[0, 1],
+        }
+        found = {name: features[f"correlation_{bin_ms}_ms_{name}"] for name in expected}
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_the_pairs_of_drawn_electrodes_stand_for_all(monkeypatch):
+    shared = make_poisson(4, 20, 1, seed=1)[0]
+    own = make_poisson(6, 20, 300, seed=2)
+    built = order_spikes(make_trains([np.sort(np.concatenate([shared, train])) for train in own], 20, 15, 20))
+    every = compute_correlations(built)
+    monkeypatch.setattr(correlations, "MOST_PAIRED", 150)
+    drawn = compute_correlations(built)
+    of_all = [name for name in every if any(part in name for part in ("mean_all", "eigen", "participation", "entropy"))]
+    assert {name: drawn[name] for name in of_all} == {name: every[name] for name in of_all}
+    others = sorted(set(every) - set(of_all))
+    assert all(drawn[name] != every[name] for name in others)
+    for bin_ms in (20, 200):
+        for name in ("q10", "median", "q90", "distance_1_to_1p5_steps", "distance_2p5_to_4p5_steps"):
+            name = f"correlation_{bin_ms}_ms_{name}"
+            assert drawn[name] == pytest.approx(every[name], abs=0.01), name
+    assert compute_correlations(built) == drawn
 
 
 def test_gini_of_equal_and_of_single_rates():

@@ -204,7 +204,7 @@ def test_it_can_be_explained(lab):
     chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
     label, attributions = compute_attributions(Occlusion(classifier, classifier.folds[:1], chunks, events))
     assert label == "b" and attributions["log_odds"].iloc[0] > 0 and np.isfinite(attributions["log_odds"]).all()
-    assert attributions["kind"].value_counts().to_dict() == {"electrode": 144, "window": 4, "whole": 1}
+    assert attributions["kind"].value_counts().to_dict() == {"electrode": 25, "window": 4, "whole": 1}
 
 
 def test_a_recording_it_cannot_be_shown(lab):
