@@ -51,7 +51,7 @@ def find_command(name: str) -> Callable[[list[str], str], None]:
         case "doctor":
             from mea.doctor.__main__ import main
         case "classify":
-            from mea.classification.classify import main
+            from mea.classification.command import main
         case "explain":
             from mea.classification.explain import main
         case "export":

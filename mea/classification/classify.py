@@ -4,11 +4,7 @@ Needs the folder of a classifier and nothing else: no labels, no parameters, no 
 folder with zip archives or HDF5 files, or one such file. Writes one row a recording, as .csv or .json.
 """
 
-import argparse
-import json
-import sys
 import warnings
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +15,7 @@ from pydantic import AfterValidator
 
 from mea.classification.decisions import LAST_COLUMNS, Examined, Predictor, decide, examine_recording, load_predictor
 from mea.classification.sources import NewRecording, open_source, pair_baselines, read_new
-from mea.runtime.command import check_environment, end_plainly, print_line, show_warnings_plainly
+from mea.runtime.command import print_line
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import write_json
 from mea.runtime.parallel import run_parallel
@@ -28,7 +24,6 @@ from mea.statistics.prior import EQUAL, check_prior, estimate_prior, resolve_pri
 from mea.training.classifier import Classifier, load_classifier
 
 ESTIMATE = "estimate"
-SOME_REJECTED, SOME_UNREADABLE = 3, 4  # exit status, if asked for; 1 and 2 are errors
 FIRST_COLUMNS = ("recording", "predicted", "confidence")
 TEXT_COLUMNS = ("predicted", *LAST_COLUMNS)
 UNREADABLE = "unreadable"
@@ -102,6 +97,11 @@ def classify_source(classifier: Classifier, source: Path | None, prior: NewPrior
     MeaError
         If a prior is asked of a classifier that was not evaluated, is of other classes, or cannot be estimated.
     """
+    return predict_source(open_predictor(classifier), source, prior)
+
+
+def open_predictor(classifier: Classifier) -> Predictor:
+    """The classifier with what decides; a warning where it was not evaluated."""
     predictor = load_predictor(classifier)
     if predictor.rules is None:
         warnings.warn(
@@ -109,6 +109,12 @@ def classify_source(classifier: Classifier, source: Path | None, prior: NewPrior
             "rejected for being unlike the training data. Run dvc repro evaluate, and name the classifier it writes.",
             stacklevel=2,
         )
+    return predictor
+
+
+def predict_source(predictor: Predictor, source: Path | None, prior: NewPrior) -> pd.DataFrame:
+    """As :func:`classify_source`, by a classifier that is open already."""
+    classifier = predictor.classifier
     examined: list[tuple[str, Examined]] = []
     if source is not None:
         with open_source(classifier, source) as (folder, found):
@@ -211,76 +217,3 @@ def summarize_predictions(table: pd.DataFrame) -> str:
     doubt = f" ({flagged} of them flagged: look before you trust it)" if flagged else ""
     rejected = len(table) - predicted.sum() - unreadable
     return f"{len(table)} recordings: {predicted.sum()} predicted{doubt}, {rejected} rejected, {unreadable} unreadable"
-
-
-def build_parser(prog: str) -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    source = "folder or file with recordings to classify"
-    parser.add_argument("--source", metavar="PATH", type=Path, required=True, help=source)
-    parser.add_argument(
-        "--model", metavar="FOLDER", type=Path, default=Path("models/classifier"), help="classifier (models/classifier)"
-    )
-    out = "table to write, .csv or .json (predictions.csv)"
-    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("predictions.csv"), help=out)
-    shares = "shares of the classes among these recordings: equal, estimate, or LABEL=SHARE for each class"
-    parser.add_argument("--prior", metavar="SHARE", nargs="+", help=shares)
-    as_json = "print the table as JSON to standard output, and write no file"
-    parser.add_argument("--json", action="store_true", help=as_json)
-    status = f"end with status {SOME_REJECTED} if a recording was rejected, {SOME_UNREADABLE} if one was unreadable"
-    parser.add_argument("--exit-code", action="store_true", help=status)
-    return parser
-
-
-def parse_prior(given: list[str] | None) -> NewPrior:
-    """The prior of a command line.
-
-    Raises
-    ------
-    MeaError
-        If it is none.
-
-    Examples
-    --------
-    >>> parse_prior(["ko=0.3", "wt=0.7"])
-    {'ko': 0.3, 'wt': 0.7}
-    """
-    if not given or given in ([EQUAL], [ESTIMATE]):
-        return given[0] if given else None
-    try:
-        pairs = [one.rpartition("=") for one in given]
-        prior = {label: float(share) for label, _, share in pairs}
-        check_prior(prior)
-    except ValueError:
-        raise MeaError(
-            f"--prior {' '.join(given)}: must be equal, estimate, or LABEL=SHARE for each class, and the shares must "
-            "be above 0 and sum to 1."
-        ) from None
-    return prior
-
-
-def main(argv: list[str] | None = None, prog: str = "mea classify") -> None:
-    """Classify, write or print the table, and say how many recordings were predicted. Rejected ones are no error."""
-    arguments = build_parser(prog).parse_args(argv)
-    show_warnings_plainly()
-    with end_plainly("classify", "interrupted; nothing was written."):
-        check_environment()
-        check_suffix(arguments.out)
-        prior = parse_prior(arguments.prior)
-        if arguments.json:
-            with redirect_stdout(sys.stderr):  # standard output is for the JSON alone
-                table = classify_source(load_classifier(arguments.model), arguments.source, prior)
-            print(json.dumps({"recordings": list_rows(table)}, indent=1, ensure_ascii=False))
-        else:
-            table = classify_files(arguments.source, arguments.model, arguments.out, prior)
-        if arguments.exit_code:
-            sys.exit(choose_status(table))
-
-
-def choose_status(table: pd.DataFrame) -> int:
-    """Exit status: 0 if every recording was predicted; unreadable ones count more than rejected ones."""
-    if table["reason"].str.startswith(f"{UNREADABLE}:").any():
-        return SOME_UNREADABLE
-    return SOME_REJECTED if (table["decision"] == "rejected").any() else 0

@@ -96,7 +96,7 @@ def find_entries(source: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIXES) -
     if not source.exists():
         kept = "What a stage writes there, dvc repro makes; what DVC keeps, dvc pull brings."
         raise MeaError(f"{source}: no such folder or file. {remedy} {kept}")
-    if not _is_wanted(source, suffixes):
+    if not is_wanted(source, suffixes):
         raise MeaError(f"{source}: neither a folder nor a file that is read.{_name_others(source)} {remedy}")
     return _list_file(source, source.name, suffixes)
 
@@ -106,7 +106,8 @@ def _name_others(source: Path) -> str:
     return "".join(f" {sentence}." for sentence in explain_other_files(source, set()))
 
 
-def _is_wanted(path: Path, suffixes: tuple[str, ...]) -> bool:
+def is_wanted(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file is unpacked: an archive, or a recording by its suffix or its content."""
     return is_archive(path.name) or is_recording(path.name, sniff(path), suffixes)
 
 
@@ -150,7 +151,7 @@ def _walk_folder(source: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
             if (link := Path(folder) / name).is_symlink():
                 text = "a link to a folder is not followed, because DVC does not see what changes behind it"
                 warnings.warn(f"{link}: {text}. Name the folder itself as the source, or move it here.", stacklevel=2)
-        for name in (name for name in names if not is_hidden(name) and _is_wanted(Path(folder) / name, suffixes)):
+        for name in (name for name in names if not is_hidden(name) and is_wanted(Path(folder) / name, suffixes)):
             if (path := Path(folder) / name).exists() and not path.is_file():
                 warnings.warn(f"{path}: neither a file nor a folder (a pipe or device), and left out.", stacklevel=2)
             else:

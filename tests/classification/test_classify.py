@@ -16,7 +16,8 @@ from builders.predictions import make_rules
 from builders.recordings import write_small_mcs, write_small_spike_times
 
 import stages.classify
-from mea.classification.classify import classify_source, main
+from mea.classification.classify import classify_source
+from mea.classification.command import main
 from mea.classification.decisions import NOT_EVALUATED
 from mea.evaluation.rules import save_rules
 from mea.runtime.checksums import write_checksums
@@ -286,7 +287,7 @@ def test_it_needs_no_clone(tmp_path, rig):
     package.mkdir()
     (package / "mea").symlink_to(Path(stages.classify.__file__).parents[1] / "mea")
     model = make_classifier(tmp_path / "model").folder
-    code = f"import sys; sys.path.insert(0, {str(package)!r}); from mea.classification.classify import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(package)!r}); from mea.classification.command import main; main()"
     command = [sys.executable, "-P", "-c", code, "--source", str(rig / "zz.h5"), "--model", str(model)]
     subprocess.run(command, cwd=tmp_path / "empty", check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "empty").iterdir()] == ["predictions.csv"]
