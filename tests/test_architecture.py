@@ -19,7 +19,7 @@ FLOORS = (  # from the ground up: a room uses those before it
 )  # fmt: skip
 ROOMS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
 COMMANDS = {  # of mea, with folders of the pipeline as defaults
-    *(f"mea/classification/{name}.py" for name in ("classify", "explain")),
+    *(f"mea/classification/{name}.py" for name in ("command", "explain")),
     *("mea/doctor/__main__.py", "mea/report/headline.py", "mea/arrays/export.py"),
 }
 LONGEST = 300

@@ -20,6 +20,7 @@ from mea.models.pool import Pool
 from mea.runtime.parallel import PATIENCE_S, show_progress
 
 MAX_CHUNKS = 2000  # of either side of a fold; more chunks do not change what a probe finds
+MAX_OF_ONE = 100  # chunks of a recording that is held out, where not all chunks are probed
 FOLDS = 5
 COLUMNS = ("recording", "chunk_split", "label", "chance")
 
@@ -57,8 +58,8 @@ def probe_models(
     random = np.random.default_rng(seed)
     parts = []
     for fold in show_progress(folds, desc="probes", delay=PATIENCE_S):
-        held_out = _draw(chunks[chunks["fold"] == fold], random)
-        training = _draw(chunks[chunks["fold"] != fold], random)
+        held_out = draw_recordings(chunks[chunks["fold"] == fold], random)
+        training = draw_chunks(chunks[chunks["fold"] != fold], random)
         model = open_model(fold)
         values = model.compute_features(held_out, events)
         honest = _build_probe().fit(model.compute_features(training, events), training["label"])
@@ -91,8 +92,25 @@ def _build_probe() -> Pipeline:
     return make_pipeline(imputer, StandardScaler(), RidgeClassifier(class_weight="balanced"))
 
 
-def _draw(chunks: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
-    """At most ``MAX_CHUNKS`` chunks, about the same number of each recording."""
+def draw_recordings(chunks: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    """All chunks, or those of some recordings: at most ``MAX_CHUNKS``, of each class about as many recordings.
+
+    A probe that is to recognise a recording must have seen enough of it, so recordings are drawn whole, but for those
+    of more than ``MAX_OF_ONE`` chunks. The number of chunks a recording thus does not fall with that of recordings.
+    """
+    if len(chunks) <= MAX_CHUNKS:
+        return chunks
+    shuffled = chunks.iloc[random.permutation(len(chunks))]
+    shuffled = shuffled[shuffled.groupby("recording").cumcount() < MAX_OF_ONE]
+    recordings = shuffled.groupby("recording", sort=False)["label"].agg(["first", "size"])
+    turn = recordings.groupby("first").cumcount().to_numpy()
+    size = recordings["size"].iloc[np.argsort(turn, kind="stable")]
+    drawn = size.index[(size.cumsum() <= MAX_CHUNKS).to_numpy()]
+    return chunks.loc[shuffled.index[shuffled["recording"].isin(drawn)].sort_values()]
+
+
+def draw_chunks(chunks: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    """At most ``MAX_CHUNKS`` chunks, about the same number of each recording: of the more, the more is learned."""
     shuffled = chunks.iloc[random.permutation(len(chunks))]
     turn = shuffled.groupby("recording").cumcount().to_numpy()
     return chunks.loc[shuffled.index[np.argsort(turn, kind="stable")[:MAX_CHUNKS]].sort_values()]

@@ -150,7 +150,7 @@ def test_two_chunks_a_recording_are_enough():
 
 
 def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
-    """Of every recording about as many; recordings of few chunks keep them all."""
+    """Of the training side about as many of every recording, of the other side whole recordings."""
     monkeypatch.setattr(mea.evaluation.probes, "MAX_CHUNKS", 45)
     chunks = make_chunks(per_recording=20)
     chunks = chunks[~chunks["recording"].isin(["r000"]) | (chunks.groupby("recording").cumcount() < 3)].reset_index(
@@ -159,15 +159,41 @@ def test_at_most_so_many_chunks_are_looked_at(monkeypatch):
     features = plant(chunks, np.random.default_rng(0), identity=3.0)
     classifier = Planted(features, [0, 1])
     found = probe_planted(classifier, chunks, {}, 0)
-    for asked in classifier.asked:
-        counts = asked["recording"].value_counts()
+    for fold in (0, 1):
+        held_out, training = classifier.asked[2 * fold : 2 * fold + 2]
+        assert set(held_out["fold"]) == {fold} and fold not in set(training["fold"])
+        assert held_out.index.is_monotonic_increasing and training.index.is_monotonic_increasing
+        counts = held_out["recording"].value_counts()
+        assert sorted(counts)[-2:] == [20, 20] and set(counts) <= {3, 20} and len(held_out) <= 45
+        assert set(held_out["label"]) == {"a", "b"}
+        counts = training["recording"].value_counts()
         others = counts.drop("r000", errors="ignore")
-        assert len(asked) == 45 and others.max() - others.min() <= 1 and asked.index.is_monotonic_increasing
-        assert counts.get("r000", 3) in (2, 3)
-    assert [set(asked["fold"]) == {0} for asked in classifier.asked[:2]].count(True) == 1
+        assert len(training) == 45 and others.max() - others.min() <= 1 and counts.get("r000", 3) in (2, 3)
     assert found["recording"] > 0.95
     assert probe_planted(classifier, chunks, {}, 0) == found, "the seed decides which"
     assert probe_planted(classifier, chunks, {}, 1) != found
+
+
+def test_a_probe_finds_the_same_of_few_and_of_many_recordings(monkeypatch):
+    """Twelve or a hundred recordings to recognise: what was seen of each is the same, and so is what is found."""
+    monkeypatch.setattr(mea.evaluation.probes, "MAX_CHUNKS", 120)
+    found = {
+        number: probe_many(chunks=make_chunks(recordings=number, folds=2), identity=0.8) for number in (24, 200, 1000)
+    }
+    assert found[200]["recording"] > 3 * found[200]["chance"]
+    for number in (200, 1000):
+        assert found[number]["chance"] == pytest.approx(found[24]["chance"])
+        assert found[number]["recording"] == pytest.approx(found[24]["recording"], abs=0.1)
+        assert found[number]["chunk_split"] == pytest.approx(found[24]["chunk_split"], abs=0.1)
+
+
+def test_of_a_long_recording_a_part_is_drawn(monkeypatch):
+    monkeypatch.setattr(mea.evaluation.probes, "MAX_CHUNKS", 60)
+    monkeypatch.setattr(mea.evaluation.probes, "MAX_OF_ONE", 15)
+    chunks = make_chunks(recordings=8, per_recording=50, folds=1)
+    drawn = mea.evaluation.probes.draw_recordings(chunks, np.random.default_rng(0))
+    assert drawn["recording"].value_counts().tolist() == [15] * 4
+    assert drawn.groupby("label")["recording"].nunique().tolist() == [2, 2]
 
 
 def test_what_is_told():
