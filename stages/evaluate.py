@@ -110,7 +110,7 @@ def evaluate(
         save_rules(folder, rules)
         save_detector(folder, NoveltyDetector.fit(measured, groups))
         write_table(folder / TRAINED_ON, list_digests(events[name] for name in recordings["recording"]))
-        write_card(folder, joined, results, chunks, rules, params.model_dump())
+        write_card(folder, joined, joined.list_limits(), results, chunks, rules, params.model_dump())
         write_checksums(folder)
     write_json(metrics, results)
     print_line(f"{len(recordings)} recordings scored: {metrics}, {out / 'predictions.csv'}, {plots}")

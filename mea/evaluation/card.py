@@ -37,7 +37,13 @@ LIMITS = (
 
 
 def write_card(
-    folder: Path, classifier: Classifier, metrics: dict[str, Any], chunks: pd.DataFrame, rules: Rules, evaluate: dict
+    folder: Path,
+    classifier: Classifier,
+    limits: list[str],
+    metrics: dict[str, Any],
+    chunks: pd.DataFrame,
+    rules: Rules,
+    evaluate: dict,
 ) -> None:
     """Write ``card.json``, and the same as text, ``card.md``.
 
@@ -47,6 +53,8 @@ def write_card(
         Of the classifier.
     classifier
         As it was trained.
+    limits
+        What is approximated in its models.
     metrics
         As in ``metrics/evaluate.json``.
     chunks
@@ -65,7 +73,7 @@ def write_card(
         "choose": evaluate["choose"],
         "chosen_among": evaluate["models"],
         "intended_use": LEAKY_USE if classifier.leaky else INTENDED_USE,
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, *(f"Approximated: {limit}." for limit in limits)],
         "data": _summarise_data(classifier, chunks),
         "metrics": metrics,
         "confidence": {

@@ -252,6 +252,10 @@ class Model(ABC):
         """Why it cannot take a recording; an empty string where it can."""
         return ""
 
+    def list_limits(self) -> list[str]:
+        """What is approximated in it, in sentences for the model card; nothing in most models."""
+        return []
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write all that was learned into a folder that exists."""
@@ -259,13 +263,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, spec: ModelSpec) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        MeaError
-            If a file is missing or not readable.
-        """
+        """Read what :meth:`save` wrote; a MeaError if a file is missing or not readable."""
 
     @classmethod  # noqa: B027
     def precompute(cls, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents], params: Any) -> None:

@@ -107,6 +107,10 @@ class FeatureModel(Model):
         """Families of its features, in the order of the features."""
         return list(dict.fromkeys(self.name_families(has_waveforms)))
 
+    def list_limits(self) -> list[str]:
+        """That the kernel is approximated, where it is."""
+        return [f"{self.name}: {limit}" for limit in self.recording_svc.list_limits()]
+
     def save(self, folder: Path) -> None:
         """Both classifiers."""
         save_estimator(folder / CHUNKS_FILE, self.chunk_classifier)

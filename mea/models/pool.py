@@ -74,6 +74,10 @@ class Pool:
         """Those of its models."""
         return [family for model in self.models for family in model.list_feature_families(has_waveforms)]
 
+    def list_limits(self) -> list[str]:
+        """Those of its models."""
+        return [limit for model in self.models for limit in model.list_limits()]
+
     def check_input(self, events: SpikeEvents) -> str:
         """The first reason of its models."""
         return next((reason for model in self.models if (reason := model.check_input(events))), "")

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from mea.models.estimators import load_estimator, save_estimator
@@ -24,6 +25,8 @@ CLIP = 3.0  # standard deviations at which features are clipped, against outlier
 COSTS = (3.0, 10.0, 30.0)
 GAMMA_SCALES = (0.1, 0.2, 0.4)
 SHRINKAGES = (None, 0.03, 0.1, 0.3)
+MOST_EXACT = 2500  # recordings up to which the kernel matrix is computed: 50 MB, and it grows with their square
+LANDMARKS = 1000  # recordings by which the kernel of more is approximated
 STANDARD_ERRORS = 2.0  # by which other hyperparameters must be better than the defaults
 UNCHOSEN_PLATT = (2.0, 0.0)  # slope and intercept where no inner folds are possible
 
@@ -59,10 +62,24 @@ def build_scaler() -> Pipeline:
     return Pipeline([("impute", imputer), ("scale", StandardScaler()), ("clip", clip)])
 
 
-def build_pipeline(params: SvmParams) -> Pipeline:
-    """From (n, n_features), NaN where undefined, to decisions; ``fit`` takes ``normalize__cultures``."""
-    svc = SVC(C=params.C, gamma=params.gamma_scale, class_weight="balanced")
-    return Pipeline([*build_scaler().steps, ("normalize", CultureNormalizer(params.shrinkage)), ("svc", svc)])
+def build_pipeline(params: SvmParams, n: int) -> Pipeline:
+    """From (n, n_features), NaN where undefined, to decisions; ``fit`` takes ``normalize__cultures``.
+
+    To fit more than ``MOST_EXACT`` recordings, the kernel is approximated by that between them and ``LANDMARKS`` of
+    them, drawn at random, so that time and memory are linear in ``n``: Williams and Seeger, "Using the Nyström method
+    to speed up kernel machines", NIPS 2000.
+    """
+    steps = [*build_scaler().steps, ("normalize", CultureNormalizer(params.shrinkage))]
+    if n <= MOST_EXACT:
+        return Pipeline([*steps, ("svc", SVC(C=params.C, gamma=params.gamma_scale, class_weight="balanced"))])
+    kernel = Nystroem(gamma=params.gamma_scale, n_components=LANDMARKS, random_state=0)
+    svc = LinearSVC(C=params.C, class_weight="balanced", dual=False)
+    return Pipeline([*steps, ("kernel", kernel), ("svc", svc)])
+
+
+def fit_pipeline(params: SvmParams, X: np.ndarray, y: np.ndarray, cultures: np.ndarray) -> Pipeline:
+    """:func:`build_pipeline`, fitted."""
+    return build_pipeline(params, len(X)).fit(X, y, normalize__cultures=cultures)
 
 
 class RecordingSVC:
@@ -123,7 +140,7 @@ class RecordingSVC:
                 platt.append(fit_platt(of_own, y[own]))
             else:
                 platt.append(UNCHOSEN_PLATT)
-            pipelines.append(build_pipeline(params).fit(X[own], y[own], normalize__cultures=cultures[own]))
+            pipelines.append(fit_pipeline(params, X[own], y[own], cultures[own]))
             decisions.append(held_out)
         model = cls(pipelines, n_labels, np.array(platt), list(feature_names))
         return model, model.scale_decisions(np.stack(decisions, axis=1))
@@ -146,6 +163,15 @@ class RecordingSVC:
     def scale_decisions(self, decisions: np.ndarray) -> np.ndarray:
         """(n, n_labels) probabilities of (n, n_pipelines) decisions."""
         return combine_problems(expit(decisions * self.platt[:, 0] + self.platt[:, 1]), self.n_labels)
+
+    def list_limits(self) -> list[str]:
+        """That the kernel is approximated, where it is."""
+        if not any("kernel" in pipeline.named_steps for pipeline in self.pipelines):
+            return []
+        return [
+            f"the support vector classifier learned from over {MOST_EXACT} recordings: its kernel is approximated by "
+            f"{LANDMARKS} of them (Nyström's method), and {MOST_EXACT} of them chose its hyperparameters"
+        ]
 
     def save(self, path: Path) -> None:
         """Write it with skops."""
@@ -173,7 +199,7 @@ def hold_out_all(
     for fold in np.unique(folds):
         val_mask = folds == fold
         seen = own & ~val_mask
-        pipeline = build_pipeline(params).fit(X[seen], y[seen], normalize__cultures=cultures[seen])
+        pipeline = fit_pipeline(params, X[seen], y[seen], cultures[seen])
         decisions[val_mask] = pipeline.decision_function(X[val_mask])
     return decisions
 
@@ -181,11 +207,17 @@ def hold_out_all(
 def choose_params(
     X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray, default: SvmParams
 ) -> tuple[SvmParams, np.ndarray]:
-    """Hyperparameters by the log loss of the recordings that inner folds hold out, and their decisions, (n,)."""
-    decisions = compare_params(X, y, cultures, folds)
-    losses = {params: compute_losses(held_out, y) for params, held_out in decisions.items()}
-    chosen = select_within_2se(losses, folds, default)
-    return chosen, decisions[chosen]
+    """Hyperparameters by the log loss of the recordings that inner folds hold out, and their decisions, (n,).
+
+    Of more than ``MOST_EXACT`` recordings, that many decide the hyperparameters, drawn at random.
+    """
+    few = np.sort(np.random.default_rng(0).permutation(len(y))[:MOST_EXACT])
+    decisions = compare_params(X[few], y[few], cultures[few], folds[few])
+    losses = {params: compute_losses(held_out, y[few]) for params, held_out in decisions.items()}
+    chosen = select_within_2se(losses, folds[few], default)
+    if len(few) == len(y):
+        return chosen, decisions[chosen]
+    return chosen, hold_out_all(X, y, cultures, folds, np.ones(len(y), bool), chosen)
 
 
 def compare_params(

@@ -114,6 +114,10 @@ class Classifier:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
         return self.open_model(self.folds[0]).check_input(events)
 
+    def list_limits(self) -> list[str]:
+        """What is approximated in its models, in sentences; each once."""
+        return list(dict.fromkeys(limit for fold in self.folds for limit in self.open_model(fold).list_limits()))
+
     def load_oof(self, fold: int) -> pd.DataFrame:
         """Out-of-fold predictions of one fold's training side: recording, label, culture, batch and ``p_<label>``.
 

@@ -84,11 +84,11 @@ def make_chunks(labels=("a", "b"), batches=("x", "y")):
     return pd.DataFrame(rows, columns=["recording", "label", "culture", "batch"])
 
 
-def write(folder, metrics=None, chunks=None, rules=RULES, evaluate=EVALUATE, **changed):
+def write(folder, metrics=None, chunks=None, rules=RULES, evaluate=EVALUATE, limits=(), **changed):
     """The card in words, and as JSON."""
     folder.mkdir(exist_ok=True)
     chunks = make_chunks() if chunks is None else chunks
-    write_card(folder, make_classifier(folder, **changed), metrics or make_metrics(), chunks, rules, evaluate)
+    write_card(folder, make_classifier(folder, **changed), limits, metrics or make_metrics(), chunks, rules, evaluate)
     return (folder / "card.md").read_text(encoding="utf-8"), json.loads((folder / "card.json").read_text("utf-8"))
 
 
@@ -144,6 +144,13 @@ def test_each_number_shown_follows_the_metrics(tmp_path):
         lines = [new for old, new in zip(before.split("\n"), after.split("\n")) if old != new]
         assert len(lines) == (2 if path == ("recording", "accuracy") else 1), path
         assert all(" 0.0567 " in line or "**5.67 %**" in line for line in lines), path
+
+
+def test_what_is_approximated_is_told(tmp_path):
+    text, card = write(tmp_path, limits=["features: the kernel is approximated"])
+    assert "- Approximated: features: the kernel is approximated.\n" in text
+    assert card["limits"][-1] == "Approximated: features: the kernel is approximated."
+    assert "Approximated" not in write(tmp_path / "exact")[0]
 
 
 def test_the_json_holds_all_metrics_as_they_are(tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import skops.io
 from scipy.special import expit
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 
+from mea.models import recording_svc
 from mea.models.estimators import TRUSTED
 from mea.models.multiclass import combine_problems
 from mea.models.recording_svc import (
@@ -37,7 +39,7 @@ def make_lab(seed=0, cultures=12, each=6, size=20, effect=1.0, fingerprint=4.0):
 
 
 def fit(values, targets, cultures, params=SvmParams()):  # noqa: B008 - it is frozen
-    return build_pipeline(params).fit(values, targets, normalize__cultures=cultures)
+    return build_pipeline(params, len(values)).fit(values, targets, normalize__cultures=cultures)
 
 
 def test_differences_of_cultures_are_shrunk_and_nothing_else():
@@ -231,6 +233,52 @@ def test_hyperparameters_are_compared_as_if_each_were_fitted_by_itself():
             own = folds != fold
             pipeline = fit(values[own], targets[own], culture[own], params)
             np.testing.assert_allclose(compared[params][~own], pipeline.decision_function(values[~own]), atol=1e-9)
+
+
+@pytest.fixture
+def approximated(monkeypatch):
+    monkeypatch.setattr(recording_svc, "MOST_EXACT", 150)
+    monkeypatch.setattr(recording_svc, "LANDMARKS", 100)
+
+
+def fit_all(values, targets, culture, folds):
+    return RecordingSVC.fit(values, targets.astype(int), culture, folds, 2, [f"x{k}" for k in range(values.shape[1])])
+
+
+def test_the_approximation_by_all_recordings_is_exact_and_by_some_nearly(approximated, monkeypatch):
+    """With every recording a landmark the kernel is whole: a support vector classifier finds the same decisions."""
+    values, targets, culture = make_lab(cultures=40, effect=0.6)
+    assert len(values) == 240
+    new, _, _ = make_lab(seed=1, cultures=40, effect=0.6)
+    exact = SVC(C=10.0, gamma=0.2, class_weight="balanced")
+    for landmarks, likeness in ((240, 1 - 1e-6), (100, 0.95)):
+        monkeypatch.setattr(recording_svc, "LANDMARKS", landmarks)
+        pipeline = fit(values, targets, culture)
+        features = pipeline[:-1].transform(values)
+        scaled, of_new = pipeline[:-2].transform(values), pipeline[:-2].transform(new)
+        kernel = rbf_kernel(scaled, gamma=0.2)
+        assert np.corrcoef((features @ features.T).ravel(), kernel.ravel())[0, 1] > likeness
+        found = pipeline.decision_function(new)
+        assert np.corrcoef(found, exact.fit(scaled, targets).decision_function(of_new))[0, 1] > 0.9
+
+
+def test_many_recordings_are_approximated_as_well_as_said(approximated, tmp_path, monkeypatch):
+    values, targets, culture = make_lab(cultures=60, effect=1.0)
+    new, of_new, _ = make_lab(seed=1, cultures=60, effect=1.0)
+    folds = culture // 2 % 3
+    model, oof = fit_all(values, targets, culture, folds)
+    (limit,) = model.list_limits()
+    assert "150 recordings" in limit and "100 of them (Nyström" in limit
+    assert oof.shape == (360, 2) and ((oof[:, 1] > 0.5) == targets).mean() > 0.75
+    model.save(tmp_path / "model.skops")
+    again = RecordingSVC.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict_proba(new), model.predict_proba(new))
+    monkeypatch.setattr(recording_svc, "MOST_EXACT", 1000)
+    exact, exact_oof = fit_all(values, targets, culture, folds)
+    assert exact.list_limits() == []
+    assert abs(np.mean((oof[:, 1] > 0.5) == targets) - np.mean((exact_oof[:, 1] > 0.5) == targets)) < 0.06
+    accuracies = [((one.predict_proba(new)[:, 1] > 0.5) == of_new).mean() for one in (model, exact)]
+    assert min(accuracies) > 0.75 and abs(accuracies[0] - accuracies[1]) < 0.06
 
 
 def test_without_inner_folds_nothing_is_chosen():
