@@ -15,7 +15,7 @@ from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents, events_from_spike_times
 from mea.arrays.events_file import FORMAT_VERSION, load_events, save_events
 from mea.arrays.quality import format_quality
-from mea.arrays.resampling import resample_counts
+from mea.arrays.resampling import Read, describe_resampled, resample
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
@@ -78,31 +78,26 @@ def read_events(path: Path, recording: Recording, detection: SpikeDetection) -> 
 
 
 def _find_events(path: Path, source: RawRecording, detection: SpikeDetection) -> SpikeEvents:
-    parts = split_electrodes(source, detection)
-    if len(parts) > 1 and source.sampling_rate_hz == detection.sampling_rate_hz:
-        streamed = stream_spikes(partial(read_counts, path, source), source, detection.threshold)
+    at_rate, read = open_at_rate(path, source, detection)
+    parts = split_electrodes(at_rate)
+    if len(parts) > 1:
+        streamed = stream_spikes(read, at_rate, detection.threshold)
         if streamed is not None:
-            return join_spikes(source, source.n_samples, streamed)
+            return join_spikes(at_rate, at_rate.n_samples, streamed)
     spikes = []
     for electrodes in parts:
-        counts, part = read_at_rate(path, source.take(electrodes), detection)
-        spikes += find_spikes(counts, part, detection.threshold)
-        del counts  # before the next ones are read
-    at_rate = replace(source, sampling_rate_hz=part.sampling_rate_hz, pauses=part.pauses)
-    return join_spikes(at_rate, part.n_samples, spikes)
+        part, read = open_at_rate(path, source.take(electrodes), detection)
+        spikes += find_spikes(read(0, part.n_samples), part, detection.threshold)
+    return join_spikes(at_rate, at_rate.n_samples, spikes)
 
 
-def split_electrodes(source: RawRecording, detection: SpikeDetection) -> list[slice]:
+def split_electrodes(source: RawRecording) -> list[slice]:
     """Electrodes to hold in memory together: all, or as many as keep a worker under 2 GB however long the recording.
 
-    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again: what is
-    resampled, or has counts of more than 16 bits, is read so; anything else by
-    :func:`mea.arrays.streaming.stream_spikes`.
+    The chunks of the file hold all electrodes, so that each further part reads and inflates the file again: only counts
+    of more than 16 bits are read so; anything else by :func:`mea.arrays.streaming.stream_spikes`.
     """
-    bytes_per_sample = 2.0  # almost always: counts of more than 16 bits take twice as much
-    if source.sampling_rate_hz != detection.sampling_rate_hz:
-        bytes_per_sample += 4 * detection.sampling_rate_hz / source.sampling_rate_hz
-    together = max(1, int(MOST_BYTES / (bytes_per_sample * source.n_samples)))
+    together = max(1, MOST_BYTES // (2 * max(1, source.n_samples)))
     return [slice(first, first + together) for first in range(0, source.n_electrodes, together)]
 
 
@@ -221,16 +216,12 @@ def choose_shown(catalogue: Sequence[dict[str, Any]], most: int) -> list[str]:
     return [recording for _, _, recording in sorted(ranked)[:most]]
 
 
-def read_at_rate(
-    path: Path, source: RawRecording, detection: SpikeDetection, first: int = 0, last: int | None = None
-) -> tuple[np.ndarray, RawRecording]:
-    """The samples from first to last, last excluded, at the sampling rate of the detection, and what they mean."""
-    if source.sampling_rate_hz == detection.sampling_rate_hz:
-        return read_counts(path, source, first, last), source
-    counts, source = resample_counts(
-        read_counts(path, source), source, detection.sampling_rate_hz
-    )  # hangs on all samples
-    return counts[:, first:last], source
+def open_at_rate(path: Path, source: RawRecording, detection: SpikeDetection) -> tuple[RawRecording, Read]:
+    """The source at the sampling rate of the detection, and what reads its samples from first to last, excluded."""
+    read, rate = partial(read_counts, path, source), detection.sampling_rate_hz
+    if source.sampling_rate_hz == rate:
+        return source, read
+    return describe_resampled(source, rate), partial(resample, read, source, rate)
 
 
 def _has_spike_times_only(source: RawRecording) -> bool:

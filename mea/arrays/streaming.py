@@ -4,13 +4,14 @@ Each electrode's samples are divided into windows of 5 ms. The second reading ke
 the threshold, and their neighbours. The spikes are those of :func:`mea.arrays.spikes.find_spikes`, to the bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numba
 import numpy as np
 
+from mea.arrays.resampling import Read
 from mea.arrays.spikes import (
     DIGEST_STRIDE,
     ElectrodeSpikes,
@@ -28,8 +29,6 @@ BLOCK_BYTES = 200_000_000
 MOST_PENDING = 400_000_000  # bytes of windows that are suprathreshold without a pause
 WINDOW_MS = 5  # groups of peaks reach over 3 ms, waveforms over 2
 NEVER = 1 << 62  # counts from zero
-
-Read = Callable[[int, int], np.ndarray]
 
 
 class Electrode:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mea.arrays.detection import SpikeDetection, read_at_rate
+from mea.arrays.detection import SpikeDetection, open_at_rate
 from mea.arrays.events import SpikeEvents
 from mea.recordings.recording import Recording
 
@@ -74,7 +74,8 @@ def cut_traces(path: Path, recording: Recording, events: SpikeEvents, detection:
         How its spikes were detected.
     """
     chosen, first, last = find_busiest(events)
-    counts, source = read_at_rate(path, recording.source.take(chosen), detection, first, last)
+    source, read = open_at_rate(path, recording.source.take(chosen), detection)
+    counts = read(first, last)
     cleaned_uv, peaks = cut_cleaned(events, chosen, first, last)
     return Traces(
         raw_uv=(counts.astype(np.int64) - source.adc_zero[:, None]) * source.gain_v[:, None] * 1e6,

@@ -228,7 +228,7 @@ def test_resampling_keeps_a_sine_and_whole_counts():
     source = replace(make_source(counts, sampling_rate_hz=10_000, adc_zero=100), segments=np.array([[0, 0, 9999]]))
     resampled, at_25 = resample_counts(counts, source, 25_000)
     assert (at_25.sampling_rate_hz, at_25.n_samples, at_25.duration_s) == (25_000, 25_000, 1.0)
-    assert resampled.dtype == np.int32 and resampled.shape == (1, 25_000) and at_25.adc_zero.tolist() == [0]
+    assert resampled.dtype == np.int16 and resampled.shape == (1, 25_000) and at_25.adc_zero.tolist() == [0]
     assert at_25.segments.tolist() == [[0, 0, 24_997]]
     expected = 10_000 * np.sin(2 * np.pi * 300 * np.arange(25_000) / 25_000)
     np.testing.assert_allclose(resampled[0, 500:-500], expected[500:-500], atol=30)
