@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 
+import numba
 import numpy as np
 
 from mea.recordings.recording import RawRecording
@@ -83,8 +85,9 @@ def _resample_span(read: Read, source: RawRecording, ratio: Fraction, first: int
     stop = min(source.n_samples, -(-last * down // up) + reach + 1)
     counts, offset = read(start, stop), start * up // down
     resampled = np.empty((len(counts), last - first), np.int32)
-    for electrode, row in enumerate(counts):
-        values = (row.astype(np.int64) - int(source.adc_zero[electrode])).astype(np.float64)
+
+    def resample_electrode(electrode: int) -> None:
+        values = (counts[electrode].astype(np.int64) - int(source.adc_zero[electrode])).astype(np.float64)
         rounded = np.rint(resample_poly(values, up, down))[first - offset : last - offset]
         if rounded.size and abs(rounded).max() > MOST_RESAMPLED:
             raise BadRecording(
@@ -93,6 +96,9 @@ def _resample_span(read: Read, source: RawRecording, ratio: Fraction, first: int
                 "again, or set array.other_sampling_rate: set_aside."
             )
         resampled[electrode] = rounded
+
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:  # SciPy lets other threads work meanwhile
+        list(pool.map(resample_electrode, range(len(counts))))
     narrow = np.iinfo(np.int16)
     fits = resampled.size == 0 or (narrow.min <= resampled.min() and resampled.max() <= narrow.max)
     return resampled.astype(np.int16) if fits else resampled
