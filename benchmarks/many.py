@@ -32,7 +32,7 @@ from mea.runtime.tables import draw_markdown
 STAGES = ("unzip", "h5", "array", "split", "features", "contrast", "train", "evaluate", "classify", "report")
 SETTINGS = (
     "split.chunk_s=30", "split.first_s=null", "split.by=batch", "split.score=all", "train.models=[features]",
-    "classify.source=null", "report.compare=null",
+    "classify.source=new", "report.compare=null",
 )  # fmt: skip
 BATCHES, EACH, SIDE, LOOK_S = 16, 4, 8, 0.2
 
@@ -105,6 +105,7 @@ def main() -> None:
         for count in sorted(given.counts):
             source = folder / "raw"
             source.mkdir()
+            (folder / "new").mkdir()  # an empty folder: nothing to classify
             work = partial(write_recording, folder=source, hz=given.hz, duration_s=given.duration)
             rows = run_parallel(work, range(count), "written")
             with (source / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
