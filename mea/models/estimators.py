@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-import skops.io
-
 from mea.runtime.errors import MeaError
 
 TRUSTED = ["mea.models.wccn.CultureNormalizer", "numpy.clip", "numpy.dtype"]  # beyond what skops trusts by itself
@@ -18,6 +16,8 @@ def save_estimator(path: Path, model: Any) -> None:
 
     The addresses in memory by which skops names its parts become numbers, and the time of writing is left out.
     """
+    import skops.io  # 1.3 s to import, and not needed where nothing is saved or loaded
+
     with ZipFile(io.BytesIO(skops.io.dumps(model))) as packed:
         parts = {name: packed.read(name) for name in packed.namelist()}
     numbers: dict[str, str] = {}
@@ -40,6 +40,8 @@ def load_estimator(path: Path) -> Any:
     MeaError
         If the file asks for a type we do not trust, or is not readable.
     """
+    import skops.io
+
     try:
         unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)
         if unknown:

@@ -1,6 +1,7 @@
 """A content-addressed cache: the same input, parameters and code give back the same result without the work."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -53,37 +54,59 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     A kept file is checked against its key and SHA-256 before it is used, and made again when it is another or damaged.
     Returns whether it came from the cache.
     """
-    folder = find_cache()
-    if folder is None:
+    kept = _find_kept(key, target.suffix)
+    if kept is None:
         make(target)
         return False
-    kept = folder / key[:2] / f"{key[2:]}{target.suffix}"
-    checksum = kept.with_name(kept.name + ".sha256")
-    if kept.exists() and checksum.exists() and checksum.read_bytes() == _sign(key, kept):
+    if kept.exists() and _read_signature(kept) == _sign(key, hash_file(kept)):
         shutil.copyfile(kept, target)
         return True
     make(target)
-    with fresh_file(checksum) as work:
-        work.write_bytes(_sign(key, target))
-    with fresh_file(kept) as work:
-        shutil.copyfile(target, work)
+    _keep(kept, key, target)
     return False
 
 
-def _sign(key: str, path: Path) -> bytes:
+def _find_kept(key: str, suffix: str) -> Path | None:
+    """Where the result of ``key`` is kept; None where nothing is."""
+    folder = find_cache()
+    return folder and folder / key[:2] / f"{key[2:]}{suffix}"
+
+
+def _keep(kept: Path, key: str, path: Path) -> None:
+    with fresh_file(_place_signature(kept)) as work:
+        work.write_bytes(_sign(key, hash_file(path)))
+    with fresh_file(kept) as work:
+        shutil.copyfile(path, work)
+
+
+def _place_signature(kept: Path) -> Path:
+    return kept.with_name(kept.name + ".sha256")
+
+
+def _read_signature(kept: Path) -> bytes:
+    path = _place_signature(kept)
+    return path.read_bytes() if path.exists() else b""
+
+
+def _sign(key: str, sha256: str) -> bytes:
     """What is written beside a kept file: of what key it is the result, and its SHA-256."""
-    return f"{key} {hash_file(path)}".encode()
+    return f"{key} {sha256}".encode()
 
 
 def forget_file(key: str, suffix: str) -> None:
     """Keep the result of ``key`` no longer: it is not what the key promises."""
-    folder = find_cache()
-    if folder:
-        (folder / key[:2] / f"{key[2:]}{suffix}").unlink(missing_ok=True)
+    kept = _find_kept(key, suffix)
+    if kept:
+        kept.unlink(missing_ok=True)
 
 
 def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array of ``key``: from the cache, else made by ``make()`` and kept."""
+    """The array of ``key``: from the cache, else made by ``make()`` and kept. It is checked as a kept file is."""
+    kept = _find_kept(key, ".npy")
+    if kept and kept.exists():
+        content = kept.read_bytes()
+        if _read_signature(kept) == _sign(key, hashlib.sha256(content).hexdigest()):
+            return np.load(io.BytesIO(content))
     with tempfile.TemporaryDirectory(prefix="mea-array-") as folder:
         path = Path(folder) / "array.npy"
         fetch_file(key, path, lambda made: np.save(made, make()))
