@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -59,10 +60,10 @@ def write_recording(number: int, folder: Path, hz: float, duration_s: float) -> 
     return name, label, f"c{culture}", f"b{batch}"
 
 
-def run_stage(stage: str, project: Path, source: Path) -> dict[str, float]:
+def run_stage(stage: str, project: Path, settings: Iterable[str]) -> dict[str, float]:
     """Seconds, those of processors, and GB of a stage: with its workers at their peak, and of the largest of them."""
     command = [sys.executable, "-m", f"stages.{stage}", "--params", str(ROOT / "params.yaml")]
-    command += [part for setting in (f"unzip.source={source}", *SETTINGS) for part in ("--set", setting)]
+    command += [part for setting in settings for part in ("--set", setting)]
     environment = os.environ | {"MEA_QUIET": "1", "PYTHONPATH": str(ROOT), "MEA_CACHE": str(project / "cache")}
     before, start = os.times(), time.perf_counter()
     with (project / f"{stage}.log").open("w") as log:
@@ -110,8 +111,9 @@ def main() -> None:
             rows = run_parallel(work, range(count), "written")
             with (source / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
                 csv.writer(stream).writerows([("recording", "label", "culture", "batch"), *rows])
+            settings = (f"unzip.source={source}", *SETTINGS)
             for stage in STAGES:
-                lines.append({"recordings": count, "stage": stage, **run_stage(stage, folder, source)})
+                lines.append({"recordings": count, "stage": stage, **run_stage(stage, folder, settings)})
                 print_line(" ".join(format_line(lines[-1])))
             page = folder / "report/index.html"
             print_line(f"report/index.html of {count} recordings: {page.stat().st_size / 1e6:.1f} MB")

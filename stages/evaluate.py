@@ -79,7 +79,7 @@ def evaluate(
     table, rules = compare_models(found, scoring), learn_rules(found.shipped.oof, first.labels, settings)
     held_out, recordings = found.headline, found.headline.by_recording
     groups = group_recordings(recordings, "batch")
-    measured = measure_recordings(list(map(events.pick, recordings["recording"])), first.used_s, first.threshold)
+    measured = measure_recordings(events, recordings["recording"], first.used_s, first.threshold)
     metadata = tabulate_metadata(read_catalogue(array), recordings)
     confounds = audit_confounds(metadata, recordings, params.permutations, params.seed)
     permutation = run_permutation_test(recordings, recordings["predicted"], params.permutations, params.seed)

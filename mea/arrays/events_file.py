@@ -117,9 +117,9 @@ class RecordingsOnDisk(Mapping[str, SpikeEvents]):
             self.kept_bytes -= self.kept.popitem(last=False)[1].nbytes
         return events
 
-    def pick(self, name: str) -> "RecordingsOnDisk":
-        """One of them, not read yet: to be sent to a worker process."""
-        return RecordingsOnDisk(self.folder, [name], {name: self.baselines[name]} if name in self.baselines else None)
+    def __reduce__(self) -> tuple:
+        """What a worker process is sent: where they are, and no spikes."""
+        return RecordingsOnDisk, (self.folder, list(self.names), self.baselines)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

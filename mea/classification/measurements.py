@@ -1,6 +1,6 @@
 """What is measured of a recording to compare it with the training data: six plain numbers and the summary features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -123,13 +123,12 @@ def measure_recording(events: SpikeEvents, used_s: float, threshold: float) -> M
 
 
 def measure_recordings(
-    recordings: Sequence[Mapping[str, SpikeEvents]], used_s: float, threshold: float
+    events: Mapping[str, SpikeEvents], names: Iterable[str], used_s: float, threshold: float
 ) -> list[Measured]:
-    """:func:`measure_recording` of many, on all cores; each mapping holds one, which a worker may read itself."""
-    work = partial(_open_and_measure, used_s=used_s, threshold=threshold)
-    return run_parallel(work, recordings, "recordings measured", begin_here=True)
+    """:func:`measure_recording` of many, on all cores."""
+    work = partial(_look_up_and_measure, events=events, used_s=used_s, threshold=threshold)
+    return run_parallel(work, names, "recordings measured", begin_here=True)
 
 
-def _open_and_measure(recording: Mapping[str, SpikeEvents], used_s: float, threshold: float) -> Measured:
-    (events,) = recording.values()
-    return measure_recording(events, used_s, threshold)
+def _look_up_and_measure(name: str, events: Mapping[str, SpikeEvents], used_s: float, threshold: float) -> Measured:
+    return measure_recording(events[name], used_s, threshold)

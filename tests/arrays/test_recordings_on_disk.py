@@ -1,5 +1,7 @@
 """Recordings that are read when they are asked for: the same events, few of them in memory."""
 
+import pickle
+
 import numpy as np
 import pytest
 from builders.arrays import make_events
@@ -36,10 +38,13 @@ def test_no_more_stay_in_memory_than_the_limit_allows(folder, monkeypatch):
     assert recordings["r1"] is recordings["r1"], "what is kept is not read again"
 
 
-def test_one_is_picked_without_the_others(folder):
-    one = RecordingsOnDisk(folder, ["r0", "r1"], {"r1": ("ratio", "r4")}).pick("r1")
-    assert list(one) == ["r1"] and not one.kept
-    assert one["r1"].baseline.how == "ratio" and one["r1"].baseline.events.recording == "r4"
+def test_what_a_worker_is_sent_holds_no_spikes(folder):
+    whole = RecordingsOnDisk(folder, ["r0", "r1"], {"r1": ("ratio", "r4")})
+    assert whole["r0"] is whole["r0"]
+    sent = pickle.dumps(whole)
+    received = pickle.loads(sent)
+    assert len(sent) < 1000 and not received.kept and list(received) == ["r0", "r1"]
+    assert received["r1"].baseline.how == "ratio" and received["r1"].baseline.events.recording == "r4"
 
 
 def test_one_that_is_larger_than_the_limit_is_read_all_the_same(folder, monkeypatch):

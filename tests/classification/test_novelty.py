@@ -20,7 +20,9 @@ def one_process(monkeypatch):
 
 def test_spike_times_have_no_voltages_to_check():
     events = [make_events(waveforms=False, rows=8, cols=8, seed=seed) for seed in range(6)]
-    measured = measure_recordings([{one.recording: one} for one in events], np.inf, 5.0)
+    measured = measure_recordings(
+        {one.recording: one for one in events}, [one.recording for one in events], np.inf, 5.0
+    )
     assert all(
         np.isnan([one.values[name] for name in ("gain_uv", "noise_uv", "dead_fraction")]).all() for one in measured
     )
