@@ -10,7 +10,7 @@ TOO_OLD := import sys; v = sys.version_info; v >= (3, 11) or sys.exit("make: PYT
     3.11 or newer is needed. Name one: make PYTHON=python3.11 install" % tuple(v[:2]))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-all reliability check bench bench-check thousand controls preset explain doctor install clean help
+.PHONY: repro test test-all coverage reliability check bench bench-check thousand controls preset explain doctor install clean help
 
 repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (also: make, without a target)
 	dvc repro report
@@ -21,6 +21,12 @@ test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
 
 test-all: $(TEST_INSTALLED)  ## the tests, the slow ones too
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+coverage: $(TEST_INSTALLED)  ## the tests, and which lines and branches of mea/ and stages/ they run, subprocesses included
+	coverage erase
+	coverage run -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	coverage combine -q
+	coverage report --skip-covered --sort=cover
 
 reliability: $(TEST_INSTALLED)  ## what is tried to break it, and what came of it: docs/reliability.md
 	python -m benchmarks.reliability
