@@ -15,7 +15,7 @@ from mea.arrays.electrodes import find_dead_electrodes
 from mea.arrays.events import SpikeEvents, events_from_spike_times
 from mea.arrays.events_file import FORMAT_VERSION, load_events, save_events
 from mea.arrays.quality import format_quality
-from mea.arrays.resampling import Read, describe_resampled, resample
+from mea.arrays.resampling import Read, resample, resample_source
 from mea.arrays.spikes import find_spikes, join_spikes
 from mea.arrays.streaming import stream_spikes
 from mea.recordings.formats import read_counts
@@ -221,7 +221,7 @@ def open_at_rate(path: Path, source: RawRecording, detection: SpikeDetection) ->
     read, rate = partial(read_counts, path, source), detection.sampling_rate_hz
     if source.sampling_rate_hz == rate:
         return source, read
-    return describe_resampled(source, rate), partial(resample, read, source, rate)
+    return resample_source(source, rate), partial(resample, read, source, rate)
 
 
 def _has_spike_times_only(source: RawRecording) -> bool:

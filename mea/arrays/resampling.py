@@ -17,7 +17,7 @@ SPAN_BYTES = 100_000_000  # of counts that are read at a time
 Read = Callable[[int, int], np.ndarray]  # the counts (n_electrodes, last - first) from first to last, last excluded
 
 
-def describe_resampled(source: RawRecording, sampling_rate_hz: int) -> RawRecording:
+def resample_source(source: RawRecording, sampling_rate_hz: int) -> RawRecording:
     """The same source at another rate: ceil(n_samples * ratio) samples, with 0 as zero."""
     ratio = _get_ratio(source, sampling_rate_hz)
     segments = source.segments.copy()
@@ -67,7 +67,7 @@ def resample(read: Read, source: RawRecording, sampling_rate_hz: int, first: int
 
 def resample_counts(counts: np.ndarray, source: RawRecording, sampling_rate_hz: int) -> tuple[np.ndarray, RawRecording]:
     """The whole of a recording whose (n_electrodes, n_samples) counts are in memory, and what it is at that rate."""
-    at_rate = describe_resampled(source, sampling_rate_hz)
+    at_rate = resample_source(source, sampling_rate_hz)
     spans = resample(lambda first, last: counts[:, first:last], source, sampling_rate_hz, 0, at_rate.n_samples)
     return spans, at_rate
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from mea.arrays import resampling
-from mea.arrays.resampling import describe_resampled, resample
+from mea.arrays.resampling import resample, resample_source
 
 RATES = [8_000, 10_000, 12_500, 20_000, 24_000, 25_000, 30_000, 44_100]
 
@@ -35,7 +35,7 @@ def test_any_part_is_that_of_the_whole(seed, rate, wanted, n_samples, bits, zero
     random = np.random.default_rng(seed)
     counts = random.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (2, n_samples)).astype(np.int32)
     source = make_source(counts, sampling_rate_hz=rate, adc_zero=zero)
-    at_rate = describe_resampled(source, wanted)
+    at_rate = resample_source(source, wanted)
     expected = resample_whole(counts, zero, rate, wanted)
     assert at_rate.n_samples == expected.shape[1] and at_rate.sampling_rate_hz == wanted
     first = data.draw(st.integers(0, at_rate.n_samples - 1))
