@@ -22,6 +22,7 @@ MAX_HOLDERS = 16  # a pattern in more recordings, and in more than half of them,
 NEIGHBOURS = 8  # a pattern of r recordings is compared with the next few only, so that work grows with r, not r**2
 MAX_PAIRS_SHOWN = 10
 MAX_STARTS_SHOWN = 3
+MOST_SORTED = 4_000_000  # patterns in memory at a time: those of a thousand recordings
 N_LAGS = 1 << 34  # shifts of up to 49 days
 
 
@@ -167,18 +168,17 @@ def _find_agreements(fingerprints: Sequence[Fingerprint]) -> Iterator[Agreement]
     """Pairs of recordings with enough patterns in common at one shift, those with most in common first."""
     if not fingerprints:
         return
-    hashes, start_s, length_s, is_reversed = (
-        np.concatenate([getattr(fingerprint, name) for fingerprint in fingerprints])
-        for name in ("hashes", "start_s", "length_s", "is_reversed")
-    )
-    owner = np.repeat(np.arange(len(fingerprints)), [len(fingerprint.hashes) for fingerprint in fingerprints])
-    one, other = _match_patterns(hashes, len(fingerprints))
-    turned = is_reversed[one] != is_reversed[other]
-    way = 2 * (owner[one] * len(fingerprints) + owner[other]) + turned
+    one, other = _match_in_shares(fingerprints)
+    ends = np.cumsum([len(fingerprint.hashes) for fingerprint in fingerprints])
+    turned = _take(fingerprints, ends, "is_reversed", one) != _take(fingerprints, ends, "is_reversed", other)
+    owners = [np.searchsorted(ends, places, side="right") for places in (one, other)]
+    way = 2 * (owners[0] * len(fingerprints) + owners[1]) + turned
     ways, way, counts = np.unique(way, return_inverse=True, return_counts=True)
     enough = counts[way] >= MIN_PATTERNS
     one, other, way, turned = one[enough], other[enough], way[enough], turned[enough]
-    lag_s = start_s[one] - np.where(turned, -(start_s + length_s)[other], start_s[other])
+    start_s, other_start_s = (_take(fingerprints, ends, "start_s", places) for places in (one, other))
+    other_stop_s = other_start_s + _take(fingerprints, ends, "length_s", other)
+    lag_s = start_s - np.where(turned, -other_stop_s, other_start_s)
     key = way * N_LAGS + np.rint(lag_s / LAG_S).astype(np.int64) + N_LAGS // 2
     order = np.argsort(key, kind="stable")
     one, lag_s, key = one[order], lag_s[order], key[order]
@@ -190,8 +190,42 @@ def _find_agreements(fingerprints: Sequence[Fingerprint]) -> Iterator[Agreement]
             return
         pair, turns = divmod(int(ways[key[low[turn]] // N_LAGS]), 2)
         middle_s = float(np.median(lag_s[low[turn] : high[turn]]))
-        stop_s = start_s[here] + length_s[here]
-        yield Agreement(*divmod(pair, len(fingerprints)), hashes[here], start_s[here], stop_s, middle_s, bool(turns))
+        hashes, start_s, length_s = (
+            _take(fingerprints, ends, name, here) for name in ("hashes", "start_s", "length_s")
+        )
+        stop_s = start_s + length_s
+        yield Agreement(*divmod(pair, len(fingerprints)), hashes, start_s, stop_s, middle_s, bool(turns))
+
+
+def _take(fingerprints: Sequence[Fingerprint], ends: np.ndarray, name: str, places: np.ndarray) -> np.ndarray:
+    """Values at places of what would be the concatenated arrays of all recordings, which end at ``ends`` there."""
+    owner, order = np.searchsorted(ends, places, side="right"), np.argsort(places, kind="stable")
+    taken = np.empty(len(places), getattr(fingerprints[0], name).dtype)
+    for part in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):
+        if len(part):
+            values = getattr(fingerprints[owner[part[0]]], name)
+            taken[part] = values[places[part] - ends[owner[part[0]]] + len(values)]
+    return taken
+
+
+def _match_in_shares(fingerprints: Sequence[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
+    """Places of equal patterns in two recordings, of all recordings one after the other.
+
+    Equal patterns have equal remainders, so that the hashes of a few remainders at a time are sorted in memory.
+    """
+    shares = np.uint64(max(1, sum(len(fingerprint.hashes) for fingerprint in fingerprints) // MOST_SORTED))
+    found = []
+    for share in range(int(shares)):
+        hashes, places, first = [], [], 0
+        for fingerprint in fingerprints:
+            own = np.flatnonzero((fingerprint.hashes >> np.uint64(1)) % shares == share)
+            hashes.append(fingerprint.hashes[own])
+            places.append(own + first)
+            first += len(fingerprint.hashes)
+        place = np.concatenate(places)
+        found.append([place[matched] for matched in _match_patterns(np.concatenate(hashes), len(fingerprints))])
+    one, other = (np.concatenate(parts) for parts in zip(*found))
+    return one, other
 
 
 def _match_patterns(hashes: np.ndarray, n_recordings: int) -> tuple[np.ndarray, np.ndarray]:

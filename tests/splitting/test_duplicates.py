@@ -24,6 +24,7 @@ from mea.arrays.spikes import detect_events
 from mea.recordings.archives import unpack
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.runtime.errors import MeaError
+from mea.splitting import duplicates
 from mea.splitting.duplicates import check_duplicates, explain_same_start, find_duplicates
 from mea.splitting.fingerprints import compute_fingerprint, compute_fingerprints
 
@@ -55,6 +56,19 @@ def test_the_same_samples_under_two_names(how, shift_s, overlap_s):
         assert 0.5 < found.fraction <= 1
     unhashed = [replace(compute_fingerprint(events), digests=()) for events in copy]
     assert len(find_duplicates(unhashed)) == 1
+
+
+@pytest.mark.parametrize("most", [30, 3000])
+def test_patterns_that_are_sorted_in_shares_find_the_same(monkeypatch, most):
+    counts, source = simulate_voltages()
+    pieces = [detect("first", counts[:, : to_samples(5)], source), detect("last", counts[:, to_samples(3) :], source)]
+    copies = [make_copy(how) for how in ("cropped at both ends", "reordered electrodes", "flipped")]
+    events = [*pieces, *(replace(copy, recording=f"copy {number}") for number, copy in enumerate(copies)), original(1)]
+    fingerprints = [replace(compute_fingerprint(one), digests=()) for one in events]
+    whole = find_duplicates(fingerprints)
+    assert len(whole) > 5 and sum(len(one.hashes) for one in fingerprints) > 6000
+    monkeypatch.setattr(duplicates, "MOST_SORTED", most)
+    assert find_duplicates(fingerprints) == whole
 
 
 @pytest.mark.parametrize("how", ["renamed", "another gain", "another zero", "narrower integers"])
