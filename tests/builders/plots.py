@@ -14,6 +14,7 @@ from mea.arrays.plots_recordings import (
     plot_traces,
 )
 from mea.arrays.traces import Traces
+from mea.classification.occlusion import COLUMNS
 from mea.classification.plots import plot_attributions
 from mea.evaluation.plots_contrast import plot_forest, plot_map, plot_sample_sizes, plot_units
 from mea.evaluation.plots_honesty import plot_confounds, plot_importance, plot_optimism, plot_permutation
@@ -90,8 +91,8 @@ def make_attributions():
     electrodes = [one | {"last_row": one["row"], "last_col": one["col"]} for one in electrodes]
     windows = [{"kind": "window", "start_s": 30 * k, "stop_s": 30 * k + 30, "log_odds": 1.0 - k} for k in range(3)]
     families = [{"kind": "family", "family": name, "log_odds": odds} for name, odds in (("rates", 0.5), ("runs", -0.2))]
-    columns = ["kind", "row", "col", "start_s", "stop_s", "family", "log_odds"]
-    return pd.DataFrame([{"kind": "whole", "log_odds": 1.5}, *electrodes, *windows, *families], columns=columns)
+    rows = [{"kind": "whole", "log_odds": 1.5}, *electrodes, *windows, *families]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def make_audit():

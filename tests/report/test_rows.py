@@ -36,13 +36,13 @@ def test_markdown_runs_nothing_and_loads_nothing():
 def test_the_largest_attributions_are_named():
     rows = [
         {"kind": "whole", "log_odds": 2.0},
-        {"kind": "electrode", "row": 1, "col": 2, "log_odds": 0.1},
-        {"kind": "electrode", "row": 3, "col": 4, "log_odds": -0.5},
+        {"kind": "electrode", "row": 1, "col": 2, "last_row": 1, "last_col": 2, "log_odds": 0.1},
+        {"kind": "electrode", "row": 3, "col": 4, "last_row": 5, "last_col": 7, "log_odds": -0.5},
         {"kind": "window", "start_s": 0, "stop_s": 1.2, "log_odds": 1.5},
         {"kind": "family", "family": "return_maps", "log_odds": 0.7},
     ]
     assert format_attributions(pd.DataFrame(rows)) == [
         "Families of features: return maps (+0.70)",
-        "Electrodes: row 3, column 4 (-0.50), row 1, column 2 (+0.10)",
+        "Electrodes: rows 3 to 5, columns 4 to 7 (-0.50), row 1, column 2 (+0.10)",
         "Windows, each alone: 0 to 1.2 s (+1.50)",
     ]
