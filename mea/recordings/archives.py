@@ -67,7 +67,7 @@ def unpack(source: Path, out: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIX
     entries = mark_clashes(find_entries(source, suffixes))
     ids = assign_ids([(entry.archive, entry.member) for entry in entries])
     with fresh_folder(out) as work:
-        rows = run_parallel(partial(unpack_entry, out=work), entries, "unzip")
+        rows = run_parallel(partial(unpack_entry, out=work), entries, "unzip", begin_here=True)
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)

@@ -83,10 +83,10 @@ def read_recordings(
     MeaError
         If a well of a plate has the id of another file.
     """
-    readable = list(manifest[manifest.error == ""].itertuples(name=None, index=False))
     read = partial(read_raw_recordings, stream=stream, layouts=layouts, reader=reader)
     work = partial(_read_row, folder=folder, read=read, identify=identify, keep=keep)
-    found = iter(run_parallel(work, [dict(zip(manifest.columns, row)) for row in readable], "h5"))
+    lines = manifest[manifest.error == ""].to_dict("records")
+    found = iter(run_parallel(work, lines, "h5", begin_here=True))
     results: list[Recording | Rejection] = []
     for row in manifest.itertuples():
         results += [Rejection(row.recording, row.file, row.error)] if row.error else next(found)

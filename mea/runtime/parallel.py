@@ -90,13 +90,13 @@ def run_parallel(
         placed = dict(show_progress(run_on_cluster(work, items, address), total=len(items), desc=title))
         return [placed[number] for number in range(len(items))]
     workers = min(workers or count_workers(), max(1, len(items)))
-    results = _work(work, items, workers, begin_here and workers > 1, min(time.process_time(), MOST_START_S))
+    results = _work(work, items, workers, begin_here and workers > 1)
     # joblib replaces a worker whose memory has grown, as torch's does, and says so in alarming words; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     return list(show_progress(results, total=len(items), desc=title))
 
 
-def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool, start_s: float) -> Iterator[Any]:
+def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: bool) -> Iterator[Any]:
     done, spent_s, took_s = 0, 0.0, [0.0, 0.0]
     while begin_here and done < len(items):
         started = time.monotonic()
@@ -107,6 +107,7 @@ def _work(work: Callable[..., Any], items: list[Any], workers: int, begin_here: 
         spent_s += took_s[1] if done else 0.0  # the first one pays for imports, too
         left_s = min(took_s) * (len(items) - done - 1)  # so may the second, where the first could not be read
         done += 1
+        start_s = min(time.process_time(), MOST_START_S)  # so far, mostly imports, which workers have to make, too
         begin_here = done < 2 or spent_s < start_s / 4 or left_s <= 2 * start_s  # two workers halve what is left
     if done < len(items):
         pool = Parallel(n_jobs=workers, return_as="generator", initializer=_prepare_worker, initargs=(os.getpid(),))
