@@ -168,7 +168,7 @@ def _find_agreements(fingerprints: Sequence[Fingerprint]) -> Iterator[Agreement]
     """Pairs of recordings with enough patterns in common at one shift, those with most in common first."""
     if not fingerprints:
         return
-    one, other = _match_in_shares(fingerprints)
+    one, other = _match_by_remainder(fingerprints)
     ends = np.cumsum([len(fingerprint.hashes) for fingerprint in fingerprints])
     turned = _take(fingerprints, ends, "is_reversed", one) != _take(fingerprints, ends, "is_reversed", other)
     owners = [np.searchsorted(ends, places, side="right") for places in (one, other)]
@@ -208,17 +208,17 @@ def _take(fingerprints: Sequence[Fingerprint], ends: np.ndarray, name: str, plac
     return taken
 
 
-def _match_in_shares(fingerprints: Sequence[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
+def _match_by_remainder(fingerprints: Sequence[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
     """Places of equal patterns in two recordings, of all recordings one after the other.
 
     Equal patterns have equal remainders, so that the hashes of a few remainders at a time are sorted in memory.
     """
-    shares = np.uint64(max(1, sum(len(fingerprint.hashes) for fingerprint in fingerprints) // MOST_SORTED))
+    divisor = np.uint64(max(1, sum(len(fingerprint.hashes) for fingerprint in fingerprints) // MOST_SORTED))
     found = []
-    for share in range(int(shares)):
+    for remainder in range(int(divisor)):
         hashes, places, first = [], [], 0
         for fingerprint in fingerprints:
-            own = np.flatnonzero((fingerprint.hashes >> np.uint64(1)) % shares == share)
+            own = np.flatnonzero((fingerprint.hashes >> np.uint64(1)) % divisor == remainder)
             hashes.append(fingerprint.hashes[own])
             places.append(own + first)
             first += len(fingerprint.hashes)

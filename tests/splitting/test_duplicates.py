@@ -59,7 +59,7 @@ def test_the_same_samples_under_two_names(how, shift_s, overlap_s):
 
 
 @pytest.mark.parametrize("most", [30, 3000])
-def test_patterns_that_are_sorted_in_shares_find_the_same(monkeypatch, most):
+def test_patterns_that_are_sorted_in_parts_find_the_same(monkeypatch, most):
     counts, source = simulate_voltages()
     pieces = [detect("first", counts[:, : to_samples(5)], source), detect("last", counts[:, to_samples(3) :], source)]
     copies = [make_copy(how) for how in ("cropped at both ends", "reordered electrodes", "flipped")]
