@@ -57,11 +57,14 @@ def compute_correlations(trains: Trains) -> dict[str, float]:
     features: dict[str, float] = {}
     for bin_ms in BINS_MS:
         counts = trains.count_electrodes(bin_ms)
-        varying = np.ptp(counts, axis=1) > 0 if counts.size else np.zeros(len(counts), bool)
-        firing = draw_electrodes(np.flatnonzero(varying & (trains.counts >= MIN_SPIKES)))
-        pairs = _list_pairs(correlate_counts(counts[firing]))
-        distance = _measure_distance(trains.row[firing], trains.col[firing])
-        measures = _compute_all(counts[varying], trains.n_electrodes) | _compute_pairs(pairs)
+        varying = np.flatnonzero(np.any(counts != counts[:, :1], axis=1))
+        counts = counts if len(varying) == len(counts) else counts[varying]
+        # All correlations where they are the smaller matrix (see _compute_all); else those of pairs alone.
+        matrix = correlate_counts(counts) if len(counts) <= counts.shape[1] else None
+        firing = draw_electrodes(np.flatnonzero(trains.counts[varying] >= MIN_SPIKES))
+        pairs = _list_pairs(correlate_counts(counts[firing]) if matrix is None else matrix[np.ix_(firing, firing)])
+        distance = _measure_distance(trains.row[varying[firing]], trains.col[varying[firing]])
+        measures = _compute_all(counts, matrix, trains.n_electrodes) | _compute_pairs(pairs)
         measures |= _compute_distance(pairs, distance)
         features |= {f"correlation_{bin_ms}_ms_{name}": measures[name] for name in MEASURES}
     return features
@@ -104,19 +107,22 @@ def draw_electrodes(electrodes: np.ndarray) -> np.ndarray:
     return electrodes[np.sort(np.random.default_rng(0).choice(len(electrodes), MOST_PAIRED, replace=False))]
 
 
-def _compute_all(counts: np.ndarray, n: int) -> dict[str, float]:
+def _compute_all(counts: np.ndarray, matrix: np.ndarray | None, n: int) -> dict[str, float]:
     """Measures of all n electrodes: of the (k, bins) ``counts`` that vary; every other electrode correlates 0 with all.
 
-    The correlations are Z Zᵀ of the standardised counts Z, and each other electrode adds an eigenvalue of 1. Zᵀ Z has
-    the same eigenvalues but for zeros, and is the smaller matrix where there are fewer bins than electrodes.
+    The (k, k) ``matrix`` of correlations is Z Zᵀ of the standardised counts Z, and each other electrode adds an
+    eigenvalue of 1. Zᵀ Z has the same eigenvalues but for zeros, and stands in where there are fewer bins than k.
     """
-    k, n_bins = counts.shape
-    deviation = counts - counts.sum(axis=1, keepdims=True) / max(n_bins, 1)
-    standardised = deviation / np.linalg.norm(deviation, axis=1, keepdims=True)
-    mean = float((np.sum(standardised.sum(axis=0) ** 2) - k) / (n * (n - 1))) if n > 1 else NAN
+    k = len(counts)
+    if matrix is not None:
+        total = matrix.sum()
+    else:
+        standardised = counts - counts.mean(axis=1, keepdims=True)
+        standardised /= np.linalg.norm(standardised, axis=1, keepdims=True)
+        total, matrix = np.sum(standardised.sum(axis=0) ** 2), standardised.T @ standardised
+    mean = float((total - k) / (n * (n - 1))) if n > 1 else NAN
     if n < N_EIGENVALUES or not k:
         return {"mean_all": mean} | dict.fromkeys([*EIGENVALUES, "participation_ratio", "entropy"], NAN)
-    matrix = standardised.T @ standardised if n_bins < k else standardised @ standardised.T
     alone, zeros = np.ones(n - k), np.zeros(k - len(matrix))
     eigenvalues = np.sort(np.concatenate([np.maximum(np.linalg.eigvalsh(matrix), 0), alone, zeros]))[::-1]
     fractions = eigenvalues / n
