@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mea.classification.classify import (
     ESTIMATE,
     UNREADABLE,
     NewPrior,
+    apply_prior,
     check_suffix,
     classify_files,
     classify_source,
@@ -35,7 +35,7 @@ from mea.recordings.other_files import list_suffixes
 from mea.runtime.command import check_environment, end_plainly, show_warnings_plainly
 from mea.runtime.errors import MeaError
 from mea.splitting.baselines import NONE
-from mea.statistics.prior import EQUAL, check_prior, resolve_prior
+from mea.statistics.prior import EQUAL, check_prior
 from mea.training.classifier import load_classifier
 
 SOME_REJECTED, SOME_UNREADABLE = 3, 4  # exit status, if asked for; 1 and 2 are errors
@@ -131,8 +131,8 @@ def _watch(arguments: argparse.Namespace, prior: NewPrior) -> None:
             "folder with both and their recordings.csv as --source."
         )
     predictor = open_predictor(classifier)
-    if prior:
-        resolve_prior(prior, classifier.labels, np.ones(len(classifier.labels)))
+    with redirect_stdout(sys.stderr):
+        apply_prior(predictor, [], prior)  # a prior that cannot be is said before anything is read
     suffixes = list_suffixes(classifier.params["h5"].get("reader", OWN))
     work = partial(_classify_file, predictor, prior)
     for lines in watch_folder(arguments.watch, work, arguments.out or LINES, suffixes, arguments.stop_after):

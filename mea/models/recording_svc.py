@@ -62,24 +62,18 @@ def build_scaler() -> Pipeline:
     return Pipeline([("impute", imputer), ("scale", StandardScaler()), ("clip", clip)])
 
 
-def build_pipeline(params: SvmParams, n: int) -> Pipeline:
+def build_pipeline(params: SvmParams, approximate: bool = False) -> Pipeline:
     """From (n, n_features), NaN where undefined, to decisions; ``fit`` takes ``normalize__cultures``.
 
-    To fit more than ``MOST_EXACT`` recordings, the kernel is approximated by that between them and ``LANDMARKS`` of
-    them, drawn at random, so that time and memory are linear in ``n``: Williams and Seeger, "Using the Nyström method
-    to speed up kernel machines", NIPS 2000.
+    Approximated, the kernel is that between the recordings and ``LANDMARKS`` of them, drawn at random, so that time and
+    memory are linear in ``n``: Williams and Seeger, "Using the Nyström method to speed up kernel machines", NIPS 2000.
     """
     steps = [*build_scaler().steps, ("normalize", CultureNormalizer(params.shrinkage))]
-    if n <= MOST_EXACT:
+    if not approximate:
         return Pipeline([*steps, ("svc", SVC(C=params.C, gamma=params.gamma_scale, class_weight="balanced"))])
     kernel = Nystroem(gamma=params.gamma_scale, n_components=LANDMARKS, random_state=0)
     svc = LinearSVC(C=params.C, class_weight="balanced", dual=False)
     return Pipeline([*steps, ("kernel", kernel), ("svc", svc)])
-
-
-def fit_pipeline(params: SvmParams, X: np.ndarray, y: np.ndarray, cultures: np.ndarray) -> Pipeline:
-    """:func:`build_pipeline`, fitted."""
-    return build_pipeline(params, len(X)).fit(X, y, normalize__cultures=cultures)
 
 
 class RecordingSVC:
@@ -140,7 +134,8 @@ class RecordingSVC:
                 platt.append(fit_platt(of_own, y[own]))
             else:
                 platt.append(UNCHOSEN_PLATT)
-            pipelines.append(fit_pipeline(params, X[own], y[own], cultures[own]))
+            pipeline = build_pipeline(params, is_large(own))
+            pipelines.append(pipeline.fit(X[own], y[own], normalize__cultures=cultures[own]))
             decisions.append(held_out)
         model = cls(pipelines, n_labels, np.array(platt), list(feature_names))
         return model, model.scale_decisions(np.stack(decisions, axis=1))
@@ -191,6 +186,11 @@ class RecordingSVC:
         return cls(**load_estimator(path))
 
 
+def is_large(own: np.ndarray) -> bool:
+    """Whether a problem's kernel is approximated; all its recordings count, so that its folds are of the same kind."""
+    return np.count_nonzero(own) > MOST_EXACT
+
+
 def hold_out_all(
     X: np.ndarray, y: np.ndarray, cultures: np.ndarray, folds: np.ndarray, own: np.ndarray, params: SvmParams
 ) -> np.ndarray:
@@ -199,7 +199,7 @@ def hold_out_all(
     for fold in np.unique(folds):
         val_mask = folds == fold
         seen = own & ~val_mask
-        pipeline = fit_pipeline(params, X[seen], y[seen], cultures[seen])
+        pipeline = build_pipeline(params, is_large(own)).fit(X[seen], y[seen], normalize__cultures=cultures[seen])
         decisions[val_mask] = pipeline.decision_function(X[val_mask])
     return decisions
 

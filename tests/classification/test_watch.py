@@ -155,6 +155,7 @@ def test_a_file_whose_lines_are_not_whole_is_done_again(tmp_path, cut):
         (["--watch", "nowhere"], "nowhere: no such folder"),
         (["--watch", ".", "--json"], "--watch goes with neither --json"),
         (["--watch", ".", "--prior", "estimate"], "--watch goes with neither"),
+        (["--watch", ".", "--prior", "equal"], ".*model: not evaluated, so it has no prior that could be changed"),
         (["--source", ".", "--stop-after", "3"], "--stop-after ends a --watch"),
         (["--watch", ".", "--out", "other.jsonl"], "other.jsonl, line 1: not written by mea classify --watch"),
     ],

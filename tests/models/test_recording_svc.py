@@ -39,7 +39,8 @@ def make_lab(seed=0, cultures=12, each=6, size=20, effect=1.0, fingerprint=4.0):
 
 
 def fit(values, targets, cultures, params=SvmParams()):  # noqa: B008 - it is frozen
-    return build_pipeline(params, len(values)).fit(values, targets, normalize__cultures=cultures)
+    approximate = len(values) > recording_svc.MOST_EXACT
+    return build_pipeline(params, approximate).fit(values, targets, normalize__cultures=cultures)
 
 
 def test_differences_of_cultures_are_shrunk_and_nothing_else():
@@ -260,6 +261,21 @@ def test_the_approximation_by_all_recordings_is_exact_and_by_some_nearly(approxi
         assert np.corrcoef((features @ features.T).ravel(), kernel.ravel())[0, 1] > likeness
         found = pipeline.decision_function(new)
         assert np.corrcoef(found, exact.fit(scaled, targets).decision_function(of_new))[0, 1] > 0.9
+
+
+def test_folds_are_approximated_where_the_model_is(approximated, monkeypatch):
+    """Platt scaling is learned from the folds' decisions: they must be of the same kind as the model's."""
+    values, targets, culture = make_lab(cultures=30)
+    assert len(values) == 180 > recording_svc.MOST_EXACT > 180 * 2 / 3
+    built, build = [], recording_svc.build_pipeline
+
+    def note(params, approximate):
+        built.append(approximate)
+        return build(params, approximate)
+
+    monkeypatch.setattr(recording_svc, "build_pipeline", note)
+    fit_all(values, targets, culture, culture // 2 % 3)
+    assert built == [True] * 4, "three folds and the model"
 
 
 def test_many_recordings_are_approximated_as_well_as_said(approximated, tmp_path, monkeypatch):
