@@ -7,22 +7,17 @@ them; two recordings are explained.
 """
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from benchmarks.many import STAGES, run_stage
-from benchmarks.thousand import format_line
+from benchmarks.stages import format_line, run_lab
 from mea.runtime.command import print_line
 from mea.runtime.tables import draw_markdown
 
-SETTINGS = (
-    "split.first_s=null", "split.by=batch", "split.score=all", "train.models=[features]", "classify.source=new",
-    "report.compare=null", "report.explain=2",
-)  # fmt: skip
+SETTINGS = ("split.first_s=null", "split.by=batch", "split.score=all", "train.models=[features]", "report.explain=2")
 RATE_HZ, HZ, BATCHES = 20_000, 3.0, 4
 
 
@@ -56,25 +51,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mea-dense-") as temporary:
         folder, source = Path(temporary), Path(temporary) / "raw"
         source.mkdir()
-        (folder / "new").mkdir()  # an empty folder: nothing to classify
-        rows = [("recording", "label", "culture", "batch")]
+        rows = []
         for number in range(given.recordings):
             write_recording(source / f"r{number:03}.bxr", number, given.side, given.duration)
             rows.append((f"r{number:03}", "ab"[number % 2], f"c{number}", f"b{number // 2 % BATCHES}"))
-        with (source / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows(rows)
-        settings = (f"unzip.source={source}", f"split.chunk_s={given.chunk:g}", *SETTINGS)
-        lines = []
-        for stage in STAGES:
-            lines.append({"stage": stage, **run_stage(stage, folder, settings)})
-            print_line(" ".join(format_line(lines[-1])))
-        page = folder / "report/index.html"
-        total = {name: sum(line[name] for line in lines) for name in ("seconds", "cpu_s")}
-        total |= {name: max(line[name] for line in lines) for name in ("gb", "largest_gb")}
-        print_line(
-            "\n".join(draw_markdown(lines[0], [format_line(line) for line in [*lines, {"stage": "all", **total}]]))
-        )
-        print_line(f"report/index.html: {page.stat().st_size / 1e6:.1f} MB")
+        lines = run_lab(folder, source, rows, (f"split.chunk_s={given.chunk:g}", *SETTINGS))
+    total = {name: sum(line[name] for line in lines) for name in ("seconds", "cpu_s")}
+    total |= {name: max(line[name] for line in lines) for name in ("gb", "largest_gb")}
+    lines.append({"stage": "all", **total})
+    print_line("\n".join(draw_markdown(lines[0], [format_line(line) for line in lines])))
 
 
 if __name__ == "__main__":

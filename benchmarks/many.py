@@ -8,34 +8,23 @@ they share counted once. Writes docs/many.csv and docs/many.png.
 """
 
 import argparse
-import csv
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
-import psutil
 
-from benchmarks.thousand import ROOT, draw_growth, format_line
+from benchmarks.stages import ROOT, draw_growth, format_line, run_lab
 from mea.runtime.command import print_line
 from mea.runtime.parallel import run_parallel
 from mea.runtime.style import save_plot
 from mea.runtime.tables import draw_markdown
 
-STAGES = ("unzip", "h5", "array", "split", "features", "contrast", "train", "evaluate", "classify", "report")
-SETTINGS = (
-    "split.chunk_s=30", "split.first_s=null", "split.by=batch", "split.score=all", "train.models=[features]",
-    "classify.source=new", "report.compare=null",
-)  # fmt: skip
-BATCHES, EACH, SIDE, LOOK_S = 16, 4, 8, 0.2
+SETTINGS = ("split.chunk_s=30", "split.first_s=null", "split.by=batch", "split.score=all", "train.models=[features]")
+BATCHES, EACH, SIDE = 16, 4, 8
 
 
 def write_recording(number: int, folder: Path, hz: float, duration_s: float) -> tuple[str, ...]:
@@ -60,37 +49,6 @@ def write_recording(number: int, folder: Path, hz: float, duration_s: float) -> 
     return name, label, f"c{culture}", f"b{batch}"
 
 
-def run_stage(stage: str, project: Path, settings: Iterable[str]) -> dict[str, float]:
-    """Seconds, those of processors, and GB of a stage: with its workers at their peak, and of the largest of them."""
-    command = [sys.executable, "-m", f"stages.{stage}", "--params", str(ROOT / "params.yaml")]
-    command += [part for setting in settings for part in ("--set", setting)]
-    environment = os.environ | {"MEA_QUIET": "1", "PYTHONPATH": str(ROOT), "MEA_CACHE": str(project / "cache")}
-    before, start = os.times(), time.perf_counter()
-    with (project / f"{stage}.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
-        together, largest = follow_memory(process)
-    if process.returncode:
-        raise RuntimeError(f"{stage} failed: {(project / f'{stage}.log').read_text()[-2000:]}")
-    after, seconds = os.times(), time.perf_counter() - start
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return {"seconds": seconds, "cpu_s": spent, "gb": together / 1e9, "largest_gb": largest / 1e9}
-
-
-def follow_memory(process: subprocess.Popen) -> tuple[int, int]:
-    """Proportional set size, bytes, of a process and its children: at their peak together, and of the largest."""
-    together, largest, watched = 0, 0, psutil.Process(process.pid)
-    while process.poll() is None:
-        sizes = []
-        try:
-            for one in [watched, *watched.children(recursive=True)]:
-                sizes.append(one.memory_full_info().pss)
-        except psutil.Error:
-            pass
-        together, largest = max(together, sum(sizes)), max([largest, *sizes])
-        time.sleep(LOOK_S)
-    return together, largest
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,17 +64,9 @@ def main() -> None:
         for count in sorted(given.counts):
             source = folder / "raw"
             source.mkdir()
-            (folder / "new").mkdir()  # an empty folder: nothing to classify
             work = partial(write_recording, folder=source, hz=given.hz, duration_s=given.duration)
             rows = run_parallel(work, range(count), "written")
-            with (source / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
-                csv.writer(stream).writerows([("recording", "label", "culture", "batch"), *rows])
-            settings = (f"unzip.source={source}", *SETTINGS)
-            for stage in STAGES:
-                lines.append({"recordings": count, "stage": stage, **run_stage(stage, folder, settings)})
-                print_line(" ".join(format_line(lines[-1])))
-            page = folder / "report/index.html"
-            print_line(f"report/index.html of {count} recordings: {page.stat().st_size / 1e6:.1f} MB")
+            lines += [{"recordings": count} | line for line in run_lab(folder, source, rows, SETTINGS)]
             shutil.rmtree(folder)
             folder.mkdir()
     finally:

@@ -88,10 +88,12 @@ def list_shown(results: Results, names: list[str]) -> list[Shown]:
     manifest = {line["file"]: line for line in results.manifest.to_dict("records")}
     chunks = dict(list(results.chunks.groupby("recording")))
     lab = results.lab.reindex(names).fillna("")
-    return [
-        Shown(name, line, manifest[line["file"]], list(values.items()), chunks[name], len(results.labels))
-        for name, line, (_, values) in zip(names, map(catalogue.__getitem__, names), lab.iterrows())
-    ]
+    shown = []
+    for name in names:
+        line = catalogue[name]
+        own_columns = list(lab.loc[name].items())
+        shown.append(Shown(name, line, manifest[line["file"]], own_columns, chunks[name], len(results.labels)))
+    return shown
 
 
 def build_detail(shown: Shown, places: Places) -> dict[str, Any]:

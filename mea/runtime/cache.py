@@ -58,7 +58,7 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     if kept is None:
         make(target)
         return False
-    if kept.exists() and _read_signature(kept) == _sign(key, hash_file(kept)):
+    if kept.exists() and _is_whole(kept, key, hash_file(kept)):
         shutil.copyfile(kept, target)
         return True
     make(target)
@@ -83,9 +83,9 @@ def _place_signature(kept: Path) -> Path:
     return kept.with_name(kept.name + ".sha256")
 
 
-def _read_signature(kept: Path) -> bytes:
-    path = _place_signature(kept)
-    return path.read_bytes() if path.exists() else b""
+def _is_whole(kept: Path, key: str, sha256: str) -> bool:
+    signature = _place_signature(kept)
+    return signature.exists() and signature.read_bytes() == _sign(key, sha256)
 
 
 def _sign(key: str, sha256: str) -> bytes:
@@ -105,7 +105,7 @@ def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     kept = _find_kept(key, ".npy")
     if kept and kept.exists():
         content = kept.read_bytes()
-        if _read_signature(kept) == _sign(key, hashlib.sha256(content).hexdigest()):
+        if _is_whole(kept, key, hashlib.sha256(content).hexdigest()):
             return np.load(io.BytesIO(content))
     with tempfile.TemporaryDirectory(prefix="mea-array-") as folder:
         path = Path(folder) / "array.npy"
