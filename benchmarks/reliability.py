@@ -40,7 +40,9 @@ KINDS = {  # what is tried: the tests that try it
         "tests/recordings/test_labels.py", "tests/recordings/test_lab_tables.py", "tests/recordings/test_plate_map.py",
         "tests/recordings/test_lab_columns.py", "tests/recordings/test_lab_layouts.py",
     ),
-    "stages on bad recordings: error or skip, others unharmed": ("tests/recordings/test_stage_h5.py",),
+    "stages on bad recordings: error or skip, others unharmed": (
+        "tests/recordings/test_stage_h5.py", "tests/recordings/test_stage_h5_refused.py",
+    ),
     "parameters, and files that are written": ("tests/runtime/test_params.py", "tests/runtime/test_files.py"),
     "classifiers: files missing, changed, of other types": ("tests/training/test_classifier.py",),
     "cache and checkpoints: damaged, exchanged, full": ("tests/runtime/test_cache.py",),
