@@ -12,7 +12,8 @@ import numpy as np
 
 from mea.arrays.events import Baseline, SpikeEvents
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file, redo
+from mea.runtime.files import redo
+from mea.runtime.npz import save_npz
 
 FORMAT_VERSION = 3
 TEXT_AND_NUMBERS = (str, int, float)
@@ -37,8 +38,7 @@ def save_events(path: Path, events: SpikeEvents) -> None:
         arrays["peak_offset"] = _narrow(events.peak_sample - events.first_sample)
         arrays["length"] = _narrow(np.diff(events.offset))
         arrays["waveform_counts"] = events.waveform_counts
-    with fresh_file(path) as work, work.open("wb") as stream:
-        np.savez(stream, **arrays)
+    save_npz(path, arrays)
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:

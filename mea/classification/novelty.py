@@ -24,7 +24,7 @@ from mea.classification.feature_space import FeatureSpace, measure_held_out, pre
 from mea.classification.measurements import CHECKS, CHECKS_OF_SILENCE, Measured
 from mea.features.families import list_families
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_file
+from mea.runtime.npz import save_npz
 
 FILE = "novelty.npz"
 FLAG_FRACTION, REJECT_FRACTION = 0.05, 0.01  # of ordinary recordings may exceed the limits
@@ -133,8 +133,7 @@ def save_detector(folder: Path, detector: NoveltyDetector) -> None:
     """Write it beside the models: the same bytes for the same detector."""
     values = {name: value for name, value in vars(detector).items() if name not in ("ranges", "space")}
     ranges = np.array([detector.ranges[name] for name in CHECKS])
-    with fresh_file(folder / FILE) as work, work.open("wb") as stream:
-        np.savez(stream, checks=np.array(list(CHECKS)), ranges=ranges, **values, **vars(detector.space))
+    save_npz(folder / FILE, {"checks": np.array(list(CHECKS)), "ranges": ranges, **values, **vars(detector.space)})
 
 
 def load_detector(folder: Path) -> NoveltyDetector | None:
