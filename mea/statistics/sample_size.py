@@ -126,10 +126,13 @@ def count_batches(found: Variances, effect: float, cultures: int) -> np.ndarray:
     culture = np.nan_to_num(found.culture)
     variance = found.batch + (2 if found.design == PAIRED else 1) * culture / cultures
     needed = np.full(len(variance), np.nan)
-    for count in range(MOST_BATCHES, 1, -1):
-        power = compute_power(effect * np.sqrt(found.unit), variance, count, paired=found.design == PAIRED)
-        needed = np.where(power >= POWER, count, needed)
-    return np.where(np.isfinite(found.unit) & (found.unit > 0), needed, np.nan)
+    waiting = np.flatnonzero(np.isfinite(found.unit) & (found.unit > 0))
+    for count in range(2, MOST_BATCHES + 1):
+        difference = effect * np.sqrt(found.unit[waiting])
+        enough = compute_power(difference, variance[waiting], count, paired=found.design == PAIRED) >= POWER
+        needed[waiting[enough]] = count
+        waiting = waiting[~enough]
+    return needed
 
 
 def compute_power(difference: np.ndarray, variance: np.ndarray, count: int, paired: bool) -> np.ndarray:

@@ -9,6 +9,7 @@ from mea.statistics.sample_size import (
     APART,
     PAIRED,
     UNKNOWN,
+    Variances,
     assume_variances,
     compute_power,
     count_batches,
@@ -99,6 +100,19 @@ def test_the_table_has_each_pair_effect_and_number_of_cultures():
     small = table[(table["g"] == 0.5)].set_index("cultures_per_batch")["batches"]
     assert (large < small.fillna(np.inf)).all() and large.is_monotonic_decreasing
     assert (table["batches_80_percent"].fillna(np.inf) >= table["batches"].fillna(np.inf)).all()
+
+
+@pytest.mark.parametrize("design", [PAIRED, APART, UNKNOWN])
+def test_one_less_is_too_few(design):
+    """Against the power of the number found and of that below, for variances over ten decades."""
+    random = np.random.default_rng(1)
+    found = Variances(design, 10 ** random.uniform(-5, 5, 300), 10 ** random.uniform(-5, 5, 300), np.ones(300))
+    needed = count_batches(found, 1.0, 2)
+    variance = found.batch + (2 if design == PAIRED else 1) * found.culture / 2
+    power = [compute_power(np.ones(300), variance, count, design == PAIRED) for count in range(2, 101)]
+    enough = np.array(power) >= 0.8
+    np.testing.assert_array_equal(needed, np.where(enough.any(0), enough.argmax(0) + 2, np.nan))
+    assert np.isnan(needed).any() and len(set(needed[np.isfinite(needed)])) > 10
 
 
 def test_an_effect_that_no_hundred_batches_show_is_unknown():
