@@ -50,7 +50,7 @@ def train_model(
         shutil.rmtree(plots, ignore_errors=True)  # the live curves go straight there, so that they can be watched
         try:
             quick = find_model(model).is_quick
-            curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers(), begin_here=quick)
+            curves = run_parallel(fit_fold, jobs, "folds trained", workers=count_trainers(model), begin_here=quick)
         except MeaError:
             shutil.rmtree(plots, ignore_errors=True)
             raise

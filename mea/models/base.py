@@ -16,24 +16,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from mea.arrays.events import SpikeEvents
+from mea.models.params import ModelParams
 from mea.networks.curves import tabulate_curves
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
-from mea.runtime.params import StageParams
 from mea.splitting.aggregation import add_predictions, average_chunks
 from mea.splitting.folds import assign_inner_folds
 from mea.splitting.groups import IDENTITY, list_recordings
 
 MODEL_FILE = "model.json"
-
-
-class ModelParams(StageParams):
-    """Parameters of one model, its section ``train.<model>`` in ``params.yaml``; this base has none."""
-
-    @property
-    def leak(self) -> str:
-        """Why scores of a model with these parameters are not honest; empty where they are."""
-        return ""
 
 
 @dataclass(frozen=True)
@@ -184,6 +175,8 @@ class Model(ABC):
         Whether it sees features relative to a recording before treatment (``features.baseline``).
     is_quick
         Whether a fold is fitted in about a second, so that worker processes may not be worth starting.
+    uses_torch
+        Whether it computes with PyTorch: its threads and device are then set and recorded.
     spec
         Classes, grid and parameters it was fitted with.
     """
@@ -193,6 +186,7 @@ class Model(ABC):
     shares_features: ClassVar[bool] = False
     takes_baseline: ClassVar[bool] = False
     is_quick: ClassVar[bool] = False
+    uses_torch: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec):
         self.spec = spec

@@ -5,16 +5,13 @@ predecessor; with bins of 20 ms it trains on a laptop. To do well on real record
 bursts, what each electrode's intervals are (``input: channels``), and examples of several chunks (``examples: bags``).
 """
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from mea.arrays.events import SpikeEvents
-from mea.models.base import ModelParams, ModelSpec
+from mea.models.base import ModelSpec
 from mea.models.network_model import FoldPlan, NetworkModel
-from mea.models.params import BinMs, MinGain, Patience, Precision
+from mea.models.params import CnnLstmParams
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ArrayView, ChunkView
 from mea.networks.config import TrainingConfig
@@ -25,41 +22,6 @@ from mea.runtime.errors import MeaError
 POOLED = 8  # three poolings by 2, in rows, columns and time
 # Of bags; chosen by inner folds of charlesworth2015 (docs/notebook.md).
 LABEL_SMOOTHING, WEIGHT_DECAY, DROPOUT, SILENCED = 0.05, 0.05, 0.5, 0.2
-
-
-class CnnLstmParams(ModelParams):
-    """What the network sees, and how it learns."""
-
-    sequence: Literal["reshape", "transpose"] = Field(description="what one LSTM step holds; reshape: predecessor")
-    silence: Literal["skipped", "computed"] = Field(
-        description="convolutions where nothing fires; skipped: faster, the same up to rounding; computed: to the bit"
-    )
-    input: Literal["full", "binned", "channels"] = Field(
-        description="full: every sample; binned: over 100 times cheaper; channels: 11 of each electrode, in bins"
-    )
-    examples: Literal["chunks", "bags"] = Field(
-        description="chunks: each is one; bags: 4 of a recording are one, electrodes are silenced, grids are mirrored"
-    )
-    bin_ms: BinMs
-    bin: Literal["peak", "count"] = Field(description="what a bin holds: largest sample in µV, or number of spikes")
-    scale: float = Field(gt=0, description="values are divided by this; 1: plain µV or counts, as the predecessor")
-    class_weight: Literal["balanced"] | None = Field(
-        description="balanced: all classes count equally in the loss; null: all chunks, as in the predecessor"
-    )
-    validation: Literal["nested", "test_fold"] = Field(
-        description="which chunks choose the epoch: an inner fold; or the test fold, as the predecessor did (a leak)"
-    )
-    epochs: int = Field(ge=1, description="at most so many epochs")
-    patience: Patience
-    min_gain: MinGain
-    learning_rate: float = Field(gt=0, description="of Adam")
-    batch_size: int = Field(ge=1, description="chunks in a training step")
-    precision: Precision
-
-    @property
-    def leak(self) -> str:
-        """The epoch was chosen on the test fold."""
-        return "leaky: the epoch was chosen on the fold it is scored on" if self.validation == "test_fold" else ""
 
 
 class CnnLstmModel(NetworkModel):

@@ -20,17 +20,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.families import list_features, list_targets
-from mea.models.base import ModelParams, ModelSpec, TrainingSide
+from mea.models.base import ModelSpec, TrainingSide
 from mea.models.feature_model import FeatureModel
 from mea.models.network_model import check_view, make_training_key, show_unlabelled
-from mea.models.params import BinMs, Precision
+from mea.models.params import GridLstmParams
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
@@ -53,21 +52,12 @@ STEP = 8  # bins that make one step of the LSTM
 DROPOUT = 0.1
 
 
-class GridLstmParams(ModelParams):
-    """What the network sees, and how it learns."""
-
-    bin_ms: BinMs
-    epochs: int = Field(ge=1, description="epochs, all of which are trained")
-    learning_rate: float = Field(gt=0, description="of AdamW, at its highest")
-    batch_size: int = Field(ge=1, description="chunks in a training step")
-    precision: Precision
-
-
 class GridLstmModel(FeatureModel):
     """A network that regresses summary features, and classifiers of what it predicts."""
 
     name = "grid_lstm"
     shares_features = True
+    uses_torch = True
     Params = GridLstmParams
     chunk_C = 0.01
     trained: TrainedNetwork

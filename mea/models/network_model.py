@@ -76,6 +76,7 @@ class NetworkModel(Model):
         What was trained; the same as networks in evaluation mode.
     """
 
+    uses_torch = True
     trained: list[TrainedNetwork]
     networks: list[Any]
 

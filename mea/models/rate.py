@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 from mea.arrays.events import SpikeEvents
 from mea.models.base import Fit, Model, ModelSpec, TrainingSide
 from mea.models.estimators import load_estimator, save_estimator
-from mea.networks.chunks import measure_rates
 
 FILE = "rate.skops"
 
@@ -71,6 +70,12 @@ def fit_rate(data: TrainingSide, params: Any) -> RateModel:
     values = model.compute_features(data.chunks, data.events)
     model.classifier = build_classifier(data.seed).fit(values, data.chunks["label"])
     return model
+
+
+def measure_rates(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
+    """(n_chunks,) spikes per second and electrode in each chunk, over all electrodes of the layout."""
+    rows = chunks[["recording", "start_s", "stop_s"]].itertuples(index=False, name=None)
+    return np.array([events[name].count_events(start, stop).mean() / (stop - start) for name, start, stop in rows])
 
 
 def build_classifier(seed: int) -> Pipeline:

@@ -188,7 +188,7 @@ class RecordingSVC:
 
 def is_large(own: np.ndarray) -> bool:
     """Whether a problem's kernel is approximated; all its recordings count, so that its folds are of the same kind."""
-    return np.count_nonzero(own) > MOST_EXACT
+    return bool(np.count_nonzero(own) > MOST_EXACT)
 
 
 def hold_out_all(

@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mea.models.base import Model, load_model
+from mea.models.params import CnnLstmParams, GridLstmParams, ModelParams, TcnParams
 
 MODELS = ("rate", "features", "rocket", "tcn", "cnn_lstm", "grid_lstm")
 
@@ -42,6 +43,23 @@ def find_model(name: str) -> type[Model]:
 
             return GridLstmModel
     raise KeyError(name)
+
+
+def find_params(name: str) -> type[ModelParams]:
+    """The class of a model's parameters, ``find_model(name).Params``: where it can be had without PyTorch, so.
+
+    Raises
+    ------
+    KeyError
+        If there is no such model.
+    """
+    known: dict[str, type[ModelParams]] = {
+        "rocket": ModelParams,
+        "tcn": TcnParams,
+        "cnn_lstm": CnnLstmParams,
+        "grid_lstm": GridLstmParams,
+    }
+    return known.get(name) or find_model(name).Params
 
 
 def open_model(folder: Path) -> Model:

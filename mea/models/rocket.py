@@ -33,6 +33,7 @@ class RocketModel(FeatureModel):
 
     name = "rocket"
     shares_features = True
+    uses_torch = True
     chunk_C = 0.001
 
     def compute_features(self, chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:

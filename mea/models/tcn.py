@@ -7,12 +7,11 @@ what they find over the chunk decide. Take it for a second opinion that learns f
 long enough to hold bursts (split.chunk_s of 10 s and more).
 """
 
-from pydantic import Field
 from torch import Tensor, nn
 
-from mea.models.base import ModelParams, ModelSpec
+from mea.models.base import ModelSpec
 from mea.models.network_model import FoldPlan, NetworkModel
-from mea.models.params import BinMs, MinGain, Patience, Precision
+from mea.models.params import TcnParams
 from mea.networks.channels import POPULATION, PopulationView
 from mea.networks.config import TrainingConfig
 from mea.networks.layers import convolve_time, pool_time
@@ -21,18 +20,6 @@ from mea.networks.tasks import Classification
 WIDTH = 32
 DROPOUT = 0.5
 WEIGHT_DECAY = 0.1
-
-
-class TcnParams(ModelParams):
-    """What the network sees, and how it learns."""
-
-    bin_ms: BinMs
-    epochs: int = Field(ge=1, description="at most so many epochs")
-    patience: Patience
-    min_gain: MinGain
-    learning_rate: float = Field(gt=0, description="of AdamW, at its highest")
-    batch_size: int = Field(ge=1, description="chunks in a training step, in bags of 4 of one recording")
-    precision: Precision
 
 
 class TcnModel(NetworkModel):

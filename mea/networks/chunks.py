@@ -139,9 +139,3 @@ class RegressionDataset(Dataset):
         if number not in self.kept:
             self.kept[number] = [part[0] for part in self.pool(self.chunks[number][0][None])]
         return self.kept[number], self.targets[number]
-
-
-def measure_rates(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
-    """(n_chunks,) spikes per second and electrode in each chunk, over all electrodes of the layout."""
-    rows = chunks[["recording", "start_s", "stop_s"]].itertuples(index=False, name=None)
-    return np.array([events[name].count_events(start, stop).mean() / (stop - start) for name, start, stop in rows])

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from mea.models.base import ModelParams, TrainingSide, save_model
+from mea.models.base import TrainingSide, save_model
+from mea.models.params import ModelParams
 from mea.models.rate import fit_rate
 from mea.models.registry import find_model
-from mea.networks.devices import choose_device
 from mea.runtime.parallel import count_processes, count_workers, run_parallel
 from mea.runtime.tables import write_table
 from mea.splitting.audit import hash_split
@@ -20,8 +19,11 @@ from mea.training.params import TrainParams
 
 def fit_fold(job: FoldJob) -> pd.DataFrame:
     """Fit one fold's model and baseline, keep them with the out-of-fold predictions, and give the learning curves."""
-    torch.set_num_threads(job.threads)
     data, folder = read_training_side(job), job.folder / name_fold(job.fold)
+    if find_model(job.model).uses_torch:
+        from mea.networks.devices import set_threads
+
+        set_threads(job.threads)
     fit = find_model(job.model).fit(data, job.params)
     save_model(fit.model, folder / job.model)
     save_model(fit_rate(data, ModelParams()), folder / BASELINE)
@@ -65,6 +67,10 @@ def _precompute_one(part: tuple[str, ModelParams, pd.DataFrame, Path]) -> None:
     find_model(model).precompute(chunks, open_recordings(array, chunks), params)
 
 
-def count_trainers() -> int:
-    """Folds that train at once: one on a graphics card or in several processes, else as many as there are workers."""
-    return count_workers() if choose_device() == "cpu" and count_processes() == 1 else 1
+def count_trainers(model: str) -> int:
+    """Folds that train at once: as many as there are workers, but one on a graphics card or in several processes."""
+    if find_model(model).uses_torch:
+        from mea.networks.devices import choose_device
+
+        return count_workers() if choose_device() == "cpu" and count_processes() == 1 else 1
+    return count_workers()

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import cpu_count
 
 from mea.arrays.events_file import RecordingsOnDisk, load_events
-from mea.models.base import ModelParams
-from mea.networks.devices import choose_device
-from mea.networks.trained import list_processes
+from mea.models.params import ModelParams
+from mea.models.registry import find_model
 from mea.runtime.errors import MeaError
 from mea.runtime.files import hash_file
 from mea.splitting.audit import hash_split
@@ -148,7 +146,6 @@ def build_classifier(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -
     job, params = jobs[0], split["params"]
     events = load_events(job.array_folder / f"{job.chunks['recording'].iloc[0]}.npz")
     leak = job.params.leak
-    processes = list_processes(folder)  # more than one number where a training went on with others
     return Classifier(
         folder=folder,
         weights={job.model: 1.0},
@@ -169,9 +166,23 @@ def build_classifier(folder: Path, jobs: list[FoldJob], split: dict[str, Any]) -
             "split_level": job.split_level,
             "split_sha256": hash_split(job.chunks),
             "events_sha256": job.events_sha256,
-            "processes": ", ".join(map(str, processes)) if len(processes) > 1 else processes[0],
             "threads": job.threads,
-            "device": choose_device(),
-            "torch": torch.__version__,
+            **_list_torch_facts(job.model, folder),
         },
     )
+
+
+def _list_torch_facts(model: str, folder: Path) -> dict[str, Any]:
+    if not find_model(model).uses_torch:
+        return {}
+    import torch  # 2 s
+
+    from mea.networks.devices import choose_device
+    from mea.networks.trained import list_processes
+
+    processes = list_processes(folder)  # more than one number where a training went on with others
+    return {
+        "processes": ", ".join(map(str, processes)) if len(processes) > 1 else processes[0],
+        "device": choose_device(),
+        "torch": torch.__version__,
+    }

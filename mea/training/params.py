@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import Field, create_model, field_validator
 
-from mea.models.base import ModelParams
-from mea.models.registry import MODELS, find_model
+from mea.models.params import ModelParams
+from mea.models.registry import MODELS, find_params
 from mea.runtime.params import StageParams
 
 
@@ -39,6 +39,6 @@ def add_model_sections(module: str) -> type[TrainParams]:
     """The parameters of the stage in ``module``: a section ``train.<model>`` for every registered model."""
     sections: dict[str, Any] = {
         name: (params, Field(description=f"a section with {', '.join(params.model_fields) or 'nothing'}"))
-        for name, params in {name: find_model(name).Params for name in MODELS}.items()
+        for name, params in {name: find_params(name) for name in MODELS}.items()
     }
     return create_model("Params", __base__=TrainParams, __module__=module, **sections)

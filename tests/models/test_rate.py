@@ -1,13 +1,16 @@
 """The firing-rate baseline, and scikit-learn models on disk."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
+from builders.arrays import describe_events, make_events
 from sklearn.pipeline import Pipeline
 
 from mea.models.estimators import load_estimator, save_estimator
-from mea.models.rate import build_classifier
+from mea.models.rate import build_classifier, measure_rates
 from mea.runtime.errors import MeaError
+from mea.splitting.chunks import cut_chunks
 
 
 def fit(rates: np.ndarray, targets: np.ndarray) -> Pipeline:
@@ -16,6 +19,15 @@ def fit(rates: np.ndarray, targets: np.ndarray) -> Pipeline:
 
 def predict(model: Pipeline, rates: np.ndarray) -> np.ndarray:
     return model.predict_proba(np.log1p(rates)[:, None])
+
+
+def test_rates_are_spikes_per_second_and_electrode():
+    events = make_events("r1", spikes_per_s=3.0, duration_s=5.0)
+    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
+    times = events.peak_sample / 25_000
+    by_hand = [((times >= start) & (times < start + 1)).sum() / 144 for start in range(5)]
+    np.testing.assert_allclose(measure_rates(chunks, {"r1": events}), by_hand)
+    np.testing.assert_allclose(by_hand, 3.0, rtol=0.3)
 
 
 def test_rate_tells_classes_apart_by_rate():

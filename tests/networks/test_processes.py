@@ -162,7 +162,7 @@ def test_the_model_says_how_many_processes_trained_it(lab, monkeypatch, tmp_path
     fit_network(lab, tmp_path / "one")
     assert read_facts(tmp_path / "one") == 1 and len(list(cache.rglob("*.safetensors"))) == 1
     monkeypatch.setenv("MEA_PROCESSES", "2")
-    assert count_trainers() == 1
+    assert count_trainers("cnn_lstm") == 1
     fit_network(lab, tmp_path / "two")
     assert read_facts(tmp_path / "two") == 2 and list_processes(tmp_path / "two") == [2]
     assert len(list(cache.rglob("*.safetensors"))) == 2

@@ -11,7 +11,7 @@ from builders.networks import CONFIG, LABELS, VIEW, Interrupted, assert_same, ma
 from torch.nn.functional import cross_entropy
 
 from mea.models.cnn_lstm import CnnLstmNetwork
-from mea.networks.chunks import ArrayView, ChunkDataset, measure_rates
+from mea.networks.chunks import ArrayView, ChunkDataset
 from mea.networks.curves import CURVES
 from mea.networks.devices import choose_device
 from mea.networks.sampling import EpochShuffle
@@ -198,15 +198,6 @@ def test_chunks_come_with_the_number_of_their_label():
     assert len(dataset) == 4 and [dataset[index][1] for index in range(4)] == [1, 1, 0, 0]
     values, _ = dataset[3]
     np.testing.assert_array_equal(values.numpy(), VIEW.show(events["r2"], 2.0, 4.0))
-
-
-def test_rates_are_spikes_per_second_and_electrode():
-    events = make_events("r1", spikes_per_s=3.0, duration_s=5.0)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events)]), 1.0, None)
-    times = events.peak_sample / 25_000
-    by_hand = [((times >= start) & (times < start + 1)).sum() / 144 for start in range(5)]
-    np.testing.assert_allclose(measure_rates(chunks, {"r1": events}), by_hand)
-    np.testing.assert_allclose(by_hand, 3.0, rtol=0.3)
 
 
 def test_device_is_named_and_checked(monkeypatch):

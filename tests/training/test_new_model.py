@@ -20,8 +20,9 @@ TOY = '''
 import numpy as np
 from pydantic import Field
 
-from mea.models.base import Fit, Model, ModelParams
-from mea.networks.chunks import measure_rates
+from mea.models.base import Fit, Model
+from mea.models.params import ModelParams
+from mea.models.rate import measure_rates
 from mea.runtime.files import read_json, write_json
 
 

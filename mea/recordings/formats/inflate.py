@@ -10,12 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import h5py
-import numba
 import numpy as np
 from isal import igzip_lib, isal_zlib
-from numba import uint8
-
-from mea.runtime.compiled import compiled
 
 GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 LEAST_BYTES = 1 << 14  # of a chunk: below, handing chunks around costs more than it saves
@@ -68,6 +64,8 @@ def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: 
 
 def _all_on_threads(work, items: Iterable) -> bool:
     """Whether ``work`` is true for all items; after the first for which it is not, no further one is begun."""
+    import numba  # half a second, and not needed to list what is in a file
+
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         try:
             return all(pool.map(work, items))
@@ -109,42 +107,7 @@ def _split_bytes(chunk: np.ndarray) -> np.ndarray:
 
 
 def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, begin: int) -> bool:
-    place_rows = _place_int16 if counts.dtype == np.int16 else _place_int32
+    from mea.recordings.formats.byte_planes import place_int16, place_int32  # compiled by Numba
+
+    place_rows = place_int16 if counts.dtype == np.int16 else place_int32
     return bool(place_rows(chunk, place, counts, begin))
-
-
-@compiled
-def _place_int16(chunk, place, counts, begin):
-    """Put the samples of a chunk at their places, rows without one left out; whether all fit into 16 bits.
-
-    The chunk begins at column ``begin`` of the counts, or before them where that is negative.
-    """
-    skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
-    lost = uint8(0)
-    for row in range(min(chunk.shape[1], len(place))):
-        if place[row] < 0:
-            continue
-        low, high = chunk[0, row, skip:width], chunk[1, row, skip:width]
-        third, fourth = chunk[2, row, skip:width], chunk[3, row, skip:width]
-        target = counts[place[row], begin + skip : begin + width]
-        for index in range(width - skip):
-            sign = uint8(255) * uint8(high[index] >> 7)  # what both upper bytes are when 16 bits are enough
-            lost |= uint8(uint8(third[index] ^ sign) | uint8(fourth[index] ^ sign))
-            target[index] = np.int16(low[index] | (high[index] << 8))
-    return lost == 0
-
-
-@compiled
-def _place_int32(chunk, place, counts, begin):
-    """As :func:`_place_int16`, where everything fits."""
-    skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
-    for row in range(min(chunk.shape[1], len(place))):
-        if place[row] >= 0:
-            low, high = chunk[0, row, skip:width], chunk[1, row, skip:width]
-            third, fourth = chunk[2, row, skip:width], chunk[3, row, skip:width]
-            target = counts[place[row], begin + skip : begin + width]
-            for index in range(width - skip):
-                target[index] = np.int32(
-                    low[index] | (high[index] << 8) | (third[index] << 16) | (np.int32(fourth[index]) << 24)
-                )
-    return True
