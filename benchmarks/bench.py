@@ -31,7 +31,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parent / 
 
 from benchmarks.features import bench_features  # noqa: E402
 from benchmarks.loading import bench_loading  # noqa: E402
+from benchmarks.one_core import bench_one_core  # noqa: E402
 from benchmarks.scaling import bench_added, bench_idle, bench_memory  # noqa: E402
+from benchmarks.start import bench_start  # noqa: E402
 from benchmarks.steps import bench_steps, check_same_function  # noqa: E402
 from benchmarks.storing import bench_detection, bench_spikeinterface, bench_storing, prepare_files  # noqa: E402
 from benchmarks.timing import Effort  # noqa: E402
@@ -40,10 +42,12 @@ EFFORTS = {"default": Effort(120.0, 1.2, 5, 100), "quick": Effort(6.0, 0.24, 3, 
 BENCHES = {
     "storing": bench_storing,
     "spikeinterface": bench_spikeinterface,
+    "one_core": bench_one_core,
     "detection": bench_detection,
     "loading": bench_loading,
     "steps": bench_steps,
     "features": bench_features,
+    "start": bench_start,
     "idle": bench_idle,
     "added": bench_added,
     "memory": bench_memory,

@@ -28,9 +28,14 @@ from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.recording import RawRecording, Recording
 from mea.runtime.memory import keep_freed_memory
 
-ROWS = Target("store_rows", "s", 300, "read, clean and store a recording; the reference reads electrode by electrode")
-WHOLE = Target("store_whole", "s", 20, "the same; the reference reads the file once")
-OTHER = Target("store_spikeinterface", "s", 8, "the same; SpikeInterface detects peaks by channel and stores no array")
+ROWS = Target("store_rows", "s", 300, "store a recording on all cores; the reference, on one, reads it by electrodes")
+WHOLE = Target("store_whole", "s", 20, "the same; the reference, on one core, reads the file once")
+OTHER = Target(
+    "store_spikeinterface",
+    "s",
+    8,
+    "the same; SpikeInterface, all cores, peaks by channel, stores no array",
+)
 CLEAN = Target("clean", "s", 30, "spike detection alone, the samples in memory")
 SIZE = Target("size", "bytes", 1300, "bytes stored for a recording")
 
