@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file, hash_file
 from mea.runtime.imports import hash_code
+from mea.runtime.remote_cache import VARIABLE, delete, download, has_remote, upload
 
 
 def find_cache() -> Path | None:
@@ -51,14 +53,15 @@ def make_key(values: dict[str, Any], code: str) -> str:
 def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     """Put the result of ``key`` at ``target``: from the cache, else made by ``make(path)`` and kept.
 
-    A kept file is checked against its key and SHA-256 before it is used, and made again when it is another or damaged.
+    A kept file is checked against its key and SHA-256 before it is used. When it is missing, another or damaged, it is
+    looked for in the store that machines share (:mod:`mea.runtime.remote_cache`), where there is one, and then made.
     Returns whether it came from the cache.
     """
     kept = _find_kept(key, target.suffix)
     if kept is None:
         make(target)
         return False
-    if kept.exists() and _is_whole(kept, key, hash_file(kept)):
+    if _is_kept(kept, key) or (has_remote() and _download(kept) and _is_kept(kept, key)):
         shutil.copyfile(kept, target)
         return True
     make(target)
@@ -67,9 +70,27 @@ def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
 
 
 def _find_kept(key: str, suffix: str) -> Path | None:
-    """Where the result of ``key`` is kept; None where nothing is."""
+    """Where the result of ``key`` is kept; None where nothing is.
+
+    Raises
+    ------
+    MeaError
+        If there is a store and no folder.
+    """
     folder = find_cache()
+    if folder is None and has_remote():
+        raise MeaError(f"{VARIABLE} is set, and there is no folder to copy from it to. Set MEA_CACHE to one.")
     return folder and folder / key[:2] / f"{key[2:]}{suffix}"
+
+
+def _name_remote(kept: Path) -> str:
+    """The same place in the store."""
+    return f"{kept.parent.name}/{kept.name}"
+
+
+def _download(kept: Path) -> bool:
+    """Copy a result and its signature from the store to the folder; whether both are there."""
+    return all(download(_name_remote(path), path) for path in (_place_signature(kept), kept))
 
 
 def _keep(kept: Path, key: str, path: Path) -> None:
@@ -77,10 +98,17 @@ def _keep(kept: Path, key: str, path: Path) -> None:
         work.write_bytes(_sign(key, hash_file(path)))
     with fresh_file(kept) as work:
         shutil.copyfile(path, work)
+    if has_remote():
+        for written in (kept, _place_signature(kept)):  # the signature last: without it nothing counts
+            upload(written, _name_remote(written))
 
 
 def _place_signature(kept: Path) -> Path:
     return kept.with_name(kept.name + ".sha256")
+
+
+def _is_kept(kept: Path, key: str) -> bool:
+    return kept.exists() and _is_whole(kept, key, hash_file(kept))
 
 
 def _is_whole(kept: Path, key: str, sha256: str) -> bool:
@@ -98,6 +126,8 @@ def forget_file(key: str, suffix: str) -> None:
     kept = _find_kept(key, suffix)
     if kept:
         kept.unlink(missing_ok=True)
+        if has_remote():
+            delete(_name_remote(kept))
 
 
 def fetch_array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -3,17 +3,12 @@
 import csv
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from builders.documents import ROOT, Block, find_faults, prepare_clone, read_blocks, run_block
 from builders.lab import Lab, clone_lab, share_cache
+from builders.store import list_objects, start_store
 from ruamel.yaml import YAML
 
 from mea.runtime.errors import MeaError
@@ -22,8 +17,6 @@ from mea.versions.lock import find_stale, main
 SHARING = ROOT / "docs" / "sharing.md"
 GITHUB = ROOT / ".github" / "workflows" / "validate.yml"
 GITLAB = ROOT / "docs" / "gitlab-ci.yml"
-BUCKET = "mea-lab"  # as docs/sharing.md names it
-PATIENCE_S = 60
 
 
 def find_block(text: str) -> Block:
@@ -42,42 +35,8 @@ def read_yaml(path: Path) -> dict:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """The environment with which a server of ours on this machine, with an empty bucket, is to be had."""
-    if not (find_spec("moto") and find_spec("dvc_s3") and find_spec("flask")):
-        pytest.skip("moto[server] or dvc-s3 is missing: pip install -r requirements-s3.txt")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("store")
-    (folder / "config").touch()  # nobody's own settings
-    log = (folder / "log").open("w")
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(address, server)
-        urllib.request.urlopen(urllib.request.Request(f"{address}/{BUCKET}", method="PUT"), timeout=10)
-        yield {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-               "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": str(folder / "config")}  # fmt: skip
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        log.close()
-
-
-def wait_for(address: str, server: subprocess.Popen) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/moto-api/", timeout=10)
-            return
-        except OSError:
-            assert server.poll() is None and time.monotonic() < deadline, "the store did not start"
-            time.sleep(0.1)
-
-
-def list_objects(store: dict[str, str]) -> list[str]:
-    with urllib.request.urlopen(f"{store['AWS_ENDPOINT_URL']}/{BUCKET}?list-type=2", timeout=10) as answer:
-        return re.findall("<Key>([^<]+)</Key>", answer.read().decode())
+    with start_store(tmp_path_factory.mktemp("store")) as environment:
+        yield environment
 
 
 def test_a_store_on_s3_brings_everything_elsewhere(built_lab, tmp_path, store):
