@@ -3,6 +3,7 @@
 import math
 import sqlite3
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mea.networks.curves import CURVES
 from mea.runtime.errors import MeaError
 from mea.runtime.parallel import show_progress
 
+LIVE_EVERY_S = 3.0  # DVCLive takes 0.1 s
 SIGNAL_FILE = "DVCLIVE_STEP_COMPLETED"  # of DVCLive, for the VS Code extension
 
 
@@ -24,7 +26,7 @@ class History(Callback):
         self.rows: list[list[float]] = []
         self.processes: list[int] = []  # that trained each epoch
         self.best: dict[str, Tensor] = {}
-        self.live_folder = live_folder
+        self.live_folder, self.next_live = live_folder, 0.0
 
     def on_train_epoch_end(self, trainer, module) -> None:
         row = [float(trainer.callback_metrics.get(name, math.nan)) for name in CURVES]
@@ -33,6 +35,14 @@ class History(Callback):
             self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
         self.rows.append(row)
         self.processes.append(trainer.world_size)
+        if time.monotonic() > self.next_live:
+            self._write_live(trainer)
+            self.next_live = time.monotonic() + LIVE_EVERY_S
+
+    def on_train_end(self, trainer, _module) -> None:
+        self._write_live(trainer)
+
+    def _write_live(self, trainer) -> None:
         if self.live_folder and trainer.is_global_zero:
             write_live(self.rows, self.live_folder)
 

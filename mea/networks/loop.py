@@ -38,6 +38,8 @@ class _Module(lightning.LightningModule):
         self.network, self.task, self.config = network, task, config
         self.recordings = recordings  # number of each validation chunk's recording
         self.validated: list[tuple[Tensor, Tensor]] = []
+        self.scores: dict[str, Tensor] = {}  # of an epoch so far: sums over what was counted
+        self.counted = 0
 
     def on_after_batch_transfer(self, batch: Any, _dataloader: int) -> Any:
         chunks, targets = batch
@@ -54,7 +56,9 @@ class _Module(lightning.LightningModule):
         chunks, targets = batch
         outputs, targets = self.task.group(self.network(chunks), targets)
         all_targets = share.gather(targets, index)
-        loss = self._log_scores(share.gather(outputs, index), all_targets, "train")
+        loss = self._add_scores(share.gather(outputs, index), all_targets, "train")
+        if self.trainer.is_last_batch:
+            self._log_scores()
         if share.world == 1:
             return loss
         # The processes' gradients are averaged: weighted like this, that is the gradient of the whole batch's loss.
@@ -68,7 +72,7 @@ class _Module(lightning.LightningModule):
         outputs = share.gather(self.network(chunks), index)
         targets = share.gather(targets, index)
         if not self.task.bag_size:
-            return self._log_scores(outputs, targets, "validation")
+            return self._add_scores(outputs, targets, "validation")
         self.validated.append((outputs, targets))
         return outputs.mean()
 
@@ -76,7 +80,8 @@ class _Module(lightning.LightningModule):
         if self.task.bag_size and self.recordings is not None:
             logits, targets = (torch.cat(parts) for parts in zip(*self.validated))
             self.validated = []
-            self._log_scores(*average_logits(logits, targets, self.recordings.to(logits.device)), "validation")
+            self._add_scores(*average_logits(logits, targets, self.recordings.to(logits.device)), "validation")
+        self._log_scores()
 
     def configure_optimizers(self):
         config = self.config
@@ -92,11 +97,17 @@ class _Module(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_anneal(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _log_scores(self, outputs: Tensor, targets: Tensor, side: str) -> Tensor:
+    def _add_scores(self, outputs: Tensor, targets: Tensor, side: str) -> Tensor:
         loss = self.task.loss(outputs, targets, training=side == "train")
-        for name, value in ({"loss": loss} | self.task.metrics(outputs, targets)).items():
-            self.log(f"{side}_{name}", value, on_step=False, on_epoch=True, batch_size=len(targets))
+        for name, value in ({"loss": loss.detach()} | self.task.metrics(outputs, targets)).items():
+            self.scores[f"{side}_{name}"] = self.scores.get(f"{side}_{name}", 0) + value * len(targets)
+        self.counted += len(targets)
         return loss
+
+    def _log_scores(self) -> None:
+        """Their means over the epoch; logging each step took a tenth of a small network's training."""
+        self.log_dict({name: total / self.counted for name, total in self.scores.items()}, on_step=False, on_epoch=True)
+        self.scores, self.counted = {}, 0
 
 
 def _find_share(loader: Any) -> BatchShare:

@@ -11,6 +11,7 @@ from builders.networks import CONFIG, LABELS, VIEW, Interrupted, assert_same, ma
 from torch.nn.functional import cross_entropy
 
 from mea.models.cnn_lstm import CnnLstmNetwork
+from mea.networks import callbacks
 from mea.networks.chunks import ArrayView, ChunkDataset
 from mea.networks.curves import CURVES
 from mea.networks.devices import choose_device
@@ -105,12 +106,23 @@ def test_a_training_that_diverges_says_so(sides):
         train(sides, learning_rate=1e30)
 
 
-def test_curves_are_written_while_it_trains(sides, tmp_path):
+def test_curves_are_written_when_it_is_done(sides, tmp_path):
     curves = train(sides, live=tmp_path / "live").curves
     assert list(curves.columns) == ["epoch", *CURVES] and np.isfinite(curves.to_numpy()).all()
     for name in CURVES:
         live = pd.read_csv(tmp_path / "live" / "plots" / "metrics" / f"{name}.tsv", sep="\t")
         np.testing.assert_allclose(live[name], curves[name], atol=1e-6)
+
+
+def test_curves_are_written_while_it_trains(sides, tmp_path, monkeypatch):
+    """After the first epoch, and again when some seconds have passed."""
+    written = []
+    monkeypatch.setattr(callbacks, "write_live", lambda rows, folder: written.append(len(rows)))
+    monkeypatch.setattr(callbacks, "LIVE_EVERY_S", 1e9)
+    train(sides, epochs=4, patience=9, live=tmp_path / "live")
+    monkeypatch.setattr(callbacks, "LIVE_EVERY_S", 0.0)
+    train(sides, epochs=4, patience=9, live=tmp_path / "live")
+    assert written == [1, 4, 1, 2, 3, 4, 4]
 
 
 class Spy(ChunkDataset):
