@@ -31,7 +31,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parent / 
 
 from benchmarks.features import bench_features  # noqa: E402
 from benchmarks.loading import bench_loading  # noqa: E402
-from benchmarks.one_core import bench_one_core  # noqa: E402
+from benchmarks.one_core import bench_floor, bench_one_core  # noqa: E402
 from benchmarks.scaling import bench_added, bench_idle, bench_memory  # noqa: E402
 from benchmarks.start import bench_start  # noqa: E402
 from benchmarks.steps import bench_steps, check_same_function  # noqa: E402
@@ -43,6 +43,7 @@ BENCHES = {
     "storing": bench_storing,
     "spikeinterface": bench_spikeinterface,
     "one_core": bench_one_core,
+    "floor": bench_floor,
     "detection": bench_detection,
     "loading": bench_loading,
     "steps": bench_steps,

@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from isal import isal_zlib
 from scipy.signal import find_peaks
 
 from benchmarks.storing import detect_like_spikeinterface, open_recording, store_in_a_worker, store_like_predecessor
@@ -24,6 +25,7 @@ from mea.recordings.recording import RawRecording
 PLAIN = Target("core_plain", "CPU s", 8, "store on one core; h5py, NumPy and find_peaks, the whole file in memory")
 OTHER = Target("core_spikeinterface", "CPU s", 14, "the same; SpikeInterface detects peaks by channel, stores no array")
 WHOLE = Target("core_whole", "CPU s", 16, "the same; the predecessor, the whole file in memory")
+FLOOR = Target("core_floor", "CPU s", 0.5, "the same; inflating the file, which everybody must: no way to be faster")
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -37,20 +39,36 @@ def bench_one_core(folder: Path, effort: Effort) -> list[dict]:
     }
     if find_spec("spikeinterface"):
         ways["other"] = partial(detect_like_spikeinterface, path, source, 1, "10s")
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    with ExitStack() as stack:
-        processes = {way: stack.enter_context(start_on_one_core()) for way in ways}
-        for turn in range(effort.repeats + 1):
-            for way, work in ways.items():
-                spent = run_in(processes[way], partial(count_cpu, work))
-                if turn:
-                    seconds[way].append(spent)
+    middle = time_on_one_core(ways, effort.repeats)
     check_plain(folder, source)
-    middle = {way: median(values) for way, values in seconds.items()}
     lines = [compare(PLAIN, middle["plain"], middle["ours"]), compare(WHOLE, middle["whole"], middle["ours"])]
     if "other" not in middle:
         return [*lines, skip(OTHER, "SpikeInterface is not here: pip install -r benchmarks/requirements.txt")]
     return [*lines, compare(OTHER, middle["other"], middle["ours"])]
+
+
+def bench_floor(folder: Path, effort: Effort) -> list[dict]:
+    """How much of ours is inflating alone."""
+    path, source, recording = open_recording(folder)
+    ways: dict[str, Callable[[], object]] = {
+        "ours": partial(store_in_a_worker, path, recording, folder / "events.npz"),
+        "inflate": partial(inflate_only, path, source),
+    }
+    middle = time_on_one_core(ways, effort.repeats)
+    return [compare(FLOOR, middle["inflate"], middle["ours"])]
+
+
+def time_on_one_core(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median CPU seconds of each way, each in a process of its own."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    with ExitStack() as stack:
+        processes = {way: stack.enter_context(start_on_one_core()) for way in ways}
+        for turn in range(repeats + 1):
+            for way, work in ways.items():
+                spent = run_in(processes[way], partial(count_cpu, work))
+                if turn:
+                    seconds[way].append(spent)
+    return {way: median(values) for way, values in seconds.items()}
 
 
 def start_on_one_core() -> ProcessPoolExecutor:
@@ -77,6 +95,15 @@ def count_cpu(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def inflate_only(path: Path, source: RawRecording) -> None:
+    """Every chunk of the file, one after the other, and nothing made of it."""
+    with h5py.File(path, "r") as h5:
+        data = h5[source.dataset]
+        width = data.chunks[1]
+        for first in range(0, data.shape[1], width):
+            isal_zlib.decompress(data.id.read_direct_chunk((0, first))[1])
 
 
 def store_plainly(path: Path, source: RawRecording, out: Path) -> None:
