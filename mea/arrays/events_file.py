@@ -17,7 +17,7 @@ from mea.runtime.npz import save_npz
 
 FORMAT_VERSION = 3
 TEXT_AND_NUMBERS = (str, int, float)
-MOST_KEPT_BYTES = 300_000_000  # of events in the memory of a process: some hundred recordings of ten minutes
+MOST_KEPT_BYTES = 100_000_000  # of events in the memory of a process: some thirty recordings of ten minutes
 
 
 def save_events(path: Path, events: SpikeEvents) -> None:

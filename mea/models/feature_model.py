@@ -18,6 +18,7 @@ from mea.models.estimators import load_estimator, save_estimator
 from mea.models.recording_svc import RecordingSVC
 from mea.splitting.groups import group_recordings
 
+MOST_CHUNKS = 50_000  # that the logistic regression of chunks learns from
 CHUNKS_FILE, RECORDINGS_FILE = "chunks.skops", "recordings.skops"
 
 
@@ -62,7 +63,9 @@ class FeatureModel(Model):
         model = cls(data.make_spec(params))
         model.fit_features(data)
         values = model.compute_features(data.chunks, data.events)
-        model.chunk_classifier = build_chunk_classifier(cls.chunk_C, data.seed).fit(values, data.chunks["label"])
+        drawn = draw_chunks(len(values), data.seed)
+        labels = data.chunks["label"].to_numpy()
+        model.chunk_classifier = build_chunk_classifier(cls.chunk_C, data.seed).fit(values[drawn], labels[drawn])
         recordings = data.list_recordings()
         has_waveforms = data.events[recordings["recording"].iloc[0]].has_waveforms
         model.recording_svc, oof = RecordingSVC.fit(
@@ -108,8 +111,11 @@ class FeatureModel(Model):
         return list(dict.fromkeys(self.name_families(has_waveforms)))
 
     def list_limits(self) -> list[str]:
-        """That the kernel is approximated, where it is."""
-        return [f"{self.name}: {limit}" for limit in self.recording_svc.list_limits()]
+        """That the kernel is approximated, and that chunks learned from a part, where it is so."""
+        limits = self.recording_svc.list_limits()
+        if np.max(self.chunk_classifier["standardscaler"].n_samples_seen_) >= MOST_CHUNKS:
+            limits = [*limits, f"single chunks are classified by a model of {MOST_CHUNKS:,} of the training chunks."]
+        return [f"{self.name}: {limit}" for limit in limits]
 
     def save(self, folder: Path) -> None:
         """Both classifiers."""
@@ -123,6 +129,16 @@ class FeatureModel(Model):
         model.chunk_classifier = load_estimator(folder / CHUNKS_FILE)
         model.recording_svc = RecordingSVC.load(folder / RECORDINGS_FILE)
         return model
+
+
+def draw_chunks(count: int, seed: int) -> slice | np.ndarray:
+    """Which chunks the logistic regression learns from: all, or ``MOST_CHUNKS`` drawn at random, in their order.
+
+    More would hardly change it, and fitting takes four times the memory of the features.
+    """
+    if count <= MOST_CHUNKS:
+        return slice(None)
+    return np.sort(np.random.default_rng(seed).choice(count, MOST_CHUNKS, replace=False))
 
 
 def build_chunk_classifier(C: float, seed: int) -> Pipeline:

@@ -61,15 +61,16 @@ class FeaturesModel(FeatureModel):
 
 def compute_chunks(chunks: pd.DataFrame, events: Mapping[str, SpikeEvents]) -> np.ndarray:
     """(n_chunks, n_features) of chunks, relative to the mean over those of the baseline where a recording has one."""
-    parts = []
-    for name, part in chunks.groupby("recording", sort=False):
+    found = np.empty((len(chunks), len(list_features(events[chunks["recording"].iloc[0]].has_waveforms))))
+    for name, number in chunks.groupby("recording", sort=False).indices.items():
+        part = chunks.iloc[number]
         values, baseline = _look_up_chunks(part, events[name]), events[name].baseline
         if baseline:
             before = _look_up_chunks(_cut_baseline(part, baseline.events), baseline.events)
             is_log = find_logarithms(events[name].has_waveforms)[0]
             values = refer_values(values, average(before, np.ones(len(before))), is_log, baseline.how)
-        parts.append(pd.DataFrame(values, index=part.index))
-    return pd.concat(parts).loc[chunks.index].to_numpy()
+        found[number] = values
+    return found
 
 
 @cache
