@@ -13,14 +13,20 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from builders.classifiers import make_classifier
 
 from benchmarks.fuzz_examples import (
     write_axion_example,
@@ -41,9 +47,11 @@ from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.lab_layouts import read_layouts
 from mea.recordings.plate_map import read_plate_map
 from mea.recordings.recording import RawRecording
+from mea.runtime.checksums import CHECKSUMS, write_checksums
 from mea.runtime.command import print_line
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_markdown
+from mea.training.classifier import load_classifier
 
 MOST_S, MOST_BYTES = 90, 3_000_000_000
 BATCH = 200  # files that one process reads before the next one begins
@@ -72,6 +80,24 @@ def read_layout_table(path: Path) -> None:
     read_layouts(path)
 
 
+def read_model_file(path: Path, member: str) -> None:
+    """What classifying does first: a file of a classifier is damaged, and the list of checksums made to fit."""
+    folder = path.parent / "classifier"
+    (folder / member).write_bytes(path.read_bytes())
+    if member != CHECKSUMS:
+        write_checksums(folder)
+    classifier = load_classifier(folder)
+    for fold in classifier.folds:
+        classifier.open_model(fold)
+        classifier.open_baseline(fold)
+
+
+def write_model_example(path: Path, member: str) -> None:
+    """A file of a classifier, which lies beside it as a whole."""
+    make_classifier(path.parent / "classifier", folds=(0,))
+    path.write_bytes((path.parent / "classifier" / member).read_bytes())
+
+
 def read_rig_spikes(path: Path) -> None:
     """What the stage h5 does with h5.stream: spikes."""
     read_raw_recordings(path, "spikes")
@@ -93,6 +119,16 @@ READERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], str]] =
     "layouts.csv": (write_layouts_example, read_layout_table, ".csv"),
     "plates.csv": (write_plates_example, read_map, ".csv"),
 }
+MODEL_FILES = (
+    "classifier.json",
+    CHECKSUMS,
+    "fold_0/cnn_lstm/model.json",
+    "fold_0/cnn_lstm/network_0.safetensors",
+    "fold_0/baseline/rate.skops",
+)
+for file in MODEL_FILES:
+    write, read = (partial(work, member=file) for work in (write_model_example, read_model_file))
+    READERS[Path(file).name] = (write, read, Path(file).suffix)
 
 
 def damage(content: bytes, seed: int) -> bytes:
@@ -146,10 +182,12 @@ def fuzz(name: str, minutes: float, first: int, out: Path) -> Counter:
     end, seed = time.monotonic() + 60 * minutes, first
     with tempfile.TemporaryDirectory(prefix="mea-fuzz-") as place:
         example = Path(place) / f"example{READERS[name][2]}"
-        READERS[name][0](example)
+        context = multiprocessing.get_context("fork")
+        writer = context.Process(target=READERS[name][0], args=(example,))  # PyTorch's threads would not outlive a fork
+        writer.start()
+        writer.join()
         content = example.read_bytes()
         while time.monotonic() < end:
-            context = multiprocessing.get_context("fork")
             queue = context.SimpleQueue()
             work = context.Process(
                 target=run_batch, args=(name, Path(place), content, range(seed, seed + BATCH), queue)

@@ -95,10 +95,10 @@ def format_line(line: dict) -> list[str]:
 
 def draw_growth(table: pd.DataFrame) -> Figure:
     """Seconds and memory of every stage by the number of recordings."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
     for axes, column, unit in zip(figure.subplots(1, 2), ("seconds", "largest_gb"), ("s", "GB of the largest process")):
         for (stage, part), marker in zip(table.groupby("stage", sort=False), MARKERS):
             axes.plot(part["recordings"], part[column], marker=marker, label=stage)
         axes.set(xlabel="recordings", ylabel=unit, xlim=(0, None), ylim=(0, None))
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
     return figure

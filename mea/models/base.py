@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mea.arrays.events import SpikeEvents
 from mea.models.params import ModelParams
+from mea.models.spec import ModelSpec, explain_invalid
 from mea.networks.curves import tabulate_curves
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
@@ -25,26 +26,6 @@ from mea.splitting.folds import assign_inner_folds
 from mea.splitting.groups import IDENTITY, list_recordings
 
 MODEL_FILE = "model.json"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a model must know, beside what it learned, to be used.
-
-    Attributes
-    ----------
-    labels
-        The classes, sorted; column ``k`` of every probability is ``labels[k]``.
-    rows, cols
-        Grid of the recordings it learned from.
-    params
-        Of the model's own class ``Params``.
-    """
-
-    labels: list[str]
-    rows: int
-    cols: int
-    params: Any
 
 
 @dataclass(frozen=True)
@@ -121,9 +102,8 @@ class TrainingSide:
 
     def tabulate_chunk_oof(self, chunks: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
         """The same from (n_chunks, n_labels) predictions of chunks: their mean for each recording."""
-        means = average_chunks(chunks, probabilities)
         recordings = list_recordings(chunks).sort_values("recording", ignore_index=True)
-        return self.tabulate_oof(recordings, means.to_numpy())
+        return self.tabulate_oof(recordings, average_chunks(chunks, probabilities).to_numpy())
 
 
 def draw_inner_folds(table: pd.DataFrame, split_level: str, inner_folds: int, seed: int) -> np.ndarray:
@@ -176,7 +156,7 @@ class Model(ABC):
     is_quick
         Whether a fold is fitted in about a second, so that worker processes may not be worth starting.
     uses_torch
-        Whether it computes with PyTorch: its threads and device are then set and recorded.
+        Whether it computes with PyTorch, whose threads and device are then set and recorded.
     spec
         Classes, grid and parameters it was fitted with.
     """
@@ -268,8 +248,7 @@ def save_model(model: Model, folder: Path) -> None:
     """Write a model and its spec into a new folder."""
     folder.mkdir(parents=True)
     model.save(folder)
-    spec = vars(model.spec) | {"params": model.spec.params.model_dump()}
-    write_json(folder / MODEL_FILE, {"model": model.name, **spec})
+    write_json(folder / MODEL_FILE, {"model": model.name, **vars(model.spec), "params": model.spec.params.model_dump()})
 
 
 def load_model(folder: Path, find: Callable[[str], type[Model]]) -> Model:
@@ -283,8 +262,10 @@ def load_model(folder: Path, find: Callable[[str], type[Model]]) -> Model:
     values = read_json(folder / MODEL_FILE)
     try:
         kind = find(values.pop("model"))
-        spec = ModelSpec(**values | {"params": kind.Params(**values["params"])})
-    except (KeyError, TypeError, ValidationError) as error:
+        spec = TypeAdapter(ModelSpec).validate_python(values | {"params": kind.Params(**values["params"])})
+    except ValidationError as error:
+        raise explain_invalid(folder / MODEL_FILE, error) from None
+    except (KeyError, TypeError) as error:
         raise MeaError(
             f"{folder / MODEL_FILE}: not written by the train stage of this version ({error!r}). Train it again: "
             "dvc repro train."

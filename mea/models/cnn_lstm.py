@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mea.arrays.events import SpikeEvents
-from mea.models.base import ModelSpec
 from mea.models.network_model import FoldPlan, NetworkModel
 from mea.models.params import CnnLstmParams
+from mea.models.spec import ModelSpec
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ArrayView, ChunkView
 from mea.networks.config import TrainingConfig

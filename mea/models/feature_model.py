@@ -13,9 +13,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import SpikeEvents
-from mea.models.base import Fit, Model, ModelSpec, TrainingSide
+from mea.models.base import Fit, Model, TrainingSide
 from mea.models.estimators import load_estimator, save_estimator
 from mea.models.recording_svc import RecordingSVC
+from mea.models.spec import ModelSpec
 from mea.splitting.groups import group_recordings
 
 MOST_CHUNKS = 50_000  # that the logistic regression of chunks learns from

@@ -26,10 +26,11 @@ from torch.nn.functional import conv2d
 from mea.arrays.events import SpikeEvents
 from mea.features.cached import fetch_features, fetch_long_window_features
 from mea.features.families import list_features, list_targets
-from mea.models.base import ModelSpec, TrainingSide
+from mea.models.base import TrainingSide
 from mea.models.feature_model import FeatureModel
 from mea.models.network_model import check_view, make_training_key, show_unlabelled
 from mea.models.params import GridLstmParams
+from mea.models.spec import ModelSpec
 from mea.networks.channels import ELECTRODE, GridView
 from mea.networks.chunks import ChunkDataset, RegressionDataset
 from mea.networks.config import TrainingConfig, TrainingRun
@@ -116,7 +117,7 @@ class GridLstmModel(FeatureModel):
     def load(cls, folder: Path, spec: ModelSpec) -> Self:
         """Read what :meth:`save` wrote."""
         model = super().load(folder, spec)
-        model._set_network(load_network(folder / FILE))
+        model._set_network(load_network(folder / FILE, partial(GridLstmNetwork, len(list_targets()))))
         return model
 
     @classmethod

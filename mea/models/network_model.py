@@ -15,7 +15,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from mea.arrays.events import SpikeEvents
-from mea.models.base import Fit, Model, ModelSpec, TrainingSide
+from mea.models.base import Fit, Model, TrainingSide
+from mea.models.spec import ModelSpec
 from mea.networks.chunks import ChunkDataset, ChunkView
 from mea.networks.config import TrainingConfig, TrainingRun
 from mea.networks.curves import tabulate_curves
@@ -215,7 +216,8 @@ class NetworkModel(Model):
     def load(cls, folder: Path, spec: ModelSpec) -> Self:
         """Read what :meth:`save` wrote."""
         count = max(1, len(list(folder.glob("network_*.safetensors"))))
-        return cls.assemble(spec, [load_network(folder / f"network_{number}.safetensors") for number in range(count)])
+        files = [folder / f"network_{number}.safetensors" for number in range(count)]
+        return cls.assemble(spec, [load_network(file, partial(cls.build_network, spec)) for file in files])
 
 
 def weigh_classes(chunks: pd.DataFrame, data: TrainingSide, params: Any) -> tuple[float, ...] | None:

@@ -11,8 +11,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mea.arrays.events import SpikeEvents
-from mea.models.base import Fit, Model, ModelSpec, TrainingSide
+from mea.models.base import Fit, Model, TrainingSide
 from mea.models.estimators import load_estimator, save_estimator
+from mea.models.spec import ModelSpec
 
 FILE = "rate.skops"
 

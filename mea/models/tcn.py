@@ -9,9 +9,9 @@ long enough to hold bursts (split.chunk_s of 10 s and more).
 
 from torch import Tensor, nn
 
-from mea.models.base import ModelSpec
 from mea.models.network_model import FoldPlan, NetworkModel
 from mea.models.params import TcnParams
+from mea.models.spec import ModelSpec
 from mea.networks.channels import POPULATION, PopulationView
 from mea.networks.config import TrainingConfig
 from mea.networks.layers import convolve_time, pool_time

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -58,26 +58,39 @@ def save_network(path: Path, trained: TrainedNetwork) -> None:
     tensors = {WEIGHTS + name: value.contiguous() for name, value in trained.weights.items()}
     tensors["curves"] = torch.tensor(trained.curves.drop(columns="epoch").to_numpy(np.float64)).contiguous()
     tensors["processes"] = torch.tensor(trained.curves.attrs["processes"], dtype=torch.int64)  # of each epoch
-    save_file(tensors, path)
+    path.write_bytes(save(tensors))  # safetensors' own save_file lets nobody else read the file
 
 
-def load_network(path: Path) -> TrainedNetwork:
+def load_network(path: Path, build: Callable[[], nn.Module] | None = None) -> TrainedNetwork:
     """Read what :func:`save_network` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+    build
+        Makes the network that the weights must fit; it is called without room for its weights.
 
     Raises
     ------
     MeaError
-        If the file is missing or not readable.
+        If the file is missing or not readable, or of another network.
     """
     try:
         tensors = load_file(path)
         curves, processes = tensors.pop("curves").numpy(), tensors.pop("processes").tolist()
-    except (OSError, KeyError, SafetensorError) as error:
+        table = tabulate_curves(curves.tolist(), processes)
+    except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
         raise MeaError(
             f"{path}: not readable as a fold's network ({error}). Train it again: dvc repro train."
         ) from None
     weights = {name.removeprefix(WEIGHTS): value for name, value in tensors.items()}
-    return TrainedNetwork(weights, tabulate_curves(curves.tolist(), processes))
+    if build:
+        with torch.device("meta"):
+            wanted = {name: value.shape for name, value in build().state_dict().items()}
+        if wanted != {name: value.shape for name, value in weights.items()}:
+            raise MeaError(f"{path}: not the weights of this fold's network. Train it again: dvc repro train.")
+    return TrainedNetwork(weights, table)
 
 
 def fetch_network(values: dict[str, Any], code: str, train: Callable[[Path | None], TrainedNetwork]) -> TrainedNetwork:

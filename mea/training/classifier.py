@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pandas as pd
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -23,6 +22,7 @@ from mea.arrays.events import SpikeEvents
 from mea.models.base import Model
 from mea.models.pool import Pool
 from mea.models.registry import open_model
+from mea.models.spec import Labels, Side, explain_invalid
 from mea.runtime.checksums import check_checksums
 from mea.runtime.errors import MeaError
 from mea.runtime.files import read_json, write_json
@@ -30,13 +30,8 @@ from mea.runtime.tables import read_table
 
 FORMAT_VERSION = 4
 DESCRIPTION = "classifier.json"
+MOST_FOLDS = 1_000_000
 BASELINE, OOF = "baseline", "oof.csv"  # in the folder of a fold, beside a folder for each model
-
-
-def _check_sorted(labels: list[str]) -> list[str]:
-    if labels != sorted(set(labels)):
-        raise ValueError("must be sorted, each once: column k of every probability is labels[k]")
-    return labels
 
 
 @dataclass(frozen=True)
@@ -73,14 +68,14 @@ class Classifier:
 
     folder: Path
     weights: Annotated[dict[str, NonNegativeFloat], Field(min_length=1)]
-    labels: Annotated[list[str], Field(min_length=2), AfterValidator(_check_sorted)]
-    rows: PositiveInt
-    cols: PositiveInt
+    labels: Labels
+    rows: Side
+    cols: Side
     sampling_rate_hz: PositiveInt
     format: str
     chunk_s: PositiveFloat
     first_s: PositiveFloat | None
-    folds: Annotated[list[int], Field(min_length=1)]
+    folds: Annotated[list[Annotated[int, Field(ge=0, le=MOST_FOLDS)]], Field(min_length=1)]
     leaky: Annotated[int, Field(ge=0, le=1)]
     warning: str
     params: dict[str, Any]
@@ -103,12 +98,20 @@ class Classifier:
 
     def open_model(self, fold: int) -> Model | Pool:
         """The model of one fold, or several as one."""
-        folder = self.folder / name_fold(fold)
-        return _weigh([open_model(folder / name) for name in self.weights], self.weights)
+        return _weigh([self._open(fold, name) for name in self.weights], self.weights)
 
     def open_baseline(self, fold: int) -> Model:
         """The firing-rate baseline of one fold."""
-        return open_model(self.folder / name_fold(fold) / BASELINE)
+        return self._open(fold, BASELINE)
+
+    def _open(self, fold: int, name: str) -> Model:
+        model, own = open_model(self.folder / name_fold(fold) / name), (self.labels, self.rows, self.cols)
+        if (model.spec.labels, model.spec.rows, model.spec.cols) != own:
+            raise MeaError(
+                f"{self.folder / name_fold(fold) / name}: a model of other classes or another grid than "
+                f"{DESCRIPTION} says. Copy the whole folder again, or train it again: dvc repro train."
+            )
+        return model
 
     def check_input(self, events: SpikeEvents) -> str:
         """Why no probabilities can be computed for a recording; an empty string where they can."""
@@ -207,6 +210,4 @@ def load_classifier(folder: Path) -> Classifier:
     try:
         return TypeAdapter(Classifier).validate_python({"folder": folder, **values})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise MeaError(f"{path}: {where}: {first['msg']}; not as the train stage writes it. Train it again.") from None
+        raise explain_invalid(path, error) from None

@@ -6,10 +6,11 @@ import torch
 
 from builders.arrays import H5_PARAMS
 from builders.models import ARRAY_PARAMS, train_params
-from mea.models.base import Model, ModelSpec, save_model
+from mea.models.base import Model, save_model
 from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.params import ModelParams
 from mea.models.rate import RateModel, build_classifier
+from mea.models.spec import ModelSpec
 from mea.networks.curves import tabulate_curves
 from mea.networks.trained import TrainedNetwork
 from mea.recordings.recording import format_pauses

@@ -9,9 +9,9 @@ import torch
 from builders.arrays import describe_events, make_events
 
 from mea.models import rocket
-from mea.models.base import ModelSpec
 from mea.models.params import ModelParams
 from mea.models.rocket import DILATIONS, GROUPS, KERNELS, LENGTH, RocketModel, compute_chunks, convolve_channels
+from mea.models.spec import ModelSpec
 from mea.networks.channels import POPULATION
 from mea.splitting.chunks import cut_chunks
 

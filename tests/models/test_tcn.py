@@ -14,9 +14,9 @@ from builders.networks import Interrupted, assert_same
 from torch.nn.functional import cross_entropy
 
 from mea.arrays.events_file import RecordingsOnDisk
-from mea.models.base import ModelSpec
 from mea.models.cnn_lstm import CnnLstmModel
 from mea.models.registry import MODELS, find_model
+from mea.models.spec import ModelSpec
 from mea.models.tcn import TcnModel, TcnNetwork
 from mea.networks.channels import PopulationView
 from mea.networks.chunks import ChunkDataset

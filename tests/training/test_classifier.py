@@ -14,8 +14,8 @@ from builders.arrays import make_events
 from builders.classifiers import PARAMS, cut, make_classifier, make_network
 from safetensors.torch import save_file
 
-from mea.models.base import ModelSpec
 from mea.models.cnn_lstm import CnnLstmModel
+from mea.models.spec import ModelSpec
 from mea.networks.trained import load_network
 from mea.runtime.checksums import CHECKSUMS, write_checksums
 from mea.runtime.errors import MeaError
