@@ -1,5 +1,6 @@
 """Resampling span by span: SciPy's of the whole trace, to the bit, whatever the spans."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -56,3 +57,13 @@ def test_any_part_is_that_of_the_whole(seed, rate, wanted, n_samples, bits, zero
     assert found.dtype == (np.int16 if fits else np.int32)
     reach = 2 * (10 * max(wanted, rate) / wanted + 10 * max(rate, wanted) / rate + 1000)
     assert max(asked) <= min(n_samples, step * rate / wanted + reach), "no more is read than the filter needs"
+
+
+def test_pauses_and_segments_keep_their_place_in_time():
+    """20 kHz to 30 kHz: the sample that is there, or the one before, as a whole number."""
+    source = replace(make_source(np.zeros((1, 101), np.int32), sampling_rate_hz=20_000), pauses=np.array([20, 61]))
+    source = replace(source, segments=np.array([[0, 0, 19], [5_000, 20, 60], [9_000, 61, 100]]))
+    at_rate = resample_source(source, 30_000)
+    assert at_rate.pauses.tolist() == [30, 91] and at_rate.pauses.dtype == source.pauses.dtype
+    assert at_rate.segments.tolist() == [[0, 0, 28], [5_000, 30, 90], [9_000, 91, 150]]
+    assert at_rate.n_samples == 152 and source.segments[0, 2] == 19
