@@ -25,7 +25,12 @@ LIMIT_S = 300  # a mutant that takes longer counts as killed: its tests would no
 LIBRARIES = ("h5py", "hypothesis", "numba", "pandas", "pytest", "scipy.stats", "sklearn.linear_model", "torch")
 TARGETS = {  # module of mea: the tests that are to notice
     "arrays/streaming": ("arrays/test_streaming.py",),
-    "arrays/detection": ("arrays/test_stage_array.py", "arrays/test_quality.py", "recordings/test_inflate.py"),
+    "arrays/detection": (
+        "arrays/test_detection.py",
+        "arrays/test_stage_array.py",
+        "arrays/test_quality.py",
+        "recordings/test_inflate.py",
+    ),
     "arrays/resampling": ("arrays/test_resampling.py", "arrays/test_spikes.py"),
     "arrays/spikes": ("arrays/test_spikes.py", "arrays/test_events.py", "arrays/test_streaming.py"),
     "arrays/thresholds": ("arrays/test_spikes.py", "arrays/test_streaming.py"),
