@@ -13,12 +13,7 @@ from builders.archives import list_files, write_zip
 from mea.recordings.archives import copy_and_hash, find_entries, unpack
 from mea.recordings.manifest import read_manifest
 
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """Worker processes would take longer than the work."""
-    monkeypatch.setenv("MEA_WORKERS", "1")
-    monkeypatch.setenv("MEA_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("alone")  # worker processes would take longer than the work
 
 
 def test_everything_is_found_and_nothing_meets(tmp_path):

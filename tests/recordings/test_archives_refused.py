@@ -12,12 +12,7 @@ from mea.recordings.manifest import read_manifest
 from mea.recordings.naming import LONGEST_NAME_BYTES
 from mea.runtime.errors import MeaError
 
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """Worker processes would take longer than the work."""
-    monkeypatch.setenv("MEA_WORKERS", "1")
-    monkeypatch.setenv("MEA_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("alone")  # worker processes would take longer than the work
 
 
 def read_errors(source: Path, out: Path) -> dict[str, str]:

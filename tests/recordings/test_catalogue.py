@@ -17,12 +17,7 @@ from mea.recordings.catalogue import (
 from mea.recordings.identities import identify_nobody
 from mea.recordings.recording import Recording, read_recording, write_recording
 
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """Worker processes would take longer than the work."""
-    monkeypatch.setenv("MEA_WORKERS", "1")
-    monkeypatch.setenv("MEA_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("alone")  # worker processes would take longer than the work
 
 
 @pytest.fixture

@@ -26,13 +26,7 @@ from mea.recordings.recording import read_recording
 from mea.runtime.files import hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """Worker processes would take longer than the work."""
-    monkeypatch.setenv("MEA_WORKERS", "1")
-    monkeypatch.setenv("MEA_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("alone")  # worker processes would take longer than the work
 
 
 @pytest.fixture

@@ -22,12 +22,7 @@ from ruamel.yaml import YAML
 import stages.h5
 from mea.runtime.command import run_command
 
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """Worker processes would take longer than the work."""
-    monkeypatch.setenv("MEA_WORKERS", "1")
-    monkeypatch.setenv("MEA_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("alone")  # worker processes would take longer than the work
 
 
 @pytest.fixture
