@@ -5,9 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
-from mea.features.nan_statistics import MIN_SPIKES, NAN, divide, nanquantile
-from mea.features.trains import Trains
-from mea.runtime.compiled import compiled
+from mea.features.nan_statistics import MIN_SPIKES, NAN, compute_group_cv, divide, nanquantile
+from mea.features.trains import Trains, list_intervals
 
 EDGES_MS = np.geomspace(1, 30_000, 13)
 SHOWN = ("q10", "median", "q90")
@@ -70,37 +69,24 @@ def compute_isi(trains: Trains) -> dict[str, float]:
     return features
 
 
-@compiled
-def count_isi(train, first, edges):
+def count_isi(train: np.ndarray, first: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """(n, bins) int64 intervals of each electrode between the edges (in samples); those outside in the end bins."""
-    counts = np.zeros((len(first) - 1, len(edges) - 1), np.int64)
-    for electrode in range(len(first) - 1):
-        for spike in range(first[electrode] + 1, first[electrode + 1]):
-            interval = train[spike] - train[spike - 1]
-            place = 0
-            while place < len(edges) - 2 and interval >= edges[place + 1]:
-                place += 1
-            counts[electrode, place] += 1
-    return counts
+    interval, electrode = list_intervals(train, first)
+    n, n_bins = len(first) - 1, len(edges) - 1
+    place = np.searchsorted(edges[1:-1], interval, side="right")
+    return np.bincount(electrode * n_bins + place, minlength=n * n_bins).reshape(n, n_bins)
 
 
-@compiled
-def compute_cv_lv(train, first):
+def compute_cv_lv(train: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """CV and LV of each electrode's intervals: two (n,) float64, NaN for fewer than 5 spikes."""
-    cv, lv = np.full(len(first) - 1, np.nan), np.full(len(first) - 1, np.nan)
-    for electrode in range(len(first) - 1):
-        low, high = first[electrode], first[electrode + 1]
-        if high - low < MIN_SPIKES or train[high - 1] == train[low]:
-            continue
-        intervals = np.diff(train[low:high])
-        cv[electrode] = intervals.std() / intervals.mean()
-        total = 0.0
-        for place in range(1, len(intervals)):
-            both = intervals[place - 1] + intervals[place]
-            if both > 0:  # two pairs of spikes at one time each: no difference
-                total += ((intervals[place - 1] - intervals[place]) / both) ** 2
-        lv[electrode] = 3 * total / (len(intervals) - 1)
-    return cv, lv
+    interval, electrode = list_intervals(train, first)
+    n = len(first) - 1
+    cv = compute_group_cv(interval, electrode, n, MIN_SPIKES - 1)
+    same = electrode[1:] == electrode[:-1]
+    one, other, of_pair = interval[:-1][same], interval[1:][same], electrode[1:][same]
+    contrast = np.nan_to_num(divide(one - other, one + other))  # two pairs of spikes at one time each: no difference
+    lv = divide(3 * np.bincount(of_pair, contrast**2, n), np.bincount(of_pair, minlength=n))
+    return cv, np.where(np.isnan(cv), NAN, lv)
 
 
 FAMILY = Family("isi", FEATURES, compute_isi)

@@ -4,10 +4,9 @@ import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, list_measures
 from mea.features.firing_rates import compute_gini
-from mea.features.nan_statistics import NAN, log10_offset, min_active_electrodes, nanmean, nanquantile, nanstd
+from mea.features.nan_statistics import NAN, divide, log10_offset, min_active_electrodes, nanmean, nanquantile, nanstd
 from mea.features.network_bursts import BIN_MS, find_network_bursts
 from mea.features.trains import Trains
-from mea.runtime.compiled import compiled
 
 ACTIVE_FRACTION = 0.1  # of all electrodes
 BEFORE_MS, AFTER_MS = 50, 400  # around the onset: where an electrode's first spike is looked for
@@ -103,7 +102,7 @@ def find_latencies(trains: Trains) -> np.ndarray:
     onset, _ = find_network_bursts(trains.count_active(BIN_MS), min_active)
     low = np.ceil((onset * BIN_MS - BEFORE_MS) * trains.sampling_rate_hz / 1000).astype(np.int64)
     length = round((BEFORE_MS + AFTER_MS) * trains.sampling_rate_hz / 1000)
-    return _find_latencies(trains.train, trains.first, low, length)
+    return _find_latencies(trains, low, length)
 
 
 def _compute_joined(rank: np.ndarray) -> dict[str, float]:
@@ -140,54 +139,62 @@ def _compute_ranks(rank: np.ndarray) -> dict[str, float]:
     }
 
 
-@compiled
-def _find_latencies(train, first, low, length):
-    latency = np.full((len(low), len(first) - 1), -1, np.int64)
-    for electrode in range(len(first) - 1):
-        own = train[first[electrode] : first[electrode + 1]]
-        for burst in range(len(low)):
-            spike = np.searchsorted(own, low[burst])
-            if spike < len(own) and own[spike] - low[burst] < length:
-                latency[burst, electrode] = own[spike] - low[burst]
-    return latency
+def _find_latencies(trains: Trains, low: np.ndarray, length: int) -> np.ndarray:
+    electrodes = np.arange(trains.n_electrodes)
+    electrode, train = np.append(np.repeat(electrodes, trains.counts), -1), np.append(trains.train, 0)
+    # One search for all trains: each is moved behind the one before, by more than any search looks back or ahead.
+    place = electrodes * (trains.n_samples + length)
+    spike = np.searchsorted(train[:-1] + place[electrode[:-1]], low[:, None] + place)
+    latency = train[spike] - low[:, None]
+    return np.where((electrode[spike] == electrodes) & (latency < length), latency, -1)
 
 
-@compiled
-def measure_bursts(latency, row, col, min_electrodes):
+def measure_bursts(
+    latency: np.ndarray, row: np.ndarray, col: np.ndarray, min_electrodes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Measures, ranks and leaders of each burst that at least ``min_electrodes`` join.
 
     Returns (bursts, 6): electrodes, latency (samples since the earliest) at 10, 50 and 90 %, interquartile range,
     correlation of rank with distance from the leaders. (bursts, n) rank from 0 to 1, NaN if the electrode does not
     join; (bursts, n) fraction of the lead; (bursts, 2) row and column of the leaders' middle.
     """
-    n = latency.shape[1]
-    measures, rank = np.full((len(latency), 6), np.nan), np.full((len(latency), n), np.nan)
-    lead, middle = np.zeros((len(latency), n)), np.zeros((len(latency), 2))
-    kept = 0
-    for burst in range(len(latency)):
-        who = np.flatnonzero(latency[burst] >= 0)
-        if len(who) < min_electrodes:
-            continue
-        after = latency[burst][who]
-        after = after - after.min()
-        ordered = np.sort(after)
-        leaders = who[after == 0]
-        middle[kept, 0], middle[kept, 1] = row[leaders].mean(), col[leaders].mean()
-        lead[kept][leaders] = 1 / len(leaders)
-        own = (np.searchsorted(ordered, after) + np.searchsorted(ordered, after, side="right")) / (2 * len(who))
-        rank[kept][who] = own
-        at = np.quantile(ordered.astype(np.float64), np.array(LATENCY_QUANTILES))
-        away = np.hypot(row[who] - middle[kept, 0], col[who] - middle[kept, 1])
-        measures[kept] = np.array([len(who), at[0], at[2], at[4], at[3] - at[1], _correlate(own, away)])
-        kept += 1
-    return measures[:kept], rank[:kept], lead[:kept], middle[:kept]
+    latency = latency[(latency >= 0).sum(axis=1) >= min_electrodes]
+    joins, never = latency >= 0, latency.max(initial=0) + 1
+    count = joins.sum(axis=1)
+    after = np.where(joins, latency, never)
+    after -= after.min(axis=1, initial=never)[:, None]
+    ordered = np.sort(after, axis=1)  # those that do not join come last
+    rank = np.where(joins, _rank_rows(after, ordered) / count[:, None], NAN)
+    lead = (after == 0) / (after == 0).sum(axis=1, keepdims=True)
+    middle = lead @ np.column_stack([row, col])
+    away = np.where(joins, np.hypot(row - middle[:, :1], col - middle[:, 1:]), NAN)
+    q10, q25, median, q75, q90 = (_take_quantile(ordered, count, quantile) for quantile in LATENCY_QUANTILES)
+    measures = np.column_stack([count, q10, median, q90, q75 - q25, _correlate_rows(rank, away)])
+    return measures, rank, lead, middle
 
 
-@compiled
-def _correlate(one, other):
-    one, other = one - one.mean(), other - other.mean()
-    variances = (one * one).sum() * (other * other).sum()
-    return (one * other).sum() / np.sqrt(variances) if variances > 1e-20 else np.nan  # rounding alone is smaller
+def _rank_rows(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Ranks within each row of whole numbers from 0, the smallest 1/2; equal values share the mean of theirs."""
+    rows, width = values.shape
+    place = np.arange(rows)[:, None] * (values.max(initial=0) + 1)  # one search for all rows
+    found = [np.searchsorted((ordered + place).ravel(), values + place, side=side) for side in ("left", "right")]
+    return (found[0] + found[1]) / 2 - np.arange(rows)[:, None] * width
+
+
+def _take_quantile(ordered: np.ndarray, count: np.ndarray, quantile: float) -> np.ndarray:
+    """(rows,) quantile of the first ``count`` values of each row, interpolated linearly."""
+    position = quantile * (count - 1)
+    lower = position.astype(np.int64)
+    upper = np.minimum(lower + 1, count - 1)
+    low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (lower, upper))
+    return low + (position - lower) * (high - low)
+
+
+def _correlate_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(rows,) Pearson correlation of the values that are defined in both; NaN where either is constant."""
+    one, other = (np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True)) for values in (one, other))
+    variances = (one**2).sum(axis=1) * (other**2).sum(axis=1)
+    return np.where(variances > 1e-20, divide((one * other).sum(axis=1), np.sqrt(variances)), NAN)
 
 
 FAMILY = Family("recruitment", FEATURES, compute_recruitment)

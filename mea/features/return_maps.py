@@ -5,9 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
-from mea.features.nan_statistics import NAN, nanquantile
-from mea.features.trains import Trains
-from mea.runtime.compiled import compiled
+from mea.features.nan_statistics import NAN, divide, nanquantile
+from mea.features.trains import Trains, list_intervals
 
 EDGES_MS = (0, 5, 12, 35, 110, 400, 1500)  # the last class is open
 CLASSES = [f"{low}_to_{high}" for low, high in pairwise(EDGES_MS)] + [f"over_{EDGES_MS[-1]}"]
@@ -69,37 +68,29 @@ def compute_return_maps(trains: Trains) -> dict[str, float]:
     return features | {f"return_map_serial_correlation_{name}": value for name, value in zip(SHOWN, quantiles)}
 
 
-@compiled
-def count_pairs(train, first, edges):
+def count_pairs(train: np.ndarray, first: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """(n, classes, classes) int64 pairs of successive intervals by the class of either; edges in samples, from 0."""
-    counts = np.zeros((len(first) - 1, len(edges), len(edges)), np.int64)
-    for electrode in range(len(first) - 1):
-        before = -1
-        for spike in range(first[electrode] + 1, first[electrode + 1]):
-            interval = train[spike] - train[spike - 1]
-            place = 0
-            while place < len(edges) - 1 and interval >= edges[place + 1]:
-                place += 1
-            if before >= 0:
-                counts[electrode, before, place] += 1
-            before = place
-    return counts
+    interval, electrode = list_intervals(train, first)
+    n, n_classes = len(first) - 1, len(edges)
+    place = np.searchsorted(edges[1:], interval, side="right")
+    same = electrode[1:] == electrode[:-1]
+    pair = (electrode[1:] * n_classes + place[:-1]) * n_classes + place[1:]
+    counts = np.bincount(pair[same], minlength=n * n_classes**2)
+    return counts.reshape(n, n_classes, n_classes)
 
 
-@compiled
-def correlate_successive(train, first, small):
+def correlate_successive(train: np.ndarray, first: np.ndarray, small: float) -> np.ndarray:
     """(n,) Pearson correlation of the logarithms of successive intervals (at least ``small``); NaN if constant."""
-    found = np.full(len(first) - 1, np.nan)
-    for electrode in range(len(first) - 1):
-        low, high = first[electrode], first[electrode + 1]
-        if high - low < 4:
-            continue
-        logs = np.log(np.maximum(np.diff(train[low:high]).astype(np.float64), small))
-        one, other = logs[:-1] - logs[:-1].mean(), logs[1:] - logs[1:].mean()
-        variances = (one * one).sum() * (other * other).sum()
-        if variances > 1e-20:  # rounding alone is smaller
-            found[electrode] = (one * other).sum() / np.sqrt(variances)
-    return found
+    interval, electrode = list_intervals(train, first)
+    logs = np.log(np.maximum(interval, small))
+    same = electrode[1:] == electrode[:-1]
+    one, other, of_pair = logs[:-1][same], logs[1:][same], electrode[1:][same]
+    n = len(first) - 1
+    count = np.bincount(of_pair, minlength=n)
+    one, other = (values - divide(np.bincount(of_pair, values, n), count)[of_pair] for values in (one, other))
+    covariance, *variances = (np.bincount(of_pair, values, n) for values in (one * other, one**2, other**2))
+    product = variances[0] * variances[1]
+    return np.where(product > 1e-20, divide(covariance, np.sqrt(product)), NAN)  # rounding alone is smaller
 
 
 FAMILY = Family("return_maps", FEATURES, compute_return_maps)

@@ -115,6 +115,13 @@ def cut_trains(events: SpikeEvents, start_s: float, stop_s: float) -> Trains:
     return Trains(events.sampling_rate_hz, last - first, events.row, events.col, sample, electrode, found)
 
 
+def list_intervals(train: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inter-spike intervals: (k,) int64 samples in the order of :attr:`Trains.train`, and (k,) electrode of each."""
+    electrode = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    same = electrode[1:] == electrode[:-1]
+    return np.diff(train)[same], electrode[1:][same]
+
+
 def build_trains(
     times_s: Sequence[ArrayLike], duration_s: float, n_cols: int = 8, sampling_rate_hz: int = 10_000
 ) -> Trains:

@@ -87,30 +87,34 @@ def measure_shapes(event, electrode, peak_offset, offset, counts, volts):
     ratio, delay = np.full(len(event), np.nan), np.full(len(event), np.nan)
     for place in range(len(event)):
         number = event[place]
-        scale = volts[electrode[number]] * 1e6
-        shape = counts[offset[number] : offset[number + 1]] * scale
-        peak = peak_offset[number]
-        if not 0 <= peak < len(shape) or shape[peak] == 0:
+        begin, end = offset[number], offset[number + 1]
+        top = begin + peak_offset[number]
+        if not begin <= top < end:
             continue
-        peak_uv[place] = shape[peak]
-        shape /= shape[peak]
-        width[place] = _walk_down(shape, peak, 1) + _walk_down(shape, peak, -1)
-        lowest = peak + np.argmin(shape[peak:])
-        ratio[place] = max(0.0, -shape[lowest])
-        if shape[lowest] < 0:
-            delay[place] = lowest - peak
+        peak_uv[place] = counts[top] * volts[electrode[number]] * 1e6
+        if peak_uv[place] == 0:
+            continue
+        width[place] = _walk_down(counts, top, end, 1) + _walk_down(counts, top, begin - 1, -1)
+        lowest, deepest = top, 0.0
+        for sample in range(top, end):
+            if counts[sample] / counts[top] < deepest:
+                lowest, deepest = sample, counts[sample] / counts[top]
+        ratio[place] = abs(deepest)
+        if deepest < 0:
+            delay[place] = lowest - top
     return peak_uv, width, ratio, delay
 
 
 @compiled
-def _walk_down(shape, peak, step):
-    """Samples from the peak to where the shape, 1 at the peak, falls below a half; to its end if it never does."""
-    place = peak
-    while 0 <= place + step < len(shape):
-        if shape[place + step] < 0.5:
-            return abs(place - peak) + (shape[place] - 0.5) / (shape[place] - shape[place + step])
-        place += step
-    return float(abs(place - peak))
+def _walk_down(counts, top, stop, step):
+    """Samples from the peak to where the shape falls below half of it, or to the last sample before ``stop``."""
+    place, height = top, 1.0
+    while place + step != stop:
+        below = counts[place + step] / counts[top]
+        if below < 0.5:
+            return abs(place - top) + (height - 0.5) / (height - below)
+        place, height = place + step, below
+    return float(abs(place - top))
 
 
 FAMILY = Family("waveforms", FEATURES, compute_waveforms)

@@ -74,7 +74,7 @@ def open_model(folder: Path) -> Model:
     return _open_model(folder, written)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _open_model(folder: Path, _written: tuple) -> Model:
     """Read once, until a file is written anew: many recordings are predicted, one after the other, by a few models."""
     return load_model(folder, find_model)

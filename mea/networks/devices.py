@@ -27,11 +27,6 @@ def choose_device() -> str:
     return wanted
 
 
-def set_threads(count: int) -> None:
-    """How many threads of this process PyTorch computes with."""
-    torch.set_num_threads(count)
-
-
 def check_processes(device: str, units: int) -> None:
     """Refuse what several processes cannot train.
 

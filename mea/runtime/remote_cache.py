@@ -29,8 +29,7 @@ def download(name: str, target: Path) -> bool:
     MeaError
         If the store cannot be read.
     """
-    with _explain():
-        store, folder = _open(os.environ[VARIABLE])
+    with _open_store() as (store, folder):
         try:
             with fresh_file(target) as work:
                 store.get_file(f"{folder}/{name}", str(work))
@@ -47,8 +46,7 @@ def upload(path: Path, name: str) -> None:
     MeaError
         If the store cannot be written to.
     """
-    with _explain():
-        store, folder = _open(os.environ[VARIABLE])
+    with _open_store() as (store, folder):
         store.put_file(str(path), f"{folder}/{name}")
 
 
@@ -60,10 +58,8 @@ def delete(name: str) -> None:
     MeaError
         If the store cannot be written to.
     """
-    with _explain():
-        store, folder = _open(os.environ[VARIABLE])
-        with suppress(FileNotFoundError):
-            store.rm_file(f"{folder}/{name}")
+    with _open_store() as (store, folder), suppress(FileNotFoundError):
+        store.rm_file(f"{folder}/{name}")
 
 
 @lru_cache
@@ -77,10 +73,10 @@ def _open(address: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _explain() -> Iterator[None]:
-    """Every store has exceptions of its own: whatever goes wrong there is one line."""
+def _open_store() -> Iterator[tuple[Any, str]]:
+    """The store, and the folder in it. Every store has exceptions of its own: whatever goes wrong is one line."""
     try:
-        yield
+        yield _open(os.environ[VARIABLE])
     except MeaError:
         raise
     except ImportError as error:

@@ -21,9 +21,9 @@ def fit_fold(job: FoldJob) -> pd.DataFrame:
     """Fit one fold's model and baseline, keep them with the out-of-fold predictions, and give the learning curves."""
     data, folder = read_training_side(job), job.folder / name_fold(job.fold)
     if find_model(job.model).uses_torch:
-        from mea.networks.devices import set_threads
+        import torch
 
-        set_threads(job.threads)
+        torch.set_num_threads(job.threads)
     fit = find_model(job.model).fit(data, job.params)
     save_model(fit.model, folder / job.model)
     save_model(fit_rate(data, ModelParams()), folder / BASELINE)
