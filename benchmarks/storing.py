@@ -53,7 +53,7 @@ def open_recording(folder: Path) -> tuple[Path, RawRecording, Recording]:
     path = folder / "recording.h5"
     source = read_raw_recordings(path, "raw")[0]
     assert isinstance(source, RawRecording)
-    return path, source, Recording("bench", "", "", "", path.name, "", source)
+    return path, source, Recording("bench", path.name, "", source)
 
 
 def bench_storing(folder: Path, effort: Effort) -> list[dict]:

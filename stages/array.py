@@ -26,6 +26,7 @@ from mea.arrays.events_file import load_events
 from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
 from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
 from mea.arrays.traces import cut_traces
+from mea.recordings.identities import read_identities
 from mea.recordings.lab_columns import pass_on
 from mea.recordings.recording import read_recording
 from mea.runtime.command import print_line, run_command
@@ -58,18 +59,16 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
     if not files:
         raise MeaError(f"{h5}: no recordings (*.h5). They are written by the stage h5: dvc repro h5.")
     if not unzip.is_dir():
-        raise MeaError(
-            f"{unzip}: no such folder; it holds the samples. It is written by the stage unzip: dvc repro unzip."
-        )
+        raise MeaError(f"{unzip}: no such folder; it holds the samples. The stage unzip writes it: dvc repro unzip.")
     with fresh_folder(out) as work:
         upstream = read_json(h5 / "params.json")
         skip = upstream["h5"]["on_bad_recording"] == "skip"
         detect_one = partial(detect_recording, unzip=unzip, out=work, detection=detection, skip=skip)
-        lines = run_parallel(detect_one, files, "array")
-        catalogue = pd.DataFrame(lines).sort_values("recording", kind="stable")
+        lines = pd.DataFrame(run_parallel(detect_one, files, "array")).sort_values("recording", kind="stable")
+        catalogue = lines.join(read_identities(h5), on="recording")
         used = catalogue[catalogue["status"] == "used"]
         if used.empty:
-            if damaged := [line["reason"] for line in lines if not line["reason"].startswith(OTHER_RATE)]:
+            if damaged := [reason for reason in catalogue["reason"] if not reason.startswith(OTHER_RATE)]:
                 raise MeaError(f"{h5}: no recording can be used: {damaged[0]}")
             rates = ", ".join(f"{rate} Hz" for rate in sorted(set(catalogue["sampling_rate_hz"])))
             raise MeaError(
@@ -81,7 +80,7 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
         pass_on(h5, work)
         with fresh_folder(plots) as folder:
             draw = partial(draw_recording, h5=h5, unzip=unzip, array=work, plots=folder, detection=detection)
-            run_parallel(draw, choose_shown(lines, MOST_SHOWN), "array: plots", begin_here=True)
+            run_parallel(draw, choose_shown(catalogue.to_dict("records"), MOST_SHOWN), "array: plots", begin_here=True)
     summary = summarise(catalogue)
     write_json(metrics, summary)
     print_line(f"array: {len(used)} recordings in {out}, {len(catalogue) - len(used)} set aside")

@@ -5,7 +5,6 @@ the wells of plates, from its plates.csv.
 Writes data/h5: <recording>.h5, catalogue.csv and params.json; and metrics/h5.json.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,6 @@ from mea.recordings.catalogue import (
     build_catalogue,
     check_classes,
     count_recordings,
-    read_recordings,
     reject_duplicates,
     reject_missing,
     reject_or_raise,
@@ -34,7 +32,7 @@ from mea.recordings.labels import (
 )
 from mea.recordings.manifest import PLATES_CSV, RECORDINGS_CSV, read_manifest
 from mea.recordings.plate_map import read_plate_map
-from mea.recordings.recording import Recording, write_recording
+from mea.recordings.reading import read_recordings
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder, write_json
 from mea.runtime.params import StageParams
@@ -74,8 +72,7 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
     identify = choose_identify(listed, FilePatterns(params.labels, params.culture, params.batch, params.part), plates)
     manifest, layouts = reject_duplicates(read_manifest(unzip)), find_layouts(unzip)
     with fresh_folder(out) as work:
-        keep = partial(write_into, work)
-        results = read_recordings(unzip, manifest, params.stream, identify, keep, layouts, params.reader)
+        results = read_recordings(unzip, manifest, params.stream, identify, work, layouts, params.reader)
         if listed is not None:
             results += reject_missing(listed.index, results, manifest, table)
         recordings = reject_or_raise(results, params.on_bad_recording)
@@ -89,11 +86,6 @@ def build(params: Params, unzip: Path, out: Path, metrics: Path) -> None:
         write_json(work / "params.json", {"h5": params.model_dump()})
     write_json(metrics, count_recordings(results))
     print_line(f"h5: {len(recordings)} recordings in {out}, {len(results) - len(recordings)} set aside")
-
-
-def write_into(folder: Path, recording: Recording) -> None:
-    """Write one recording's file."""
-    write_recording(folder / f"{recording.recording}.h5", recording)
 
 
 if __name__ == "__main__":

@@ -71,10 +71,11 @@ def read_events(path: Path, recording: Recording, detection: SpikeDetection) -> 
     BadRecording
         If the file is damaged or not the one described.
     """
-    identity = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
     if _has_spike_times_only(recording.source):
-        return replace(events_from_spike_times(recording.source, detection.sampling_rate_hz), **identity)
-    return replace(_find_events(path, recording.source, detection), **identity)
+        events = events_from_spike_times(recording.source, detection.sampling_rate_hz)
+    else:
+        events = _find_events(path, recording.source, detection)
+    return replace(events, recording=recording.recording)
 
 
 def _find_events(path: Path, source: RawRecording, detection: SpikeDetection) -> SpikeEvents:
@@ -122,7 +123,7 @@ def detect_recording(
     Returns
     -------
     dict
-        A line of the catalogue.
+        A line of the catalogue, without who was measured.
 
     Raises
     ------
@@ -132,8 +133,8 @@ def detect_recording(
     keep_freed_memory()  # the next recording's samples take the place of this one's
     recording = read_recording(path)
     source = recording.source
-    line = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}
-    line |= {
+    line: dict[str, Any] = {
+        "recording": recording.recording,
         "sampling_rate_hz": source.sampling_rate_hz,
         "recorded_sampling_rate_hz": source.sampling_rate_hz,
         "duration_s": source.duration_s,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mea.arrays.binning import Bins, Waveforms, bin_counts, bin_peaks, place_waveforms
-from mea.recordings.recording import Identity, RawRecording, RecordingInfo
+from mea.recordings.recording import RawRecording, RecordingInfo
 from mea.runtime.errors import MeaError
 
 
@@ -30,11 +30,11 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class SpikeEvents(RecordingInfo, Identity):
+class SpikeEvents(RecordingInfo):
     """A recording's detected spikes: ``n`` electrodes, ``m`` events sorted by (first_sample, electrode).
 
-    Who the recording is and how it was made are the fields of :class:`mea.recordings.recording.Identity` and
-    :class:`mea.recordings.recording.RecordingInfo`.
+    How the recording was made are the fields of :class:`mea.recordings.recording.RecordingInfo`. Who was measured
+    stands in the catalogue: a label that changes leaves the spikes as they are. ``recording`` is its id.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class SpikeEvents(RecordingInfo, Identity):
     Two electrodes at 1 kHz whose counts are 1 µV, and an event of three samples on each:
 
     >>> events = SpikeEvents(
-    ...     recording="one", label="", culture="", batch="", format="mcs", start="", sampling_rate_hz=1000, n_samples=8,
+    ...     recording="one", format="mcs", start="", sampling_rate_hz=1000, n_samples=8,
     ...     duration_s=0.008, rows=1, cols=2, row=np.array([0, 0]), col=np.array([0, 1]), samples_sha256="",
     ...     threshold_uv=np.array([20.0, 20.0]), gain_v=np.array([1e-6, 1e-6]), electrode=np.array([0, 1]),
     ...     first_sample=np.array([1, 4]), peak_sample=np.array([2, 5]), offset=np.array([0, 3, 6]),
@@ -84,6 +84,7 @@ class SpikeEvents(RecordingInfo, Identity):
     [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
     """
 
+    recording: str
     samples_sha256: str
     threshold_uv: np.ndarray
     gain_v: np.ndarray
@@ -291,8 +292,8 @@ def events_from_spike_times(source: RawRecording, sampling_rate_hz: int) -> Spik
 
 
 def share_info(source: RawRecording, sampling_rate_hz: int, n_samples: int) -> dict[str, Any]:
-    """The fields of Identity and RecordingInfo for the events of a raw recording; the identity is still empty."""
+    """The fields of RecordingInfo for the events of a raw recording, and an id that is still empty."""
     info: dict[str, Any] = {item.name: getattr(source, item.name) for item in fields(RecordingInfo)}
     info |= {"sampling_rate_hz": int(sampling_rate_hz), "n_samples": int(n_samples)}
     info |= {name: np.asarray(info[name], np.int64) for name in ("row", "col", "pauses")}
-    return {item.name: "" for item in fields(Identity)} | info
+    return {"recording": ""} | info

@@ -15,7 +15,7 @@ from mea.runtime.errors import MeaError
 from mea.runtime.files import redo
 from mea.runtime.npz import save_npz
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 TEXT_AND_NUMBERS = (str, int, float)
 MOST_KEPT_BYTES = 100_000_000  # of events in the memory of a process: some thirty recordings of ten minutes
 

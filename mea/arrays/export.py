@@ -15,7 +15,8 @@ import pandas as pd
 
 from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import load_events
-from mea.recordings.recording import read_recording
+from mea.recordings.identities import read_identities
+from mea.recordings.recording import Identity, read_recording
 from mea.runtime.command import end_plainly, print_line
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file
@@ -69,13 +70,15 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.to == "parquet":
         write_parquet(arguments.out / TABLE, arguments.array, names)
         return len(names)
+    listed = read_identities(arguments.array)
     from mea.arrays.export_nwb import write_nwb
 
     for name, target in zip(show_progress(names, desc="export"), targets):
         recording, events = read_recording(arguments.h5 / f"{name}.h5"), load_events(arguments.array / f"{name}.npz")
+        who = Identity(name, *listed.loc[name])
         file = arguments.unzip / recording.file if arguments.voltages else None
         with fresh_file(target) as work:
-            write_nwb(work, recording, events, file)
+            write_nwb(work, recording, who, events, file)
     return len(names)
 
 
@@ -97,16 +100,13 @@ def choose_recordings(array: Path, wanted: Sequence[str]) -> list[str]:
     return list(wanted) or there
 
 
-def tabulate_spikes(events: SpikeEvents, recording: str) -> pd.DataFrame:
+def tabulate_spikes(events: SpikeEvents, who: Identity) -> pd.DataFrame:
     """One row a spike, in the order of time: who, which electrode (row and column, from 0), when (s)."""
     order = np.lexsort((events.electrode, events.peak_sample))
     electrode = events.electrode[order]
     return pd.DataFrame(
         {
-            "recording": recording,
-            "label": events.label,
-            "culture": events.culture,
-            "batch": events.batch,
+            **vars(who),
             "row": events.row[electrode].astype(np.int32),
             "col": events.col[electrode].astype(np.int32),
             "time_s": events.spike_times_s[order],
@@ -122,7 +122,8 @@ def write_parquet(path: Path, array: Path, names: Sequence[str]) -> None:
     text = pa.dictionary(pa.int32(), pa.string())
     who = [(name, text) for name in ("recording", "label", "culture", "batch")]
     schema = pa.schema([*who, ("row", pa.int32()), ("col", pa.int32()), ("time_s", pa.float64())])
+    listed = read_identities(array)
     with fresh_file(path) as work, ParquetWriter(work, schema) as writer:
         for name in show_progress(names, desc="export"):
-            table = tabulate_spikes(load_events(array / f"{name}.npz"), name)
+            table = tabulate_spikes(load_events(array / f"{name}.npz"), Identity(name, *listed.loc[name]))
             writer.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False))

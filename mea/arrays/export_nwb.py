@@ -12,7 +12,7 @@ from pynwb.ecephys import ElectricalSeries
 
 from mea.arrays.events import SpikeEvents
 from mea.recordings.formats import read_counts
-from mea.recordings.recording import RawRecording, Recording
+from mea.recordings.recording import Identity, RawRecording, Recording
 from mea.runtime.environment import read_version
 from mea.runtime.errors import MeaError
 
@@ -20,7 +20,7 @@ UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 BLOCK_BYTES, CHUNK_SAMPLES = 100_000_000, 2048
 
 
-def write_nwb(path: Path, recording: Recording, events: SpikeEvents, file: Path | None) -> None:
+def write_nwb(path: Path, recording: Recording, who: Identity, events: SpikeEvents, file: Path | None) -> None:
     """Write one recording.
 
     Parameters
@@ -28,7 +28,9 @@ def write_nwb(path: Path, recording: Recording, events: SpikeEvents, file: Path 
     path
         The file to write.
     recording
-        Who it is, and how its electrodes are called and stand.
+        How its electrodes are called and stand.
+    who
+        Who was measured.
     events
         Its spikes.
     file
@@ -43,7 +45,7 @@ def write_nwb(path: Path, recording: Recording, events: SpikeEvents, file: Path 
     start = datetime.fromisoformat(source.start).replace(tzinfo=UTC) if source.start else UNKNOWN_START
     known = "" if source.start else " The start is unknown, and written as 1970."
     nwb = NWBFile(
-        session_description=f"class: {recording.label}; culture: {recording.culture}; batch: {recording.batch}.{known}",
+        session_description=f"class: {who.label}; culture: {who.culture}; batch: {who.batch}.{known}",
         identifier=recording.recording,
         session_start_time=start,
         session_id=recording.recording,

@@ -10,7 +10,6 @@ from pathlib import Path
 from mea.arrays.detection import SpikeDetection, read_events
 from mea.arrays.events import Baseline, SpikeEvents
 from mea.recordings.archives import unpack
-from mea.recordings.catalogue import Rejection, read_recordings
 from mea.recordings.formats import OWN
 from mea.recordings.identities import identify_nobody
 from mea.recordings.lab_columns import build_lab_columns
@@ -18,7 +17,8 @@ from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.lab_tables import read_rows
 from mea.recordings.manifest import RECORDINGS_CSV
 from mea.recordings.other_files import list_suffixes
-from mea.recordings.recording import Recording
+from mea.recordings.reading import Rejection, read_recordings
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.errors import BadRecording
 from mea.splitting.baselines import NONE, read_named
@@ -26,7 +26,7 @@ from mea.training.classifier import Classifier
 
 
 @contextmanager
-def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[Recording | Rejection]]]:
+def open_source(classifier: Classifier, source: Path) -> Iterator[tuple[Path, list[LabelledRecording | Rejection]]]:
     """Unpack a folder or file of new recordings; while the block runs, give their folder and what was found in it."""
     shared = Path.cwd() if os.environ.get(ADDRESS) else None  # a cluster's workers see this folder, but no other's /tmp
     with tempfile.TemporaryDirectory(prefix=".mea-new-", suffix=".partial", dir=shared) as temporary:
@@ -51,12 +51,14 @@ class NewRecording:
         Why it has no baseline although the classifier needs one; empty where it has.
     """
 
-    found: Recording | Rejection
-    baseline: Recording | Rejection | None = None
+    found: LabelledRecording | Rejection
+    baseline: LabelledRecording | Rejection | None = None
     without: str = ""
 
 
-def pair_baselines(classifier: Classifier, folder: Path, found: list[Recording | Rejection]) -> list[NewRecording]:
+def pair_baselines(
+    classifier: Classifier, folder: Path, found: list[LabelledRecording | Rejection]
+) -> list[NewRecording]:
     """Each recording with its baseline, which the column ``baseline`` of the source's ``recordings.csv`` names."""
     if get_how(classifier) == NONE:
         return [NewRecording(one) for one in found]
@@ -96,7 +98,7 @@ def read_new(classifier: Classifier, folder: Path, new: NewRecording) -> tuple[S
     return events.refer(Baseline(get_how(classifier), baseline)), odd_rate or odd
 
 
-def _read(classifier: Classifier, folder: Path, found: Recording | Rejection) -> tuple[SpikeEvents, str]:
+def _read(classifier: Classifier, folder: Path, found: LabelledRecording | Rejection) -> tuple[SpikeEvents, str]:
     if isinstance(found, Rejection):
         raise BadRecording(found.reason)
     detection = SpikeDetection(**classifier.params["array"])

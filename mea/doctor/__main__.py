@@ -23,7 +23,7 @@ from mea.doctor.proposal import check_absent, propose_table
 from mea.doctor.settings import Settings, read_settings
 from mea.doctor.summary import Part, build_entry, format_recordings, format_rigs
 from mea.recordings.manifest import PLATES_CSV
-from mea.recordings.recording import Recording
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.command import end_plainly, show_warnings_plainly
 from mea.runtime.errors import MeaError
 from mea.runtime.files import write_json
@@ -50,7 +50,7 @@ def check_project(examined: list[Examined], params: Path | None) -> Part:
     if params is None:
         what = f"no {PARAMS_FILE} in this folder: parameters have their defaults (see --set), and no project is checked"
         return Part("PROJECT", "", [Finding(FINE, "project", what)])
-    read = [one.result for one in examined if isinstance(one.result, Recording)]
+    read = [one.result for one in examined if isinstance(one.result, LabelledRecording)]
     sizes = {recording.recording.partition("#")[0]: recording.file_bytes for recording in read}
     return Part("PROJECT", "", examine_project(Path.cwd(), sum(sizes.values())))
 

@@ -22,7 +22,7 @@ from mea.evaluation.confounds import audit_confounds, explain_confounds, tabulat
 from mea.recordings.catalogue import check_classes
 from mea.recordings.labels import explain_odd_groups
 from mea.recordings.plates import find_reused_plates
-from mea.recordings.recording import Recording, format_pauses
+from mea.recordings.recording import LabelledRecording, format_pauses
 from mea.runtime.errors import MeaError
 from mea.splitting.audit import audit_split
 from mea.splitting.chunks import cut_chunks, explain_too_short
@@ -68,7 +68,7 @@ def list_recordings(examined: Sequence[Examined], settings: Settings) -> pd.Data
             "grid": f"{recording.source.rows} x {recording.source.cols}",
         }
         for one in examined
-        if one.used and isinstance(recording := one.result, Recording)
+        if one.used and isinstance(recording := one.result, LabelledRecording)
     ]
     columns = (
         "recording label culture batch sampling_rate_hz recorded_sampling_rate_hz duration_s pauses_s "
@@ -98,7 +98,7 @@ def _count(part: pd.DataFrame) -> str:
 
 def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Finding]:
     """Findings about all recordings together."""
-    used = [one.result for one in examined if one.used and isinstance(one.result, Recording)]
+    used = [one.result for one in examined if one.used and isinstance(one.result, LabelledRecording)]
     if not used:
         return [Finding(WRONG, WHERE, "no recording can be used.", _explain_unused(examined))]
     try:
@@ -116,7 +116,7 @@ def check_dataset(examined: Sequence[Examined], settings: Settings) -> list[Find
     ]
 
 
-def _check_plates(used: Sequence[Recording]) -> list[Finding]:
+def _check_plates(used: Sequence[LabelledRecording]) -> list[Finding]:
     """Whether one plate stands at several dates: it was used again, or one plating was recorded on several days."""
     remedy = (
         "They are taken as different platings, and their wells as different cultures. If these are days of one "
@@ -130,7 +130,7 @@ def _check_plates(used: Sequence[Recording]) -> list[Finding]:
 
 def _explain_unused(examined: Sequence[Examined]) -> str:
     """What to do where no recording can be used."""
-    readable = [one.result for one in examined if isinstance(one.result, Recording)]
+    readable = [one.result for one in examined if isinstance(one.result, LabelledRecording)]
     if readable and not any(recording.label for recording in readable):
         return f"The files can be read, but no recording has a label. {PROPOSE}"
     return "First correct what is wrong with the files."

@@ -25,7 +25,7 @@ from mea.doctor.findings import DOUBTFUL, FINE, WRONG, Finding
 from mea.doctor.settings import Settings
 from mea.doctor.tables import find_identify, find_missing
 from mea.recordings.archives import find_entries, mark_clashes, unpack_entry
-from mea.recordings.catalogue import Rejection, reject_duplicates
+from mea.recordings.catalogue import reject_duplicates
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.identities import find_identity, name_recordings
 from mea.recordings.labels import Identify
@@ -33,7 +33,8 @@ from mea.recordings.layouts import Layouts, read_pitch
 from mea.recordings.members import ArchiveEntry
 from mea.recordings.naming import assign_ids, show_name
 from mea.recordings.other_files import explain_other_files, list_suffixes
-from mea.recordings.recording import RawRecording, Recording, pack_places
+from mea.recordings.reading import Rejection
+from mea.recordings.recording import LabelledRecording, RawRecording, pack_places
 from mea.runtime.errors import BadRecording, MeaError
 from mea.runtime.files import hash_file
 from mea.runtime.parallel import run_parallel
@@ -79,7 +80,7 @@ class Examined:
         About this recording.
     """
 
-    result: Recording | Rejection
+    result: LabelledRecording | Rejection
     archive: str
     member: str
     label_from: str = ""
@@ -235,7 +236,7 @@ def _identify(name: str, row: dict[str, str], source: RawRecording, task: Task, 
     """Its label and groups; not used where the label is unknown."""
     size = int(row["bytes"])
     small = replace(source, spike_times_s=np.zeros(0), spike_electrode=np.zeros(0, np.int64))
-    recording = Recording(name, "", "", "", row["file"], row["sha256"], small, size)
+    recording = LabelledRecording(name, row["file"], row["sha256"], small, size)
     place = (row["archive"], row["member"])
     try:
         who, _ = find_identity(name, row, source, task.identify, several)

@@ -8,21 +8,21 @@ import pandas as pd
 
 from mea.doctor.files import Examined
 from mea.recordings.plates import ROW_LETTERS
-from mea.recordings.recording import Recording
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.style import Plot, label_axes, new_plot, save_plot, styled
 from mea.runtime.tables import write_table
 
 MOST_LETTERS = 12  # of a label in a well
 
 
-Well = tuple[Recording, float]  # with its firing rate, Hz
+Well = tuple[LabelledRecording, float]  # with its firing rate, Hz
 
 
 def group_wells(examined: Sequence[Examined]) -> list[list[Well]]:
     """The wells of each file that is a plate."""
     files: dict[str, list[Well]] = {}
     for one in examined:
-        if isinstance(one.result, Recording) and one.result.source.well:
+        if isinstance(one.result, LabelledRecording) and one.result.source.well:
             files.setdefault(one.result.sha256, []).append((one.result, one.firing_rate_hz))
     return list(files.values())
 

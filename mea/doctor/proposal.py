@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mea.doctor.files import Examined
-from mea.recordings.recording import Recording
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import write_table
 
@@ -36,7 +36,7 @@ def propose_table(examined: Sequence[Examined], path: Path) -> int:
     rows = []
     for one in examined:
         recording = one.result
-        if isinstance(recording, Recording):
+        if isinstance(recording, LabelledRecording):
             who = (recording.recording, recording.label, recording.culture, recording.batch)
             rows.append((*who, one.archive, one.member, recording.source.start, recording.source.duration_s, ""))
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from mea.doctor.electrodes import show_uv
 from mea.doctor.files import Examined
 from mea.doctor.findings import Finding, format_findings
-from mea.recordings.recording import Recording
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.tables import draw_table
 
 HEADER = ("recording", "format", "layout", "electrodes", "sampling rate", "length", "noise", "label", "label from")
@@ -31,7 +31,7 @@ class Part:
 
 def format_rigs(examined: Sequence[Examined]) -> str:
     """One line: which rigs and which of their programs the recordings are from, the most frequent first."""
-    sources = [one.result.source for one in examined if isinstance(one.result, Recording)]
+    sources = [one.result.source for one in examined if isinstance(one.result, LabelledRecording)]
     rigs = Counter(source.rig or f"a rig that is not named ({source.format})" for source in sources)
     if not rigs:
         return "RIG  none: no recording could be read"
@@ -45,7 +45,7 @@ def format_recordings(examined: Sequence[Examined]) -> str:
 
 def _build_row(one: Examined) -> list[str]:
     recording = one.result
-    if not isinstance(recording, Recording):
+    if not isinstance(recording, LabelledRecording):
         return [recording.recording, "cannot be read", *[""] * (len(HEADER) - 2)]
     source = recording.source
     return [
@@ -65,7 +65,7 @@ def build_entry(one: Examined) -> dict[str, Any]:
     """One recording for the JSON file."""
     place = {"archive": one.archive, "member": one.member, "used": one.used}
     recording = one.result
-    if not isinstance(recording, Recording):
+    if not isinstance(recording, LabelledRecording):
         return {"recording": recording.recording, **place}
     source = recording.source
     who = {name: getattr(recording, name) for name in ("recording", "label", "culture", "batch")}

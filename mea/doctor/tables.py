@@ -6,14 +6,15 @@ import pandas as pd
 
 from mea.doctor.findings import WRONG, Finding
 from mea.doctor.settings import Settings
-from mea.recordings.catalogue import Rejection, reject_missing
+from mea.recordings.catalogue import reject_missing
 from mea.recordings.identities import identify_nobody
 from mea.recordings.lab_layouts import find_layouts
 from mea.recordings.labels import FilePatterns, Identify, choose_identify, read_recordings_csv
 from mea.recordings.layouts import NO_LAYOUTS, Layouts
 from mea.recordings.manifest import PLATES_CSV, RECORDINGS_CSV
 from mea.recordings.plate_map import read_plate_map
-from mea.recordings.recording import Recording
+from mea.recordings.reading import Rejection
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.errors import MeaError
 
 
@@ -41,7 +42,7 @@ def find_identify(
 
 
 def find_missing(
-    path: Path, table: pd.DataFrame, results: list[Recording | Rejection], manifest: pd.DataFrame
+    path: Path, table: pd.DataFrame, results: list[LabelledRecording | Rejection], manifest: pd.DataFrame
 ) -> list[Finding]:
     """A finding, if the table lists recordings that are not there."""
     try:

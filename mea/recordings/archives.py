@@ -5,17 +5,18 @@ import hashlib
 import os
 import shutil
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 import pandas as pd
 
-from mea.recordings.manifest import COLUMNS, MANIFEST, TABLES
-from mea.recordings.members import ArchiveEntry, list_zip, open_entry
+from mea.recordings.manifest import COLUMNS, MANIFEST, TABLES, read_manifest
+from mea.recordings.members import ArchiveEntry, describe_entry, list_zip, open_entry
 from mea.recordings.naming import assign_ids, show_name
 from mea.recordings.other_files import (
     RECORDING_SUFFIXES,
@@ -40,7 +41,8 @@ def unpack(source: Path, out: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIX
 
     An archive ``a/b.zip`` unpacks to ``out/a/b.zip/<member>``, a loose file ``c/d.h5`` is copied to ``out/c/d.h5``;
     the lab's tables (:data:`mea.recordings.manifest.TABLES`) in the top of the source folder come along. Hidden files
-    and ``__MACOSX`` are left out.
+    and ``__MACOSX`` are left out. What an earlier run unpacked to ``out`` stays, where the archive still lists the same
+    member, by its size and checksum, and the unpacked file has both.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ def unpack(source: Path, out: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIX
     entries = mark_clashes(find_entries(source, suffixes))
     ids = assign_ids([(entry.archive, entry.member) for entry in entries])
     with fresh_folder(out) as work:
-        rows = run_parallel(partial(unpack_entry, out=work), entries, "unzip", begin_here=True)
+        unpack_one = partial(unpack_entry, out=work, earlier=read_earlier(out))
+        rows = run_parallel(unpack_one, entries, "unzip", begin_here=True)
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)
@@ -158,8 +161,47 @@ def _walk_folder(source: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
                 yield (relative / name).as_posix()
 
 
-def unpack_entry(entry: ArchiveEntry, out: Path) -> dict[str, str]:
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run unpacked: its folder, and the SHA-256 of each file there."""
+
+    folder: Path
+    sha256: dict[str, str]
+
+    def take(self, entry: ArchiveEntry, target: Path) -> str:
+        """Link the file of the same member to ``target`` and return its SHA-256; empty where it must be unpacked."""
+        path, sha256 = self.folder / entry.file, self.sha256.get(entry.file, "")
+        try:
+            if entry.archive and sha256 and path.is_file() and _read_crc(path) == describe_entry(entry):
+                os.link(path, target)
+                return sha256
+        except OSError:  # it cannot be read, or the file system has no links
+            pass
+        return ""
+
+
+def read_earlier(out: Path) -> Earlier:
+    """What is in an output folder; nothing where there is none, or nobody knows what is in it."""
+    try:
+        manifest = read_manifest(out)
+    except MeaError:
+        return Earlier(out, {})
+    return Earlier(out, dict(zip(manifest["file"], manifest["sha256"])))
+
+
+def _read_crc(path: Path) -> tuple[int, int]:
+    """Size and CRC-32 of a file."""
+    checksum, count = 0, 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            checksum, count = zlib.crc32(block, checksum), count + len(block)
+    return count, checksum
+
+
+def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier) -> dict[str, str]:
     """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
+
+    What ``earlier`` holds of it is linked instead.
 
     Raises
     ------
@@ -173,6 +215,9 @@ def unpack_entry(entry: ArchiveEntry, out: Path) -> dict[str, str]:
     target, problem = out / entry.file, ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if sha256 := earlier.take(entry, target):
+            count = target.stat().st_size
+            return names | {"file": entry.file, "bytes": str(count), "sha256": sha256, "error": ""}
         with open_entry(entry) as stream, target.open("wb") as copy:
             count, sha256 = copy_and_hash(stream, copy)
     except (*ZIP_DAMAGE, RuntimeError) as error:

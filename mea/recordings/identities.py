@@ -3,15 +3,24 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 
 from mea.recordings.labels import Identify, Place
 from mea.recordings.recording import Identity, RawRecording
 from mea.runtime.errors import BadRecording
+from mea.runtime.tables import read_table
 
 
 def identify_nobody(recording: str, path: str, place: Place) -> Identity:
     """For recordings that are to be classified: nothing is known of them."""
     return Identity(recording, "", "", "")
+
+
+def read_identities(folder: Path) -> pd.DataFrame:
+    """Label, culture and batch of each recording, by its id, as the catalogue of a stage lists them."""
+    return read_table(folder / "catalogue.csv").set_index("recording")[["label", "culture", "batch"]].fillna("")
 
 
 def name_recordings(file_id: str, sources: Sequence[RawRecording | BadRecording]) -> list[str]:

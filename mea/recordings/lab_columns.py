@@ -11,7 +11,7 @@ import pandas as pd
 
 from mea.recordings.lab_tables import list_cells
 from mea.recordings.labels import COLUMNS, SUFFIX
-from mea.recordings.recording import Recording
+from mea.recordings.recording import LabelledRecording
 from mea.runtime.errors import MeaError
 from mea.runtime.files import redo
 from mea.runtime.tables import read_table, write_table
@@ -35,7 +35,9 @@ def build_lab_columns(rows: list[tuple[int, list[str]]], path: Path) -> pd.DataF
     return table.assign(recording=table["recording"].str.replace(SUFFIX, "", regex=True)).set_index("recording")
 
 
-def write_lab_columns(folder: Path, listed: pd.DataFrame, files: dict[str, str], recordings: list[Recording]) -> None:
+def write_lab_columns(
+    folder: Path, listed: pd.DataFrame, files: dict[str, str], recordings: list[LabelledRecording]
+) -> None:
     """Write them for the recordings that are used; nothing where there are none.
 
     Parameters

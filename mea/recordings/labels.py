@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from mea.recordings.lab_tables import list_cells, normalise_text, read_rows
 from mea.recordings.plate_map import PlateMap, look_up_well
-from mea.recordings.recording import Identity, Recording
+from mea.recordings.recording import Identity, LabelledRecording
 from mea.runtime.errors import BadRecording, MeaError
 
 COLUMNS = ("recording", "label", "culture", "batch")
@@ -235,9 +235,9 @@ def _identify_well(plates: PlateMap, by_file: Identify, recording: str, path: st
     )
 
 
-def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:
+def explain_odd_groups(recordings: Sequence[LabelledRecording]) -> list[str]:
     """At most one sentence each on cultures that have several labels, and on those that stand in several batches."""
-    members: dict[str, list[Recording]] = {}
+    members: dict[str, list[LabelledRecording]] = {}
     for recording in recordings:
         members.setdefault(recording.culture, []).append(recording)
     sentences = []
@@ -252,7 +252,7 @@ def explain_odd_groups(recordings: Sequence[Recording]) -> list[str]:
     return sentences
 
 
-def warn_of_odd_groups(recordings: Sequence[Recording]) -> None:
+def warn_of_odd_groups(recordings: Sequence[LabelledRecording]) -> None:
     """Warn of what :func:`explain_odd_groups` finds."""
     for sentence in explain_odd_groups(recordings):
         warnings.warn(sentence, stacklevel=2)

@@ -104,6 +104,13 @@ def open_entry(entry: ArchiveEntry) -> IO[bytes]:
     return open_member(archive, archive.infolist()[entry.index])
 
 
+def describe_entry(entry: ArchiveEntry) -> tuple[int, int]:
+    """Size and CRC-32 of a member, as the archive's directory states them."""
+    archive = open_archive(entry.path, entry.nested, entry.path.stat().st_mtime_ns)
+    info = archive.infolist()[entry.index]
+    return info.file_size, info.CRC
+
+
 def _find_overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
     """Members whose bytes another one uses, too: so a small archive unpacks to any size."""
     order = sorted(range(len(infos)), key=lambda place: infos[place].header_offset)

@@ -11,7 +11,7 @@ import numpy as np
 from mea.runtime.errors import MeaError
 from mea.runtime.files import redo
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 SPIKES = "spikes"  # the stream of spikes that the rig's software found
 LONG = 1000  # values from which on a dataset is compressed; only spike times reach it
 OF_ELECTRODES = ("names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero")
@@ -154,11 +154,13 @@ class RawRecording(RecordingInfo):
 
 
 @dataclass(frozen=True)
-class Recording(Identity):
-    """One uninterrupted measurement of one culture.
+class Recording:
+    """One uninterrupted measurement, whoever was measured.
 
     Attributes
     ----------
+    recording
+        Its id: unique in the project, safe as a file name.
     file
         The rig's file, relative to the folder of unpacked files.
     sha256
@@ -169,17 +171,36 @@ class Recording(Identity):
         Size of that file, which can tell recordings of two classes apart.
     """
 
+    recording: str
     file: str
     sha256: str
     source: RawRecording
     file_bytes: int = 0
 
 
-TEXTS = (*(item.name for item in fields(Identity)), "file", "sha256")
+@dataclass(frozen=True)
+class LabelledRecording(Recording):
+    """A recording of which is known who was measured.
+
+    Attributes
+    ----------
+    label, culture, batch
+        As in :class:`Identity`.
+    assumed
+        What of it had to be assumed, in words; empty where nothing.
+    """
+
+    label: str = ""
+    culture: str = ""
+    batch: str = ""
+    assumed: str = ""
+
+
+TEXTS = ("recording", "file", "sha256")
 
 
 def write_recording(path: Path, recording: Recording) -> None:
-    """Write the small uniform HDF5 file of a recording: the same bytes for the same recording.
+    """Write the small uniform HDF5 file of a recording: the same bytes for the same recording, whatever its label.
 
     It is built in memory first: where the disk is full, HDF5 can neither write its file nor close it.
     """

@@ -53,20 +53,32 @@ def make_key(values: dict[str, Any], code: str) -> str:
 def fetch_file(key: str, target: Path, make: Callable[[Path], None]) -> bool:
     """Put the result of ``key`` at ``target``: from the cache, else made by ``make(path)`` and kept.
 
-    A kept file is checked against its key and SHA-256 before it is used. When it is missing, another or damaged, it is
-    looked for in the store that machines share (:mod:`mea.runtime.remote_cache`), where there is one, and then made.
     Returns whether it came from the cache.
     """
-    kept = _find_kept(key, target.suffix)
-    if kept is None:
-        make(target)
-        return False
-    if _is_kept(kept, key) or (has_remote() and _download(kept) and _is_kept(kept, key)):
-        shutil.copyfile(kept, target)
+    if take_file(key, target):
         return True
     make(target)
-    _keep(kept, key, target)
+    keep_file(key, target)
     return False
+
+
+def take_file(key: str, target: Path) -> bool:
+    """Put the result of ``key`` at ``target`` if it is in the cache; whether it is.
+
+    A kept file is checked against its key and SHA-256 before it is used. When it is missing, another or damaged, it is
+    looked for in the store that machines share (:mod:`mea.runtime.remote_cache`), where there is one.
+    """
+    kept = _find_kept(key, target.suffix)
+    if kept and (_is_kept(kept, key) or (has_remote() and _download(kept) and _is_kept(kept, key))):
+        shutil.copyfile(kept, target)
+        return True
+    return False
+
+
+def keep_file(key: str, path: Path) -> None:
+    """Keep a copy of a file as the result of ``key``."""
+    if kept := _find_kept(key, path.suffix):
+        _keep(kept, key, path)
 
 
 def _find_kept(key: str, suffix: str) -> Path | None:

@@ -24,7 +24,7 @@ def test_each_electrodes_value_is_at_its_place_and_nothing_elsewhere():
 def test_events_of_spike_times_say_whose_they_are(tmp_path, rate):
     write_spikes(tmp_path / "x.h5", seed=1)
     (source,) = read_raw_recordings(tmp_path / "x.h5", "raw")
-    recording = Recording("r1", "a", "c1", "b1", "x.h5", "", source)
+    recording = Recording("r1", "x.h5", "", source)
     events = read_events(tmp_path / "x.h5", recording, SpikeDetection(rate, "set_aside", 5.0))
-    assert (events.recording, events.label, events.culture, events.batch) == ("r1", "a", "c1", "b1")
+    assert events.recording == "r1"
     assert len(events) and events.sampling_rate_hz == rate

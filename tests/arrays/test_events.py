@@ -59,7 +59,7 @@ def cleaned():
     counts[5, [1, N_SAMPLES - 2]] = 9000  # windows cut at both ends
     places = (source.adc_zero, source.gain_v, source.row, source.col, source.rows, source.cols)
     array, _, _ = predecessor.clean_recording(counts, *places, SAMPLING_RATE_HZ)
-    return replace(detect_events(counts, source, 5.0), recording="a", label="x"), array.astype(np.float32)
+    return replace(detect_events(counts, source, 5.0), recording="a"), array.astype(np.float32)
 
 
 def bin_by_hand(array, first, bins, length):
@@ -149,7 +149,7 @@ def test_binned_peak_takes_the_earliest_of_equals():
 
 def test_round_trip_and_equal_bytes(cleaned, tmp_path):
     events, array = cleaned
-    events = replace(events, recording="Wé_1", culture="c 1", batch="b")
+    events = replace(events, recording="Wé_1")
     save_events(tmp_path / "one.npz", events)
     loaded = load_events(tmp_path / "one.npz")
     for item in fields(SpikeEvents):
@@ -219,7 +219,7 @@ def test_content_digest_sees_every_difference(cleaned):
     ]
     digests = {one.content_sha256 for one in (events, *changed)}
     assert len(digests) == 4
-    renamed = replace(events, recording="other", label="y", gain_v=2 * events.gain_v)
+    renamed = replace(events, recording="other", gain_v=2 * events.gain_v)
     assert renamed.content_sha256 == events.content_sha256
 
 
@@ -299,5 +299,5 @@ def test_another_version(cleaned, tmp_path):
         arrays = dict(file)
     about = json.loads(arrays.pop("about").tobytes()) | {"format_version": 99}
     np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 3. Run dvc repro array"):
+    with pytest.raises(MeaError, match=r"a\.npz: format version 99, this code reads 4. Run dvc repro array"):
         load_events(path)

@@ -31,10 +31,12 @@ def project(tmp_path, monkeypatch) -> Path:
         (tmp_path / folder).mkdir(parents=True)
     write_small_mcs(tmp_path / "data/unzip/one.h5")
     write_small_spike_times(tmp_path / "data/unzip/two.h5")
-    for name, label in (("one", "control"), ("two", "µM")):
+    lines = ["recording,label,culture,batch", "one,control,one_c,b 1", "two,µM,two_c,b 1"]
+    (tmp_path / "data/array/catalogue.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in ("one", "two"):
         file = tmp_path / f"data/unzip/{name}.h5"
         source = read_raw_recordings(file, "raw")[0]
-        recording = Recording(name, label, f"{name}_c", "b 1", f"{name}.h5", hash_file(file), source)
+        recording = Recording(name, f"{name}.h5", hash_file(file), source)
         write_recording(tmp_path / f"data/h5/{name}.h5", recording)
         save_events(tmp_path / f"data/array/{name}.npz", read_events(file, recording, DETECTION))
     monkeypatch.chdir(tmp_path)
@@ -101,13 +103,13 @@ def test_parquet_holds_every_spike_of_every_recording(project):
     main(["--to", "parquet", "--out", "out"])
     table = pd.read_parquet(project / "out" / "spikes.parquet")
     assert list(table.columns) == ["recording", "label", "culture", "batch", "row", "col", "time_s"]
-    for name in ("one", "two"):
+    for name, label in (("one", "control"), ("two", "µM")):
         events, own = load_events(project / f"data/array/{name}.npz"), table[table["recording"] == name]
         assert len(own) == len(events) and own["time_s"].is_monotonic_increasing
         places = events.row[events.electrode], events.col[events.electrode], events.spike_times_s
         wanted = sorted(zip(*(one.tolist() for one in places)))
         assert sorted(zip(own["row"], own["col"], own["time_s"])) == wanted
-        assert set(own["label"]) == {events.label} and set(own["batch"]) == {"b 1"}
+        assert set(own["label"]) == {label} and set(own["batch"]) == {"b 1"}
 
 
 def test_what_cannot_be_exported_is_said(project):

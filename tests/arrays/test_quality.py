@@ -24,9 +24,7 @@ def test_a_signal_that_is_mostly_zero_is_named(tmp_path):
     blanked[[1, 4, 7], :12_000] = 0
     blanked[9] = 0
     replace_samples(path, data=blanked)
-    events = read_events(
-        path, Recording("a", "x", "", "", "a.h5", "", read_one(path)), SpikeDetection(25_000, "resample", 5.0)
-    )
+    events = read_events(path, Recording("a", "a.h5", "", read_one(path)), SpikeDetection(25_000, "resample", 5.0))
     rows = source.source_row[find_mostly_zero(events)]
     assert sorted(rows.tolist()) == [1, 4, 7]
     (said,) = format_quality(events)

@@ -23,9 +23,6 @@ H5_PARAMS = {"labels": {}, "culture": "", "batch": "", "stream": "raw", "reader"
 
 def make_events(
     recording: str = "r1",
-    label: str = "a",
-    culture: str = "",
-    batch: str = "",
     *,
     spikes_per_s: float = 2.0,
     duration_s: float = 4.0,
@@ -46,9 +43,6 @@ def make_events(
     row, col = np.divmod(np.arange(n), cols)
     return SpikeEvents(
         recording=recording,
-        label=label,
-        culture=culture,
-        batch=batch,
         format="mcs" if waveforms else "spike_times",
         start=start,
         samples_sha256=f"samples of {recording}",
@@ -82,30 +76,33 @@ def plan_recordings(labels: Sequence[str] = ("a", "b"), batches: int = 3, cultur
 def write_array(folder: Path, plan: Sequence[dict[str, Any]] | None = None, **common: Any) -> list[SpikeEvents]:
     """Write what the array stage would: the recordings of the plan, catalogue.csv and params.json.
 
-    A line of the plan holds arguments of :func:`make_events`, ``common`` those of all; the rate is 2 spikes per second
-    and electrode in the first class and four times as high in every further one.
+    A line of the plan holds label, culture, batch and arguments of :func:`make_events`, ``common`` those of all; the
+    rate is 2 spikes per second and electrode in the first class and four times as high in every further one.
     """
     plan = plan_recordings() if plan is None else plan
     labels = sorted({line["label"] for line in plan})
     folder.mkdir(parents=True)
-    written = []
+    written, lines = [], []
     for number, line in enumerate(plan):
+        who = {name: line.get(name, "") for name in ("label", "culture", "batch")}
         given = {"recording": f"r{number:02d}", "seed": number, "spikes_per_s": 2.0 * 4 ** labels.index(line["label"])}
-        events = make_events(**given | common | line)
+        events = make_events(**{name: value for name, value in (given | common | line).items() if name not in who})
         save_events(folder / f"{events.recording}.npz", events)
         written.append(events)
-    lines = [describe_events(events) for events in written]
+        lines.append(describe_events(events, **who))
     write_table(folder / "catalogue.csv", pd.DataFrame(lines, columns=COLUMNS))
     array = {"sampling_rate_hz": SAMPLING_RATE_HZ, "other_sampling_rate": "set_aside", "threshold": 5.0}
     write_json(folder / "params.json", {"h5": H5_PARAMS, "array": array})
     return written
 
 
-def describe_events(events: SpikeEvents) -> dict[str, Any]:
+def describe_events(events: SpikeEvents, label: str = "a", culture: str = "", batch: str = "") -> dict[str, Any]:
     """A line of the catalogue, or of the recordings that :mod:`mea.splitting` takes."""
-    names = ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
+    who = {"recording": events.recording, "label": label, "culture": culture, "batch": batch}
     noise_uv = float(np.median(events.threshold_uv / 5))
     known = {
+        "sampling_rate_hz": events.sampling_rate_hz,
+        "duration_s": events.duration_s,
         "recorded_sampling_rate_hz": events.sampling_rate_hz,
         "pauses_s": format_pauses(events),
         "start": events.start,
@@ -113,7 +110,7 @@ def describe_events(events: SpikeEvents) -> dict[str, Any]:
         "electrodes": events.n_electrodes,
         "noise_uv": noise_uv,
     }
-    return {name: getattr(events, name) for name in names} | known | {"status": "used", "reason": "", "quality": ""}
+    return who | known | {"status": "used", "reason": "", "quality": ""}
 
 
 def spoil_held_out(lab, folder):

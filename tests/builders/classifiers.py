@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from builders.arrays import H5_PARAMS
+from builders.arrays import H5_PARAMS, describe_events
 from builders.models import ARRAY_PARAMS, train_params
 from mea.models.base import Model, save_model
 from mea.models.cnn_lstm import CnnLstmModel
@@ -13,7 +13,6 @@ from mea.models.rate import RateModel, build_classifier
 from mea.models.spec import ModelSpec
 from mea.networks.curves import tabulate_curves
 from mea.networks.trained import TrainedNetwork
-from mea.recordings.recording import format_pauses
 from mea.runtime.checksums import write_checksums
 from mea.splitting.chunks import cut_chunks
 from mea.training.classifier import BASELINE, Classifier, name_fold, save_classifier
@@ -59,10 +58,4 @@ def make_classifier(folder, model="cnn_lstm", labels=("a", "b"), folds=(0, 1), p
 
 def cut(events, classifier):
     """The chunks of one recording, as the classifier is given them."""
-    line = {
-        name: getattr(events, name)
-        for name in ("recording", "label", "culture", "batch", "sampling_rate_hz", "duration_s")
-    }
-    return cut_chunks(
-        pd.DataFrame([line | {"pauses_s": format_pauses(events)}]), classifier.chunk_s, classifier.first_s
-    )[0]
+    return cut_chunks(pd.DataFrame([describe_events(events)]), classifier.chunk_s, classifier.first_s)[0]

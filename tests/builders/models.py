@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from builders.arrays import H5_PARAMS, SAMPLING_RATE_HZ, describe_events, write_array
+from builders.arrays import H5_PARAMS, SAMPLING_RATE_HZ, write_array
 from builders.lab import ROOT
 from mea.runtime.checksums import write_checksums
 from mea.runtime.files import fresh_folder
+from mea.runtime.tables import list_used
 from mea.splitting.chunks import cut_chunks
 from mea.splitting.folds import assign_folds
 from mea.training.classifier import Classifier, save_classifier
@@ -35,8 +36,8 @@ def write_lab(
     folder: Path, plan: Sequence[dict[str, Any]] | None = None, folds: int = 3, chunk_s: float = 1.0, **common: Any
 ) -> tuple[Path, pd.DataFrame]:
     """Write recordings (:func:`builders.arrays.write_array`), and give their folder and chunks, held out by batch."""
-    recordings = write_array(folder / "array", plan, **common)
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(events) for events in recordings]), chunk_s, None)
+    write_array(folder / "array", plan, **common)
+    chunks, _ = cut_chunks(list_used(folder / "array" / "catalogue.csv"), chunk_s, None)
     return folder / "array", chunks.assign(fold=assign_folds(chunks, "batch", folds, 0))
 
 

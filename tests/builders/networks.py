@@ -23,8 +23,8 @@ PLAIN = Classification()
 def make_sides() -> tuple[ChunkDataset, ChunkDataset]:
     """Chunks to learn from and to choose the epoch by, of two recordings each."""
     torch.set_num_threads(1)  # the number decides bits
-    events = {f"r{k}": make_events(f"r{k}", "ab"[k % 2], spikes_per_s=1 + k % 2, seed=k) for k in range(4)}
-    recordings = pd.DataFrame([describe_events(item) for item in events.values()])
+    events = {f"r{k}": make_events(f"r{k}", spikes_per_s=1 + k % 2, seed=k) for k in range(4)}
+    recordings = pd.DataFrame([describe_events(events[f"r{k}"], "ab"[k % 2]) for k in range(4)])
     chunks, _ = cut_chunks(recordings, 1.0, None)
     training = chunks["recording"].isin(["r0", "r1"])
     one, other = (ChunkDataset(chunks[side], events, VIEW, LABELS) for side in (training, ~training))

@@ -9,8 +9,11 @@ PARAMS = "array: {sampling_rate_hz: 25000, other_sampling_rate: set_aside, thres
 
 def add_recording(folder, name, label, file):
     source = read_raw_recordings(folder / "unzip" / file, "raw")[0]
-    recording = Recording(name, label, f"culture of {name}", "b1", file, hash_file(folder / "unzip" / file), source, 7)
+    recording = Recording(name, file, hash_file(folder / "unzip" / file), source, 7)
     write_recording(folder / "h5" / f"{name}.h5", recording)
+    path = folder / "h5" / "catalogue.csv"
+    lines = path.read_text().splitlines() if path.exists() else ["recording,label,culture,batch"]
+    path.write_text("\n".join([*lines, f"{name},{label},culture of {name},b1"]) + "\n")
 
 
 def list_bytes(folder):

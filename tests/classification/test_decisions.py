@@ -25,7 +25,7 @@ def decide(classifier, events, odd_rate=""):
 @pytest.mark.parametrize("model", ["cnn_lstm", "rate"])
 def test_a_prediction_is_the_mean_of_the_folds_probabilities(tmp_path, model):
     classifier = make_classifier(tmp_path / "model", model)
-    events = make_events("new", label="", spikes_per_s=4.0, duration_s=2.0)
+    events = make_events("new", spikes_per_s=4.0, duration_s=2.0)
     chunks = cut(events, classifier)
     by_fold = [classifier.open_model(fold).predict_proba(chunks, {"new": events}) for fold in (0, 1)]
     expected = np.mean(by_fold, axis=(0, 1))
@@ -34,7 +34,6 @@ def test_a_prediction_is_the_mean_of_the_folds_probabilities(tmp_path, model):
     np.testing.assert_allclose([row["p_a"], row["p_b"]], expected)
     assert row["predicted"] == "ab"[expected.argmax()] and row["confidence"] == max(row["p_a"], row["p_b"])
     assert (row["decision"], row["reason"]) == ("predicted", "")
-    assert decide(classifier, replace(events, label="b", culture="c", batch="d")) == row, "what it is cannot matter"
 
 
 def test_rejected_recordings_keep_their_probabilities_where_there_are_any(tmp_path):
@@ -93,9 +92,9 @@ def test_rules_of_other_classes_are_not_used(tmp_path):
 
 def test_a_recording_that_it_learned_from_is_known_by_any_name(tmp_path):
     classifier = make_classifier(tmp_path / "model")
-    events = make_events("r05", label="a", seed=5)
+    events = make_events("r05", seed=5)
     write_table(classifier.folder / TRAINED_ON, list_digests([events, make_events("r06", seed=6)]))
-    renamed = decide(classifier, replace(events, recording="new", label=""))
+    renamed = decide(classifier, replace(events, recording="new"))
     assert (
         renamed["flags"].startswith("not evaluated") and "trained on: the classifier learned from" in renamed["flags"]
     )

@@ -89,7 +89,7 @@ def simulate(folder, name: str) -> SpikeEvents:
     """The events of one of the lab's odd recordings, of another batch."""
     write_simulated(folder / "one.h5", plan_new(4, 70, **EFFECTS)[name], 2.4)
     (source,) = read_raw_recordings(folder / "one.h5", "raw")
-    recording = Recording("one", "", "", "", "one.h5", "", source)
+    recording = Recording("one", "one.h5", "", source)
     return read_events(folder / "one.h5", recording, SpikeDetection(25_000, "set_aside", 5.0))
 
 

@@ -85,9 +85,7 @@ def test_turning_the_grid_changes_nothing():
 def test_identity_and_length_do_not_matter():
     events = make_lively()
     longer = dataclasses.replace(events, n_samples=events.n_samples * 2, duration_s=events.duration_s * 2)
-    other = dataclasses.replace(
-        longer, recording="z", label="b", culture="c", batch="d", start="2020-01-01T00:00:00", samples_sha256="e"
-    )
+    other = dataclasses.replace(longer, recording="z", start="2020-01-01T00:00:00", samples_sha256="e")
     windows = [(0, 40), (0, 10), (10, 20)]
     for compute in (compute_features, compute_long_window_features):
         np.testing.assert_array_equal(compute(events, windows), compute(other, windows))

@@ -81,7 +81,7 @@ def test_shortcuts_change_nothing(name, events):
     shift = 3 * events.sampling_rate_hz
     other = replace(
         reorder(events), first_sample=events.first_sample + shift, peak_sample=events.peak_sample + shift,
-        n_samples=events.n_samples + 2 * shift, duration_s=events.duration_s + 6, recording="other", batch="z",
+        n_samples=events.n_samples + 2 * shift, duration_s=events.duration_s + 6, recording="other",
         gain_v=events.gain_v * 3, threshold_uv=events.threshold_uv * 3,
     )  # fmt: skip
     said = [network.compute_features(chunk) for chunk in (show(name, events), show(name, other, 3.0, 7.0))]

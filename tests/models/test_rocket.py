@@ -68,7 +68,7 @@ def test_neither_name_nor_order_of_electrodes_nor_place_on_the_grid():
     events = make_events("r1", rows=4, cols=4, duration_s=12.0)
     order = np.random.default_rng(0).permutation(16)
     number = np.argsort(order)
-    renamed = replace(events, recording="other", culture="c", batch="b", start="2020-01-01T00:00:00")
+    renamed = replace(events, recording="other", start="2020-01-01T00:00:00")
     reordered = replace(events, row=events.row[order], col=events.col[order], electrode=number[events.electrode])
     turned = replace(events, row=events.col, col=3 - events.row)
     for changed in (renamed, reordered, turned):

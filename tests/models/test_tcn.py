@@ -51,8 +51,9 @@ QUICK = {"bin_ms": 100, "epochs": 2, "patience": 9, "min_gain": 0.0, "learning_r
 @pytest.fixture(scope="module")
 def sides():
     torch.set_num_threads(1)
-    events = {f"r{k}": make_events(f"r{k}", "aab"[k % 3], spikes_per_s=2 + k % 3, seed=k) for k in range(6)}
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(item) for item in events.values()]), 1.0, None)
+    events = {f"r{k}": make_events(f"r{k}", spikes_per_s=2 + k % 3, seed=k) for k in range(6)}
+    lines = [describe_events(events[f"r{k}"], "aab"[k % 3]) for k in range(6)]
+    chunks, _ = cut_chunks(pd.DataFrame(lines), 1.0, None)
     training = chunks["recording"].isin(["r0", "r1", "r2"])
     return tuple(ChunkDataset(chunks[side], events, PopulationView(50), LABELS) for side in (training, ~training))
 

@@ -153,7 +153,7 @@ def test_clock_length_gain_and_name_are_not_seen(view):
     later = replace(
         events, first_sample=events.first_sample + shift, peak_sample=events.peak_sample + shift, recording="other",
         n_samples=events.n_samples + 5 * shift, duration_s=events.duration_s + 5, start="2001-01-01T00:00:00",
-        gain_v=events.gain_v * 3, threshold_uv=events.threshold_uv * 3, label="b", batch="z",
+        gain_v=events.gain_v * 3, threshold_uv=events.threshold_uv * 3,
     )  # fmt: skip
     np.testing.assert_array_equal(shown, view.show(later, 2.0, 4.0))
 

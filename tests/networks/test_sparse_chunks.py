@@ -45,13 +45,13 @@ def recordings(tmp_path_factory) -> dict[str, SpikeEvents]:
         source = read_raw_recordings(path, "raw")[0]
         events = detect_events(read_counts(path, source), source, 5.0)
         name = f"r{number}"
-        found[name] = replace(events, recording=name, label=LABELS[number % 2])
+        found[name] = replace(events, recording=name)
     return found
 
 
 def cut_sides(recordings: dict[str, SpikeEvents], view: ArrayView) -> tuple[ChunkDataset, ChunkDataset]:
-    table = pd.DataFrame([describe_events(events) for events in recordings.values()])
-    chunks, _ = cut_chunks(table, 0.2, None)
+    lines = [describe_events(events, LABELS[number % 2]) for number, events in enumerate(recordings.values())]
+    chunks, _ = cut_chunks(pd.DataFrame(lines), 0.2, None)
     training = chunks["recording"].isin(["r0", "r1"])
     sides = (chunks[side].reset_index(drop=True) for side in (training, ~training))
     one, other = (ChunkDataset(side, recordings, view, LABELS) for side in sides)

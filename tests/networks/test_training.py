@@ -204,8 +204,9 @@ def test_spike_times_have_no_waveform_to_show(shown, bin_by):
 
 
 def test_chunks_come_with_the_number_of_their_label():
-    events = {name: make_events(name, label, seed=ord(label)) for name, label in (("r1", "b"), ("r2", "a"))}
-    chunks, _ = cut_chunks(pd.DataFrame([describe_events(item) for item in events.values()]), 2.0, None)
+    events = {name: make_events(name, seed=number) for number, name in enumerate(("r1", "r2"))}
+    lines = [describe_events(events["r1"], "b"), describe_events(events["r2"], "a")]
+    chunks, _ = cut_chunks(pd.DataFrame(lines), 2.0, None)
     dataset = ChunkDataset(chunks, events, VIEW, LABELS)
     assert len(dataset) == 4 and [dataset[index][1] for index in range(4)] == [1, 1, 0, 0]
     values, _ = dataset[3]

@@ -44,6 +44,37 @@ def test_everything_is_found_and_nothing_meets(tmp_path):
     assert read_manifest(out).equals(manifest)
 
 
+def test_only_what_is_new_is_unpacked_again(tmp_path):
+    source, out = tmp_path / "raw", tmp_path / "out"
+    members = {"x.h5": b"1" * 5000, "y.h5": b"2" * 5000}
+    for name in ("same", "damaged", "changed", "gone"):
+        write_zip(source / f"{name}.zip", {"x.h5": name.encode() * 1000} | members, zipfile.ZIP_DEFLATED)
+    (source / "loose.h5").write_bytes(b"3" * 5000)
+    unpack(source, out)
+    before = {path.relative_to(out): path.stat().st_ino for path in out.rglob("*.h5")}
+    with (out / "damaged.zip/x.h5").open("r+b") as stream:  # of the same size, and no newer to look at
+        stream.write(b"0")
+    write_zip(source / "changed.zip", {"x.h5": b"4" * len(b"changed" * 1000), "y.h5": b"2" * 5000})
+    write_zip(source / "new.zip", members)
+    (source / "gone.zip").unlink()
+    manifest = unpack(source, out)
+    assert manifest.equals(unpack(source, tmp_path / "fresh")), "as if nothing had been there"
+    assert list_files(out) == list_files(tmp_path / "fresh")
+    after = {path.relative_to(out): path.stat().st_ino for path in out.rglob("*.h5")}
+    kept = {str(path) for path in after if before.get(path) == after[path]}
+    assert kept == {"same.zip/x.h5", "same.zip/y.h5", "damaged.zip/y.h5", "changed.zip/y.h5"}
+
+
+def test_what_an_earlier_run_left_without_manifest_is_not_believed(tmp_path):
+    source, out = tmp_path / "raw", tmp_path / "out"
+    write_zip(source / "a.zip", {"x.h5": b"1" * 50})
+    unpack(source, out)
+    inode = (out / "a.zip/x.h5").stat().st_ino
+    (out / "manifest.csv").write_text("not a manifest")
+    unpack(source, out)
+    assert (out / "a.zip/x.h5").stat().st_ino != inode
+
+
 def test_hidden_files_are_left_out(tmp_path):
     source = tmp_path / "raw"
     write_zip(source / "a.zip", {"__MACOSX/._x.h5": b"1", ".git/y.h5": b"1", "./x.h5": b"2", "d/.z.h5": b"1"})

@@ -14,10 +14,11 @@ import stages.array
 import stages.h5
 import stages.unzip
 from mea.recordings.archives import find_entries, unpack
-from mea.recordings.catalogue import read_recordings
+from mea.recordings.catalogue import build_catalogue
 from mea.recordings.formats import read_raw_recordings
 from mea.recordings.identities import identify_nobody
 from mea.recordings.labels import match_group, match_label, read_recordings_csv
+from mea.recordings.reading import read_recordings
 from mea.recordings.recording import Identity
 from mea.runtime.command import run_command
 from mea.runtime.errors import BadRecording
@@ -150,7 +151,9 @@ def test_recordings_of_one_file_are_one_culture_unless_stated(tmp_path, stated, 
         tmp_path / "out", manifest, "raw", lambda name, path, place: Identity(name, "a", stated, "")
     )
     assert [(one.recording, one.culture) for one in found] == [("two", culture), ("two#2", culture)]
-    assert all(("taken as one culture" in " ".join(one.source.notes)) == (not stated) for one in found)
+    assert all(("taken as one culture" in one.assumed) == (not stated) for one in found)
+    notes = build_catalogue(found)["notes"]
+    assert all(("taken as one culture" in note) == (not stated) for note in notes)
     unknown = read_recordings(tmp_path / "out", manifest, "raw", identify_nobody)
     assert {one.culture for one in unknown} == {""}, "of a new recording nothing is said"
 

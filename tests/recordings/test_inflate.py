@@ -120,7 +120,7 @@ def test_a_damaged_chunk_is_refused(tmp_path, stored, message):
 def test_the_number_of_threads_changes_nothing(tmp_path):
     path = tmp_path / "a.h5"
     write_mcs(path, Stream(make_noise((8, 50_000)), RIG_ROW_ORDER[:8], tick_us=40))
-    recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
+    recording = Recording("a", path.name, "", read_raw_recordings(path, "raw")[0])
     threads = numba.get_num_threads()
     try:
         found = []
@@ -139,7 +139,7 @@ def test_recordings_too_long_for_memory_give_the_same_events(tmp_path, monkeypat
     counts = make_noise((7, 30_000))
     counts[3, 20_000] += loudest
     write_mcs(path, Stream(counts, RIG_ROW_ORDER[:7], find_tick_us(sampling_rate_hz)))
-    recording = Recording("a", "", "", "", path.name, "", read_raw_recordings(path, "raw")[0])
+    recording = Recording("a", path.name, "", read_raw_recordings(path, "raw")[0])
     detection = SpikeDetection(25_000, "resample", 2.0)
     whole = read_events(path, recording, detection)
     monkeypatch.setattr("mea.arrays.streaming.BLOCK_BYTES", 7 * 2 * 10_000)

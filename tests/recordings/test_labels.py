@@ -17,7 +17,7 @@ from mea.recordings.labels import (
     read_recordings_csv,
     warn_of_odd_groups,
 )
-from mea.recordings.recording import Identity, RawRecording, Recording
+from mea.recordings.recording import Identity, LabelledRecording, RawRecording
 from mea.runtime.errors import BadRecording, MeaError
 
 PREDECESSOR = {"w_oMNPs": ["control", "w_oMNPs", "woMNPs"], "withMNPs": ["withMNPs"]}
@@ -191,11 +191,11 @@ def test_the_folder_is_not_looked_at_where_the_name_alone_is_to_count():
 # ---- consistency
 
 
-def make_recording(label: str, culture: str, batch: str) -> Recording:
+def make_recording(label: str, culture: str, batch: str) -> LabelledRecording:
     arrays = dict.fromkeys(["names", "row", "col", "x_um", "y_um", "source_row", "gain_v", "adc_zero"], np.zeros(0))
     info = {"format": "f", "start": "", "sampling_rate_hz": 0, "n_samples": 0, "duration_s": 1.0, "rows": 1, "cols": 1}
     source = RawRecording(**info, dataset="d", layout="l", stream="s", **arrays)
-    return Recording("x", label, culture, batch, "x.h5", "0", source)
+    return LabelledRecording("x", "x.h5", "0", source, label=label, culture=culture, batch=batch)
 
 
 def test_a_culture_with_two_labels_or_batches_is_odd():

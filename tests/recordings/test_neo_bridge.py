@@ -10,11 +10,11 @@ from builders.high_density import write_nex
 from mea.doctor.files import examine_files
 from mea.doctor.settings import read_settings
 from mea.recordings.archives import unpack
-from mea.recordings.catalogue import read_recordings
 from mea.recordings.formats import read_counts, read_raw_recordings
 from mea.recordings.identities import identify_nobody
 from mea.recordings.layouts import Layout
 from mea.recordings.other_files import explain_other_files, list_suffixes
+from mea.recordings.reading import read_recordings
 from mea.recordings.recording import RawRecording
 from mea.runtime.errors import BadRecording, MeaError
 

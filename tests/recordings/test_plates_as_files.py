@@ -10,13 +10,13 @@ from builders.recordings import make_small_counts, write_small_mcs, write_small_
 from numpy.lib import recfunctions
 
 from mea.recordings.archives import unpack
-from mea.recordings.catalogue import read_recordings
 from mea.recordings.formats import explain_streams, read_counts, read_raw_recordings
 from mea.recordings.formats.mcs_layout import Stream
 from mea.recordings.formats.mcs_writer import RigRecording, write_mcs_file
 from mea.recordings.identities import identify_nobody
 from mea.recordings.labels import FilePatterns, choose_identify
 from mea.recordings.plate_map import read_plate_map
+from mea.recordings.reading import read_recordings
 from mea.runtime.errors import BadRecording, MeaError
 
 PLATES = Path(__file__).parents[3] / "shared/data/cotterill2016"

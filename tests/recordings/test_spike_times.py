@@ -105,7 +105,7 @@ def test_what_states_the_class_is_not_read(tmp_path):
         write_small_spike_times(tmp_path / name)
         with h5py.File(tmp_path / name, "r+") as h5:
             h5["meta/region"][...] = region
-        write_recording(tmp_path / f"read_{name}", Recording("r", "", "", "", "f", "0", read_one(tmp_path / name)))
+        write_recording(tmp_path / f"read_{name}", Recording("r", "f", "0", read_one(tmp_path / name)))
     assert (tmp_path / "read_a.h5").read_bytes() == (tmp_path / "read_b.h5").read_bytes()
     assert np.array_equal(
         read_recording(tmp_path / "read_a.h5").source.spike_times_s, read_one(tmp_path / "a.h5").spike_times_s

@@ -19,9 +19,12 @@ from builders.h5_stage import (
     write_spikes,
 )
 from builders.recordings import write_small_mcs, write_small_spike_times
+from builders.stage_inputs import list_bytes
 from ruamel.yaml import YAML
 
+from mea.recordings import reading
 from mea.recordings.catalogue import COLUMNS
+from mea.recordings.formats import read_raw_recordings
 from mea.recordings.recording import read_recording
 from mea.runtime.files import hash_file
 
@@ -45,7 +48,7 @@ def test_recordings_from_file_names(lab):
     assert set(catalogue.format) == {"spike_times"}
     assert set(catalogue.duration_s) == {"30.0"}
     recording = read_recording(lab / "h5" / "b_withMNPs.h5")
-    assert (recording.recording, recording.label, recording.culture) == ("b_withMNPs", "withMNPs", "b")
+    assert recording.recording == "b_withMNPs"
     assert recording.sha256 == hash_file(lab / "unzip" / recording.file)
     expected = write_small_spike_times(lab / "again.h5", seed=1)
     np.testing.assert_array_equal(recording.source.spike_times_s, expected)
@@ -55,6 +58,31 @@ def test_recordings_from_file_names(lab):
     assert metrics["labels"]["w_oMNPs"]["recordings"] == 1
     assert metrics["hours"] == pytest.approx(60 / 3600, abs=1e-6)
     assert (metrics["cultures"], metrics["batch_unknown"]) == (2, 1)
+
+
+def test_a_file_is_read_once_whoever_was_measured(lab, monkeypatch):
+    read = []
+
+    def watch(path, **how):
+        read.append(path.name)
+        return read_raw_recordings(path, **how)
+
+    monkeypatch.setattr(reading, "read_raw_recordings", watch)
+    run_h5(lab)
+    first = list_bytes(lab / "h5")
+    write_spikes(lab / "raw" / "c_control.h5", 5)
+    changed = {"w_oMNPs": ["withMNPs"], "new": ["control"]}
+    assert run_h5(lab, labels=changed)["label"].to_dict() == {
+        "a_control": "new", "b_withMNPs": "w_oMNPs", "c_control": "new",
+    }  # fmt: skip
+    assert read == ["a_control.h5", "b_withMNPs.h5", "c_control.h5"]
+    names = ("a_control.h5", "b_withMNPs.h5")
+    assert all(list_bytes(lab / "h5")[name] == first[name] for name in names), "a label is not in the file"
+    unlabelled = {"one": ["a_control"], "two": ["c_control"]}
+    assert run_h5(lab, labels=unlabelled, on_bad_recording="skip")["status"]["b_withMNPs"] == "set aside"
+    assert not (lab / "h5" / "b_withMNPs.h5").exists() and len(read) == 3
+    run_h5(lab, stream="filtered")
+    assert len(read) == 6, "another stream is read anew"
 
 
 def test_further_recordings_in_one_file_are_numbered(lab):
@@ -169,7 +197,7 @@ def test_both_commands(lab):
     assert done.returncode == 1
     assert done.stderr.startswith("h5: 1 of 3 recordings cannot be used:\n  d_control.h5: not an HDF5 file")
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in lab.iterdir()) == ["params.yaml", "raw", "unzip"]
+    assert {path.name for path in lab.iterdir()} - {"cache"} == {"params.yaml", "raw", "unzip"}
     done = run_stage("h5", *flags, "--set", "h5.on_bad_recording=skip")
     assert done.returncode == 0, done.stderr
     assert list(read_catalogue(lab).status) == ["used", "used", "set aside"]

@@ -214,7 +214,7 @@ def make_recording(spikes):
         spike_electrode=random.integers(0, 3, spikes),
         notes=("a gap", "units missing: taken as µV"),
     )
-    return Recording("rec one", "with", "culture 1", "", "a.zip/x.h5", "ab" * 32, source)
+    return Recording("rec one", "a.zip/x.h5", "ab" * 32, source)
 
 
 def assert_same(one, other):
@@ -246,7 +246,7 @@ def test_recording_has_the_same_bytes_again(tmp_path):
     time.sleep(1.1)  # HDF5 would write the time, in seconds
     write_recording(tmp_path / "two.h5", make_recording(5000))
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
-    write_recording(tmp_path / "two.h5", replace(make_recording(5000), label="other"))
+    write_recording(tmp_path / "two.h5", replace(make_recording(5000), file="other"))
     assert (tmp_path / "one.h5").read_bytes() != (tmp_path / "two.h5").read_bytes()
 
 
@@ -255,10 +255,10 @@ def test_recording_of_another_version_or_kind(tmp_path):
     write_recording(path, make_recording(0))
     with h5py.File(path, "r+") as h5:
         h5.attrs["format_version"] = 99
-    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 5 is read\. Run dvc repro h5\."):
+    with pytest.raises(MeaError, match=r"one\.h5: format version 99, but 6 is read\. Run dvc repro h5\."):
         read_recording(path)
     with h5py.File(path, "r+") as h5:
-        h5.attrs["format_version"] = 5
+        h5.attrs["format_version"] = 6
         del h5["source"]
     with pytest.raises(MeaError, match=r"one\.h5: not a recording written by the h5 stage .* Run dvc repro --force"):
         read_recording(path)

@@ -132,7 +132,7 @@ def test_a_pause_goes_from_the_rigs_file_to_the_events_at_any_rate(tmp_path):
     write_small_mcs(tmp_path / "a.h5", n_samples=20_000, sampling_rate_hz=20_000, segments=segments)
     source = read_one(tmp_path / "a.h5")
     assert format_pauses(source) == "0.6" and source.notes == ("pause of 4.6 s before sample 12000",)
-    recording = Recording("a", "x", "", "", "a.h5", "", source)
+    recording = Recording("a", "a.h5", "", source)
     write_recording(tmp_path / "a_small.h5", recording)
     assert read_recording(tmp_path / "a_small.h5").source.parts == [(0, 12_000), (12_000, 20_000)]
     events = read_events(tmp_path / "a.h5", recording, SpikeDetection(10_000, "resample", 5.0))

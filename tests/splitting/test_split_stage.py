@@ -92,8 +92,8 @@ def test_one_recording_under_two_names_stops_the_stage(tmp_path):
 def test_permuted_labels_are_a_control(tmp_path, capsys):
     """Batches of one class each: whole batches exchange labels, before folds are assigned by them."""
     lines = [line | {"label": "ab"[int(line["batch"][1]) % 2]} for line in plan_recordings(batches=6)]
-    events = write_array(tmp_path / "array", lines, duration_s=2.0)
-    true = {item.recording: item.label for item in events}
+    written = write_array(tmp_path / "array", lines, duration_s=2.0)
+    true = {events.recording: line["label"] for events, line in zip(written, lines, strict=True)}
     plain, said = run_split(tmp_path)
     assert said["warning"] == "" and said["params"]["split"]["permute_labels"] is None
     assert (plain["label"] == plain["recording"].map(true)).all()
