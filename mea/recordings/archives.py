@@ -180,12 +180,15 @@ class Earlier:
         return ""
 
 
+NOTHING = Earlier(Path(), {})
+
+
 def read_earlier(out: Path) -> Earlier:
     """What is in an output folder; nothing where there is none, or nobody knows what is in it."""
     try:
         manifest = read_manifest(out)
     except MeaError:
-        return Earlier(out, {})
+        return NOTHING
     return Earlier(out, dict(zip(manifest["file"], manifest["sha256"])))
 
 
@@ -198,7 +201,7 @@ def _read_crc(path: Path) -> tuple[int, int]:
     return count, checksum
 
 
-def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier) -> dict[str, str]:
+def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier = NOTHING) -> dict[str, str]:
     """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
 
     What ``earlier`` holds of it is linked instead.
