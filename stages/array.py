@@ -18,23 +18,16 @@ from mea.arrays.detection import (
     SpikeDetection,
     choose_shown,
     detect_recording,
-    measure_noise,
-    place_on_grid,
     summarise,
 )
-from mea.arrays.events_file import load_events
-from mea.arrays.plots_electrodes import plot_electrode_maps, plot_electrode_names
-from mea.arrays.plots_recordings import plot_overlay, plot_raster, plot_traces
-from mea.arrays.traces import cut_traces
+from mea.arrays.drawing import draw_recording
 from mea.recordings.identities import read_identities
 from mea.recordings.lab_columns import pass_on
-from mea.recordings.recording import read_recording
 from mea.runtime.command import print_line, run_command
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_folder, read_json, write_json
 from mea.runtime.parallel import run_parallel
 from mea.runtime.params import StageParams
-from mea.runtime.style import save_plot
 from mea.runtime.tables import write_table
 
 MOST_SHOWN = 2
@@ -89,32 +82,6 @@ def detect(params: Params, h5: Path, unzip: Path, out: Path, metrics: Path, plot
         print_line(f"  {name}: {reason}{remedy}")
     for name, text in summary["quality"].items():
         warnings.warn(f"{name}: {text}", stacklevel=1)
-
-
-def draw_recording(name: str, h5: Path, unzip: Path, array: Path, plots: Path, detection: SpikeDetection) -> None:
-    """Draw a recording: traces before and after cleaning, an overlay of two, raster, maps, the electrodes' names."""
-    recording, events = read_recording(h5 / f"{name}.h5"), load_events(array / f"{name}.npz")
-    noise = place_on_grid(events, measure_noise(events, detection.threshold)) if events.has_waveforms else None
-    names = (events.row, events.col, list(recording.source.names), events.rows, events.cols)
-    times = (events.electrode, events.spike_times_s, events.n_electrodes, events.duration_s)
-    drawn = {
-        "electrodes": plot_electrode_names(*names, title=name),
-        "maps": plot_electrode_maps(noise, place_on_grid(events, events.firing_rates_hz), title=name),
-        "raster": plot_raster(*times, title=name),
-    }
-    if events.has_waveforms:
-        traces = cut_traces(unzip / recording.file, recording, events, detection)
-        drawn["traces"] = plot_traces(traces, title=name)
-        drawn["overlay"] = plot_overlay(
-            traces.cleaned_uv,
-            traces.sampling_rate_hz,
-            traces.titles,
-            traces.peaks,
-            traces.start_s,
-            title=f"{name}, after cleaning",
-        )
-    for kind, plot in drawn.items():
-        save_plot(plot, plots / f"{name}_{kind}.png")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import IO
 import pandas as pd
 
 from mea.recordings.manifest import COLUMNS, MANIFEST, TABLES, read_manifest
-from mea.recordings.members import ArchiveEntry, describe_entry, list_zip, open_entry
+from mea.recordings.members import ArchiveEntry, list_zip, open_entry, read_entry_crc
 from mea.recordings.naming import assign_ids, show_name
 from mea.recordings.other_files import (
     RECORDING_SUFFIXES,
@@ -172,7 +172,7 @@ class Earlier:
         """Link the file of the same member to ``target`` and return its SHA-256; empty where it must be unpacked."""
         path, sha256 = self.folder / entry.file, self.sha256.get(entry.file, "")
         try:
-            if entry.archive and sha256 and path.is_file() and _read_crc(path) == describe_entry(entry):
+            if entry.archive and sha256 and path.is_file() and _compute_crc(path) == read_entry_crc(entry):
                 os.link(path, target)
                 return sha256
         except OSError:  # it cannot be read, or the file system has no links
@@ -192,7 +192,7 @@ def read_earlier(out: Path) -> Earlier:
     return Earlier(out, dict(zip(manifest["file"], manifest["sha256"])))
 
 
-def _read_crc(path: Path) -> tuple[int, int]:
+def _compute_crc(path: Path) -> tuple[int, int]:
     """Size and CRC-32 of a file."""
     checksum, count = 0, 0
     with path.open("rb") as stream:

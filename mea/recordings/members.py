@@ -104,7 +104,7 @@ def open_entry(entry: ArchiveEntry) -> IO[bytes]:
     return open_member(archive, archive.infolist()[entry.index])
 
 
-def describe_entry(entry: ArchiveEntry) -> tuple[int, int]:
+def read_entry_crc(entry: ArchiveEntry) -> tuple[int, int]:
     """Size and CRC-32 of a member, as the archive's directory states them."""
     archive = open_archive(entry.path, entry.nested, entry.path.stat().st_mtime_ns)
     info = archive.infolist()[entry.index]

@@ -17,12 +17,14 @@ from builders.recordings import write_small_mcs, write_small_spike_times
 from builders.stage_inputs import PARAMS, add_recording, list_bytes
 
 from mea.arrays.detection import SpikeDetection, choose_shown
+from mea.arrays.drawing import draw_recording
 from mea.arrays.events_file import load_events
 from mea.recordings.layouts import RIG_ROW_ORDER
 from mea.recordings.recording import read_recording, write_recording
 from mea.runtime.command import run_command
+from mea.runtime.errors import BadRecording
 from mea.runtime.files import write_json
-from stages.array import Params, detect, draw_recording
+from stages.array import Params, detect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,6 +156,16 @@ def test_spike_times_are_drawn_without_traces(lab, done, tmp_path):
         "times", lab / "h5", lab / "unzip", done / "array", tmp_path, SpikeDetection(25_000, "set_aside", 5.0)
     )
     assert {path.name for path in tmp_path.iterdir()} == list_plots("times", ("electrodes", "maps", "raster"))
+
+
+def test_a_recording_is_drawn_once(lab, done, tmp_path, monkeypatch):
+    """From the cache, no sample is needed; with another threshold it is another plot."""
+    monkeypatch.setenv("MEA_CACHE", str(done / "cache"))
+    draw_recording("a", lab / "h5", tmp_path, done / "array", tmp_path, SpikeDetection(25_000, "set_aside", 5.0))
+    for path in list_plots("a", ("electrodes", "maps", "overlay", "raster", "traces")):
+        assert (tmp_path / path).read_bytes() == (done / "plots" / path).read_bytes()
+    with pytest.raises(BadRecording, match=r"a\.h5"):
+        draw_recording("a", lab / "h5", tmp_path, done / "array", tmp_path, SpikeDetection(25_000, "set_aside", 6.0))
 
 
 def test_shown_recordings_alternate_between_labels():
