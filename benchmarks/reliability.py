@@ -44,7 +44,9 @@ KINDS = {  # what is tried: the tests that try it
         "tests/recordings/test_stage_h5.py", "tests/recordings/test_stage_h5_refused.py",
     ),
     "parameters, and files that are written": ("tests/runtime/test_params.py", "tests/runtime/test_files.py"),
-    "classifiers: files missing, changed, of other types": ("tests/training/test_classifier.py",),
+    "classifiers: files missing, changed, of other types": (
+        "tests/training/test_classifier.py", "tests/training/test_foreign_classifier.py",
+    ),
     "cache and checkpoints: damaged, exchanged, full": ("tests/runtime/test_cache.py",),
     "killed stages and trainings, two at once, workers that die": (
         "tests/runtime/test_survival.py", "tests/runtime/test_parallel.py", "tests/runtime/test_guarded.py",

@@ -33,7 +33,7 @@ from mea.arrays.detection import SpikeDetection, read_events
 from mea.recordings.formats import read_raw_recordings
 from mea.recordings.recording import Recording
 source = read_raw_recordings(Path(sys.argv[1]), "raw")[0]
-recording = Recording("a", "", "", "", "", "", source)
+recording = Recording("a", "", "", source)
 events = read_events(Path(sys.argv[1]), recording, SpikeDetection(25000, "set_aside", 5.0))
 status = Path("/proc/self/status")  # ru_maxrss begins with what the parent held when it forked
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text()) if status.exists() else None

@@ -100,26 +100,21 @@ def _read_row(
     identify: Identify,
     out: Path | None,
 ) -> list[LabelledRecording | Rejection]:
-    kept = out / f"{row['recording']}.h5" if out and way else None  # of most files the only recording
+    results: list[LabelledRecording | Rejection]
+    small = out / f"{row['recording']}.h5" if out and way else None  # of a file that holds one recording
     key = make_key({"way": way} | {name: row[name] for name in ("recording", "file", "bytes", "sha256")}, __name__)
-    taken = kept is not None and take_file(key, kept)
-    sources = [read_recording(kept).source] if kept and taken else _read_sources(read, folder / row["file"])
-    results: list[LabelledRecording | Rejection] = []
-    for name, source in zip(name_recordings(row["recording"], sources), sources, strict=True):
-        try:
-            recording = _label_recording(name, row, source, identify, several=len(sources) > 1)
-        except BadRecording as error:
-            # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
-            results.append(Rejection(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
-            continue
-        if out and not taken:
-            write_recording(out / f"{name}.h5", recording)
-        results.append(_drop_spikes(recording) if out else recording)
-    if kept and kept.exists() and not taken and len(sources) == 1:
-        keep_file(key, kept)
-    if kept and isinstance(results[0], Rejection):
-        kept.unlink(missing_ok=True)
-    return results
+    if small and take_file(key, small):
+        results = _label_sources(row, [read_recording(small).source], identify, folder)
+        if isinstance(results[0], Rejection):
+            small.unlink()
+    else:
+        results = _label_sources(row, _read_sources(read, folder / row["file"]), identify, folder)
+        for one in results:
+            if out and isinstance(one, LabelledRecording):
+                write_recording(out / f"{one.recording}.h5", one)
+        if small and small.exists() and len(results) == 1:
+            keep_file(key, small)
+    return [_drop_spikes(one) if out and isinstance(one, LabelledRecording) else one for one in results]
 
 
 def _read_sources(
@@ -129,6 +124,19 @@ def _read_sources(
         return read(path)
     except BadRecording as error:
         return [error]
+
+
+def _label_sources(
+    row: dict[str, str], sources: list[RawRecording | BadRecording], identify: Identify, folder: Path
+) -> list[LabelledRecording | Rejection]:
+    results: list[LabelledRecording | Rejection] = []
+    for name, source in zip(name_recordings(row["recording"], sources), sources, strict=True):
+        try:
+            results.append(_label_recording(name, row, source, identify, several=len(sources) > 1))
+        except BadRecording as error:
+            # The catalogue's bytes may not depend on where the folder lies: the reason names the file inside it.
+            results.append(Rejection(name, row["file"], str(error).replace(f"{folder}{os.sep}", "")))
+    return results
 
 
 def _label_recording(
