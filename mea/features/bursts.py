@@ -4,7 +4,7 @@ import numpy as np
 
 from mea.features.feature import Family, list_measures
 from mea.features.nan_statistics import NAN, compute_group_cv, divide, log10_offset, nanmean, nanmedian, nanstd
-from mea.features.trains import Trains
+from mea.features.trains import Trains, pair_successive
 from mea.runtime.compiled import compiled
 
 MAX_ISI_MS = (20, 100)
@@ -82,9 +82,9 @@ def _measure_shape(trains: Trains, first: np.ndarray, last: np.ndarray) -> dict:
 
 
 def _measure_regularity(trains: Trains, electrode: np.ndarray, first: np.ndarray) -> dict:
-    same = electrode[1:] == electrode[:-1]
-    interval_s = np.diff(trains.train[first])[same] / trains.sampling_rate_hz
-    cv = compute_group_cv(interval_s, electrode[1:][same], trains.n_electrodes, MIN_INTERVALS)
+    one, other, of_pair = pair_successive(trains.train[first], electrode)
+    interval_s = (other - one) / trains.sampling_rate_hz
+    cv = compute_group_cv(interval_s, of_pair, trains.n_electrodes, MIN_INTERVALS)
     median = nanmedian(interval_s)
     return {"log10_interval_s": float(np.log10(median)) if median > 0 else NAN, "interval_cv": nanmedian(cv)}
 

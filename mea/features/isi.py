@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
-from mea.features.nan_statistics import MIN_SPIKES, NAN, compute_group_cv, divide, nanquantile
-from mea.features.trains import Trains, list_intervals
+from mea.features.nan_statistics import MIN_SPIKES, NAN, average_groups, compute_group_cv, divide, nanquantile
+from mea.features.trains import Trains, list_intervals, pair_successive
 
 EDGES_MS = np.geomspace(1, 30_000, 13)
 SHOWN = ("q10", "median", "q90")
@@ -82,10 +82,9 @@ def compute_cv_lv(train: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.
     interval, electrode = list_intervals(train, first)
     n = len(first) - 1
     cv = compute_group_cv(interval, electrode, n, MIN_SPIKES - 1)
-    same = electrode[1:] == electrode[:-1]
-    one, other, of_pair = interval[:-1][same], interval[1:][same], electrode[1:][same]
+    one, other, of_pair = pair_successive(interval, electrode)
     contrast = np.nan_to_num(divide(one - other, one + other))  # two pairs of spikes at one time each: no difference
-    lv = divide(3 * np.bincount(of_pair, contrast**2, n), np.bincount(of_pair, minlength=n))
+    lv = 3 * average_groups(contrast**2, of_pair, n)
     return cv, np.where(np.isnan(cv), NAN, lv)
 
 

@@ -86,9 +86,13 @@ def divide(numerator, denominator):
     return np.divide(numerator, denominator, out=np.full(shape, NAN), where=denominator != 0)[()]
 
 
+def average_groups(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """(n_groups,) mean of each group's values; NaN for a group without any."""
+    return divide(np.bincount(group, values, n_groups), np.bincount(group, minlength=n_groups))
+
+
 def compute_group_cv(values: np.ndarray, group: np.ndarray, n_groups: int, min_values: int) -> np.ndarray:
     """(n_groups,) standard deviation over mean of each group's values; NaN for fewer than ``min_values`` of them."""
-    count = np.bincount(group, minlength=n_groups)
-    mean = divide(np.bincount(group, values, n_groups), count)
-    std = np.sqrt(divide(np.bincount(group, (values - mean[group]) ** 2, n_groups), count))
-    return np.where(count >= min_values, divide(std, mean), NAN)
+    mean = average_groups(values, group, n_groups)
+    std = np.sqrt(average_groups((values - mean[group]) ** 2, group, n_groups))
+    return np.where(np.bincount(group, minlength=n_groups) >= min_values, divide(std, mean), NAN)

@@ -168,7 +168,8 @@ def measure_bursts(
     lead = (after == 0) / (after == 0).sum(axis=1, keepdims=True)
     middle = lead @ np.column_stack([row, col])
     away = np.where(joins, np.hypot(row - middle[:, :1], col - middle[:, 1:]), NAN)
-    q10, q25, median, q75, q90 = (_take_quantile(ordered, count, quantile) for quantile in LATENCY_QUANTILES)
+    quantiles = [nanquantile(np.where(mask, row, NAN), LATENCY_QUANTILES) for mask, row in zip(joins, after)]
+    q10, q25, median, q75, q90 = np.array(quantiles).reshape(-1, len(LATENCY_QUANTILES)).T
     measures = np.column_stack([count, q10, median, q90, q75 - q25, _correlate_rows(rank, away)])
     return measures, rank, lead, middle
 
@@ -179,15 +180,6 @@ def _rank_rows(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     place = np.arange(rows)[:, None] * (values.max(initial=0) + 1)  # one search for all rows
     found = [np.searchsorted((ordered + place).ravel(), values + place, side=side) for side in ("left", "right")]
     return (found[0] + found[1]) / 2 - np.arange(rows)[:, None] * width
-
-
-def _take_quantile(ordered: np.ndarray, count: np.ndarray, quantile: float) -> np.ndarray:
-    """(rows,) quantile of the first ``count`` values of each row, interpolated linearly."""
-    position = quantile * (count - 1)
-    lower = position.astype(np.int64)
-    upper = np.minimum(lower + 1, count - 1)
-    low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (lower, upper))
-    return low + (position - lower) * (high - low)
 
 
 def _correlate_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:

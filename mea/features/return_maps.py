@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile, format_range
-from mea.features.nan_statistics import NAN, divide, nanquantile
-from mea.features.trains import Trains, list_intervals
+from mea.features.nan_statistics import NAN, average_groups, divide, nanquantile
+from mea.features.trains import Trains, list_intervals, pair_successive
 
 EDGES_MS = (0, 5, 12, 35, 110, 400, 1500)  # the last class is open
 CLASSES = [f"{low}_to_{high}" for low, high in pairwise(EDGES_MS)] + [f"over_{EDGES_MS[-1]}"]
@@ -73,9 +73,8 @@ def count_pairs(train: np.ndarray, first: np.ndarray, edges: np.ndarray) -> np.n
     interval, electrode = list_intervals(train, first)
     n, n_classes = len(first) - 1, len(edges)
     place = np.searchsorted(edges[1:], interval, side="right")
-    same = electrode[1:] == electrode[:-1]
-    pair = (electrode[1:] * n_classes + place[:-1]) * n_classes + place[1:]
-    counts = np.bincount(pair[same], minlength=n * n_classes**2)
+    one, other, of_pair = pair_successive(place, electrode)
+    counts = np.bincount((of_pair * n_classes + one) * n_classes + other, minlength=n * n_classes**2)
     return counts.reshape(n, n_classes, n_classes)
 
 
@@ -83,11 +82,9 @@ def correlate_successive(train: np.ndarray, first: np.ndarray, small: float) -> 
     """(n,) Pearson correlation of the logarithms of successive intervals (at least ``small``); NaN if constant."""
     interval, electrode = list_intervals(train, first)
     logs = np.log(np.maximum(interval, small))
-    same = electrode[1:] == electrode[:-1]
-    one, other, of_pair = logs[:-1][same], logs[1:][same], electrode[1:][same]
+    one, other, of_pair = pair_successive(logs, electrode)
     n = len(first) - 1
-    count = np.bincount(of_pair, minlength=n)
-    one, other = (values - divide(np.bincount(of_pair, values, n), count)[of_pair] for values in (one, other))
+    one, other = (values - average_groups(values, of_pair, n)[of_pair] for values in (one, other))
     covariance, *variances = (np.bincount(of_pair, values, n) for values in (one * other, one**2, other**2))
     product = variances[0] * variances[1]
     return np.where(product > 1e-20, divide(covariance, np.sqrt(product)), NAN)  # rounding alone is smaller

@@ -117,9 +117,17 @@ def cut_trains(events: SpikeEvents, start_s: float, stop_s: float) -> Trains:
 
 def list_intervals(train: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inter-spike intervals: (k,) int64 samples in the order of :attr:`Trains.train`, and (k,) electrode of each."""
-    electrode = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    one, other, electrode = pair_successive(train, np.repeat(np.arange(len(first) - 1), np.diff(first)))
+    return other - one, electrode
+
+
+def pair_successive(values: np.ndarray, electrode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each value and the next one of the same electrode, and the electrode of each pair.
+
+    ``values`` are (m,), one electrode after the other, and ``electrode`` is that of each.
+    """
     same = electrode[1:] == electrode[:-1]
-    return np.diff(train)[same], electrode[1:][same]
+    return values[:-1][same], values[1:][same], electrode[1:][same]
 
 
 def build_trains(

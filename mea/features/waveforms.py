@@ -4,7 +4,7 @@ import numpy as np
 
 from mea.arrays.events import SpikeEvents
 from mea.features.feature import QUANTILES, Family, Feature, format_quantile
-from mea.features.nan_statistics import divide, nanmean, nanmedian, nanquantile, nanskew, nanstd
+from mea.features.nan_statistics import average_groups, nanmean, nanmedian, nanquantile, nanskew, nanstd
 from mea.features.trains import Trains
 from mea.runtime.compiled import compiled
 
@@ -47,16 +47,14 @@ def compute_waveforms(trains: Trains, events: SpikeEvents) -> dict[str, float]:
     electrode = trains.electrode[peak_uv != 0]  # a peak of zero height has no sign and no width
     height_uv, positive = np.abs(peak_uv[peak_uv != 0]), peak_uv[peak_uv != 0] > 0
     logs = np.log10(height_uv)
-    means = _average_electrodes(logs, electrode, trains.n_electrodes)
+    means = average_groups(logs, electrode, trains.n_electrodes)
     quantiles = [QUANTILES[name] for name in SHOWN]
     width_ms = width * (1000 / trains.sampling_rate_hz)
     features = {f"amplitude_log10_{name}_uv": value for name, value in zip(SHOWN, nanquantile(logs, quantiles))}
     features |= {"amplitude_log10_std": nanstd(logs), "amplitude_skew": nanskew(height_uv)}
     features |= {"amplitude_electrode_log10_uv": nanmean(means), "amplitude_electrode_log10_std": nanstd(means)}
     features["peak_positive_fraction"] = nanmean(positive.astype(np.float64))
-    features["peak_positive_fraction_electrode"] = nanmean(
-        _average_electrodes(positive, electrode, trains.n_electrodes)
-    )
+    features["peak_positive_fraction_electrode"] = nanmean(average_groups(positive, electrode, trains.n_electrodes))
     features |= {f"width_{name}_ms": value for name, value in zip(SHOWN, nanquantile(width_ms, quantiles))}
     features |= {"width_std_ms": nanstd(width_ms), "rebound_median_ratio": nanmedian(ratio)}
     return features | {"rebound_median_ms": nanmedian(delay * (1000 / trains.sampling_rate_hz))}
@@ -71,10 +69,6 @@ def _measure_all(trains: Trains, events: SpikeEvents) -> tuple[np.ndarray, ...]:
         events.waveform_counts,
         np.nan_to_num(events.gain_v),
     )
-
-
-def _average_electrodes(values: np.ndarray, electrode: np.ndarray, n_electrodes: int) -> np.ndarray:
-    return divide(np.bincount(electrode, values, n_electrodes), np.bincount(electrode, minlength=n_electrodes))
 
 
 @compiled

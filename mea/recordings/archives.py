@@ -8,7 +8,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -69,8 +69,9 @@ def unpack(source: Path, out: Path, suffixes: tuple[str, ...] = RECORDING_SUFFIX
     entries = mark_clashes(find_entries(source, suffixes))
     ids = assign_ids([(entry.archive, entry.member) for entry in entries])
     with fresh_folder(out) as work:
-        unpack_one = partial(unpack_entry, out=work, earlier=read_earlier(out))
-        rows = run_parallel(unpack_one, entries, "unzip", begin_here=True)
+        earlier = read_earlier(out)
+        jobs = [(entry, earlier.get(entry.file, "")) for entry in entries]
+        rows = run_parallel(partial(_unpack_or_link, out=work, earlier=out), jobs, "unzip", begin_here=True)
         _remove_empty_folders(work)
         manifest = pd.DataFrame([{"recording": name} | row for name, row in zip(ids, rows)], columns=COLUMNS)
         write_table(work / MANIFEST, manifest)
@@ -161,35 +162,31 @@ def _walk_folder(source: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
                 yield (relative / name).as_posix()
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What an earlier run unpacked: its folder, and the SHA-256 of each file there."""
-
-    folder: Path
-    sha256: dict[str, str]
-
-    def take(self, entry: ArchiveEntry, target: Path) -> str:
-        """Link the file of the same member to ``target`` and return its SHA-256; empty where it must be unpacked."""
-        path, sha256 = self.folder / entry.file, self.sha256.get(entry.file, "")
-        try:
-            if entry.archive and sha256 and path.is_file() and _compute_crc(path) == read_entry_crc(entry):
-                os.link(path, target)
-                return sha256
-        except OSError:  # it cannot be read, or the file system has no links
-            pass
-        return ""
-
-
-NOTHING = Earlier(Path(), {})
-
-
-def read_earlier(out: Path) -> Earlier:
-    """What is in an output folder; nothing where there is none, or nobody knows what is in it."""
+def read_earlier(out: Path) -> dict[str, str]:
+    """SHA-256 of each file that an earlier run unpacked; empty where there is none, or nobody knows what is there."""
     try:
         manifest = read_manifest(out)
     except MeaError:
-        return NOTHING
-    return Earlier(out, dict(zip(manifest["file"], manifest["sha256"])))
+        return {}
+    return dict(zip(manifest["file"], manifest["sha256"]))
+
+
+def _unpack_or_link(job: tuple[ArchiveEntry, str], out: Path, earlier: Path) -> dict[str, str]:
+    """An entry, and the SHA-256 of the file that ``earlier`` holds of it; empty where it holds none."""
+    entry, sha256 = job
+    return unpack_entry(entry, out, (earlier / entry.file, sha256) if entry.archive and sha256 else None)
+
+
+def _link_same(entry: ArchiveEntry, earlier: tuple[Path, str], target: Path) -> tuple[int, str] | None:
+    """Link a file to ``target`` if it is the entry, by size and CRC-32; its size and SHA-256, or None."""
+    path, sha256 = earlier
+    try:
+        if path.is_file() and (found := _compute_crc(path)) == read_entry_crc(entry):
+            os.link(path, target)
+            return found[0], sha256
+    except OSError:  # it cannot be read, or the file system has no links
+        pass
+    return None
 
 
 def _compute_crc(path: Path) -> tuple[int, int]:
@@ -201,10 +198,10 @@ def _compute_crc(path: Path) -> tuple[int, int]:
     return count, checksum
 
 
-def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier = NOTHING) -> dict[str, str]:
+def unpack_entry(entry: ArchiveEntry, out: Path, earlier: tuple[Path, str] | None = None) -> dict[str, str]:
     """Unpack one file into ``out``; its line of the manifest, without the id, or with what is wrong.
 
-    What ``earlier`` holds of it is linked instead.
+    ``earlier`` is a file that may be the same, and its SHA-256: where it is, it is linked instead.
 
     Raises
     ------
@@ -218,11 +215,7 @@ def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier = NOTHING) -> 
     target, problem = out / entry.file, ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if sha256 := earlier.take(entry, target):
-            count = target.stat().st_size
-            return names | {"file": entry.file, "bytes": str(count), "sha256": sha256, "error": ""}
-        with open_entry(entry) as stream, target.open("wb") as copy:
-            count, sha256 = copy_and_hash(stream, copy)
+        count, sha256 = (earlier and _link_same(entry, earlier, target)) or _write_entry(entry, target)
     except (*ZIP_DAMAGE, RuntimeError) as error:
         problem = f"damaged ({error}). Copy the archive again from where it was made."
     except OSError as error:
@@ -236,6 +229,11 @@ def unpack_entry(entry: ArchiveEntry, out: Path, earlier: Earlier = NOTHING) -> 
             target.unlink()
         return failed | {"error": f"{entry.where}: {problem}"}
     return names | {"file": entry.file, "bytes": str(count), "sha256": sha256, "error": ""}
+
+
+def _write_entry(entry: ArchiveEntry, target: Path) -> tuple[int, str]:
+    with open_entry(entry) as stream, target.open("wb") as copy:
+        return copy_and_hash(stream, copy)
 
 
 def copy_and_hash(stream: IO[bytes], copy: IO[bytes]) -> tuple[int, str]:

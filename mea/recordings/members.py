@@ -100,15 +100,18 @@ def open_entry(entry: ArchiveEntry) -> IO[bytes]:
     """The bytes of an entry."""
     if not entry.archive:
         return entry.path.open("rb")
-    archive = open_archive(entry.path, entry.nested, entry.path.stat().st_mtime_ns)
-    return open_member(archive, archive.infolist()[entry.index])
+    return open_member(*_find_member(entry))
 
 
 def read_entry_crc(entry: ArchiveEntry) -> tuple[int, int]:
     """Size and CRC-32 of a member, as the archive's directory states them."""
-    archive = open_archive(entry.path, entry.nested, entry.path.stat().st_mtime_ns)
-    info = archive.infolist()[entry.index]
+    _, info = _find_member(entry)
     return info.file_size, info.CRC
+
+
+def _find_member(entry: ArchiveEntry) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+    archive = open_archive(entry.path, entry.nested, entry.path.stat().st_mtime_ns)
+    return archive, archive.infolist()[entry.index]
 
 
 def _find_overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:

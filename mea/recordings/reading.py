@@ -78,7 +78,7 @@ def read_recordings(
     """
     read = partial(read_raw_recordings, stream=stream, layouts=layouts, reader=reader)
     described = {"stream": stream, "layouts": {name: vars(layout) for name, layout in layouts.items()}}
-    way = make_key(described, __name__) if reader == OWN else ""  # neo's version is not known here: it reads anew
+    way = make_key(described, __name__) if out and reader == OWN else ""  # neo's version is not known: it reads anew
     work = partial(_read_row, folder=folder, read=read, way=way, identify=identify, out=out)
     lines = manifest[manifest.error == ""].to_dict("records")
     found = iter(run_parallel(work, lines, "h5", begin_here=True))
@@ -101,8 +101,10 @@ def _read_row(
     out: Path | None,
 ) -> list[LabelledRecording | Rejection]:
     results: list[LabelledRecording | Rejection]
-    small = out / f"{row['recording']}.h5" if out and way else None  # of a file that holds one recording
-    key = make_key({"way": way} | {name: row[name] for name in ("recording", "file", "bytes", "sha256")}, __name__)
+    small, key = None, ""
+    if out and way:
+        small = out / f"{row['recording']}.h5"  # of a file that holds one recording
+        key = make_key({"way": way} | {name: row[name] for name in ("recording", "file", "bytes", "sha256")}, __name__)
     if small and take_file(key, small):
         results = _label_sources(row, [read_recording(small).source], identify, folder)
         if isinstance(results[0], Rejection):

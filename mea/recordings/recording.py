@@ -180,12 +180,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class LabelledRecording(Recording):
-    """A recording of which is known who was measured.
+    """A recording, and who was measured, as far as that is known.
 
     Attributes
     ----------
     label, culture, batch
-        As in :class:`Identity`.
+        As in :class:`Identity`; all are empty of a recording that is to be classified.
     assumed
         What of it had to be assumed, in words; empty where nothing.
     """

@@ -16,7 +16,8 @@ TEXT = (
 )  # fmt: skip
 
 WRITTEN_BY = {
-    "catalogue.csv": "array", "chunks.csv": "split", "features.csv": "features", "dictionary.csv": "features",
+    "h5/catalogue.csv": "h5", "catalogue.csv": "array", "chunks.csv": "split", "features.csv": "features",
+    "dictionary.csv": "features",
 }  # fmt: skip
 
 
@@ -34,7 +35,7 @@ def read_table(path: Path) -> pd.DataFrame:
     MeaError
         If there is no such file, or it is no table.
     """
-    stage = WRITTEN_BY.get(path.name, "evaluate")
+    stage = WRITTEN_BY.get(f"{path.parent.name}/{path.name}") or WRITTEN_BY.get(path.name, "evaluate")
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), na_filter=True, keep_default_na=False, na_values={})
     except FileNotFoundError:

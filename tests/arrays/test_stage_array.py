@@ -240,6 +240,11 @@ def test_corrupt_samples_stop_the_stage_and_leave_nothing(copy_of_lab):
     assert re.search(r"array: .*b\.h5: ", refuse_array(copy_of_lab))
 
 
+def test_a_missing_catalogue_is_made_by_the_stage_before(copy_of_lab):
+    (copy_of_lab / "h5" / "catalogue.csv").unlink()
+    assert "It is written by the stage h5: dvc repro h5." in refuse_array(copy_of_lab)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
