@@ -66,6 +66,7 @@ def test_headline_names_metrics_and_places(lab):
 # Models side by side
 
 
+@pytest.mark.slow
 def test_each_model_is_a_stage_of_its_own(lab):
     """One whose parameter changes is trained again, and no other; so is one that is added."""
     lab.change_params({"train": {"cnn_lstm": {"learning_rate": 0.002}}})
@@ -186,7 +187,7 @@ def test_nothing_to_classify_gives_a_table_without_lines(lab):
 
 def test_a_new_recording_is_noticed_by_dvc_and_not_by_git(lab):
     """In the folder that comes empty with every clone."""
-    lab.run("dvc", "exp", "run", "-S", "classify.source=data/new")
+    lab.change_params({"classify": {"source": "data/new"}})
     lab.run("dvc", "repro", "classify")
     new = next((lab.folder / "data" / "simulate" / "new").glob("*.h5"))
     copy = lab.folder / "data" / "new" / new.name

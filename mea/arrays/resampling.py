@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 
-import numba
 import numpy as np
 
 from mea.recordings.recording import RawRecording
+from mea.runtime.compiled import count_threads
 from mea.runtime.errors import BadRecording
 
 MOST_RESAMPLED = 2**31 - 1
@@ -97,7 +97,7 @@ def _resample_span(read: Read, source: RawRecording, ratio: Fraction, first: int
             )
         resampled[electrode] = rounded
 
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:  # SciPy lets other threads work meanwhile
+    with ThreadPoolExecutor(count_threads()) as pool:  # SciPy lets other threads work meanwhile
         list(pool.map(resample_electrode, range(len(counts))))
     narrow = np.iinfo(np.int16)
     fits = resampled.size == 0 or (narrow.min <= resampled.min() and resampled.max() <= narrow.max)

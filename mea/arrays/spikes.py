@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 
 from mea.arrays.events import SpikeEvents, share_info
@@ -19,7 +18,7 @@ from mea.arrays.thresholds import (
     find_threshold,
 )
 from mea.recordings.recording import RawRecording
-from mea.runtime.compiled import compiled
+from mea.runtime.compiled import compiled, count_threads
 
 DIGEST_STRIDE = 997  # every 997th sample is part of a recording's digest
 SCAN_BLOCK = 256  # samples that are scanned together: most blocks hold no spike
@@ -106,7 +105,7 @@ def detect_events(counts: np.ndarray, source: RawRecording, threshold: float) ->
 
 
 def find_spikes(counts: np.ndarray, source: RawRecording, threshold: float) -> list[ElectrodeSpikes]:
-    """The spikes of each electrode, on as many threads as numba is given; parameters as in :func:`detect_events`.
+    """The spikes of each electrode, on as many threads as there are cores; parameters as in :func:`detect_events`.
 
     Examples
     --------
@@ -124,7 +123,7 @@ def find_spikes(counts: np.ndarray, source: RawRecording, threshold: float) -> l
     (14.83, [500], [-2, -30, -2])
     """
     find = partial(_find_electrode_spikes, per_ms=count_samples_per_ms(source.sampling_rate_hz), threshold=threshold)
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with ThreadPoolExecutor(count_threads()) as pool:
         return list(pool.map(find, counts, source.adc_zero.tolist(), source.gain_v.tolist()))
 
 

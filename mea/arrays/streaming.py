@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numba
 import numpy as np
 
 from mea.arrays.resampling import Read
@@ -23,7 +22,7 @@ from mea.arrays.spikes import (
 )
 from mea.arrays.thresholds import VALUES, add_to_histogram, find_histogram_threshold, find_least_count
 from mea.recordings.recording import RawRecording
-from mea.runtime.compiled import compiled
+from mea.runtime.compiled import compiled, count_threads
 
 BLOCK_BYTES = 200_000_000
 MOST_PENDING = 400_000_000  # bytes of windows that are suprathreshold without a pause
@@ -85,7 +84,7 @@ def stream_spikes(read: Read, source: RawRecording, threshold: float) -> list[El
         Those of :func:`mea.arrays.spikes.find_spikes`; None where a sample needs more than 16 bits, or electrodes are
         suprathreshold for so long without a pause that memory would not hold it.
     """
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with ThreadPoolExecutor(count_threads()) as pool:
         electrodes = _find_thresholds(read, source, threshold, pool)
         if not electrodes or not _find_spikes(read, source, electrodes, pool):
             return None

@@ -63,7 +63,7 @@ def find_least_count(threshold_uv: float, gain_v: float) -> int:
         return 0
     scale = abs(gain_v)
     count = round(threshold_uv / 1e6 / scale)
-    while count > 0 and (count * scale) * 1e6 >= threshold_uv:
+    while (count * scale) * 1e6 >= threshold_uv:
         count -= 1
     while (count * scale) * 1e6 < threshold_uv:
         count += 1
@@ -72,10 +72,8 @@ def find_least_count(threshold_uv: float, gain_v: float) -> int:
 
 def _count_values(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The values that occur in a row, in ascending order, and how often each does."""
-    if len(row) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    lowest, highest = int(row.min()), int(row.max())
-    if highest - lowest >= WIDEST_HISTOGRAM:
+    lowest, highest = (int(row.min()), int(row.max())) if len(row) else (0, 0)
+    if len(row) == 0 or highest - lowest >= WIDEST_HISTOGRAM:
         return np.unique(row, return_counts=True)
     histogram = np.zeros(highest - lowest + 1, np.uint32)
     add_to_histogram(row, histogram, lowest)

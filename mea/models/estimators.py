@@ -2,7 +2,10 @@
 
 import io
 import re
+import sys
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -16,9 +19,7 @@ def save_estimator(path: Path, model: Any) -> None:
 
     The addresses in memory by which skops names its parts become numbers, and the time of writing is left out.
     """
-    import skops.io  # 1.3 s to import, and not needed where nothing is saved or loaded
-
-    with ZipFile(io.BytesIO(skops.io.dumps(model))) as packed:
+    with ZipFile(io.BytesIO(_import_skops().dumps(model))) as packed:
         parts = {name: packed.read(name) for name in packed.namelist()}
     numbers: dict[str, str] = {}
     schema = re.sub(
@@ -40,12 +41,30 @@ def load_estimator(path: Path) -> Any:
     MeaError
         If the file asks for a type we do not trust, or is not readable.
     """
-    import skops.io
-
+    skops_io = _import_skops()
     try:
-        unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)
+        unknown = set(skops_io.get_untrusted_types(file=path)) - set(TRUSTED)
         if unknown:
             raise MeaError(f"{path}: asks for types we do not trust: {', '.join(sorted(unknown))}. Train it again.")
-        return skops.io.load(path, trusted=TRUSTED)
+        return skops_io.load(path, trusted=TRUSTED)
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise MeaError(f"{path}: not a model written by the train stage ({error}). Train it again.") from None
+
+
+@cache
+def _import_skops() -> ModuleType:
+    """``skops.io``, without PyTorch and Dask, which take two seconds and which it has no use for.
+
+    It asks scikit-learn for all estimators, and that imports every package within scikit-learn, these two among them,
+    which it may do without.
+    """
+    within = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "dask")]
+    hidden = {name: None for name in within if name not in sys.modules}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None: as if it were not installed
+    try:
+        import skops.io
+
+        return skops.io
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -1,38 +1,62 @@
-"""Loops compiled by Numba, kept once for all clones on this machine, so that a fresh one has nothing to compile.
+"""Loops over arrays, compiled by Numba at their first call.
 
-Numba's own place is beside the source: in every clone anew, and in the copies that ``dvc exp run --temp`` makes. Here
-it is a folder of the user's cache that is named after the code: of the module, and of all that it imports.
+Numba takes half a second to import, and most stages call no loop. What it compiles is kept
+(:mod:`mea.runtime.numba_cache`).
 """
 
-from pathlib import Path
-from typing import Any, Self
+import os
+from collections.abc import Callable
+from functools import cache, cached_property, update_wrapper
+from threading import RLock
+from typing import Any
 
-import numba
-from numba.core.caching import InTreeCacheLocator
-from platformdirs import user_cache_path
+from joblib import cpu_count
 
-from mea.runtime.imports import PACKAGE, hash_code
+from mea.runtime.errors import MeaError
 
-
-class SharedCacheLocator(InTreeCacheLocator):
-    """Numba asks this for the folder of a compiled function."""
-
-    def __init__(self, py_func: Any, py_file: str):
-        super().__init__(py_func, py_file)
-        self._cache_path = str(user_cache_path("mea", appauthor=False) / "numba" / hash_code(py_func.__module__)[:32])
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> Self | None:
-        """None for a function of another package, or where the folder cannot be written: Numba then asks another."""
-        if not Path(py_file).is_relative_to(PACKAGE):
-            return None
-        return super().from_function(py_func, py_file)
+LOCK = RLock()  # two threads that call a loop for the first time
 
 
-LOCATORS = ("UserProvidedCacheLocator", f"{__name__}.{SharedCacheLocator.__name__}", "InTreeCacheLocator")
-# In this process only: a variable of the environment would reach programs that know nothing of this package.
-config: Any = numba.config
-config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES or ",".join(LOCATORS)
+class compiled:  # a decorator
+    """Decorates a function that works on arrays: compiled at its first call, and kept. They may call one another."""
 
-#: Decorates a function that works on arrays: compiled at its first call, and kept; other threads run beside it.
-compiled = numba.njit(cache=True, nogil=True)
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """What the function returns."""
+        return self.dispatcher(*arguments, **named)
+
+    @cached_property
+    def dispatcher(self) -> Any:
+        """Numba's own object."""
+        with LOCK:
+            return _import_numba()(self.function)
+
+
+def count_threads() -> int:
+    """Threads for the loops of this process: ``NUMBA_NUM_THREADS``, which joblib sets in workers, else every core.
+
+    Raises
+    ------
+    MeaError
+        If ``NUMBA_NUM_THREADS`` is no whole number of at least 1.
+    """
+    asked = os.environ.get("NUMBA_NUM_THREADS") or cpu_count()
+    if not str(asked).isdecimal() or int(asked) < 1:
+        raise MeaError(
+            f"NUMBA_NUM_THREADS = {asked!r}: must be a whole number, at least 1. Unset it to use every core."
+        )
+    return int(asked)
+
+
+@cache
+def _import_numba() -> Callable[..., Any]:
+    """What makes a dispatcher of a function, once Numba sees a compiled function that another one calls as its own."""
+    from numba.extending import typeof_impl
+
+    from mea.runtime.numba_cache import make_dispatcher
+
+    typeof_impl.register(compiled, lambda loop, context: typeof_impl(loop.dispatcher, context))
+    return make_dispatcher

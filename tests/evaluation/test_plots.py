@@ -23,20 +23,30 @@ def test_every_plot_function_has_a_plot_here():
     assert functions == set(make_plots())
 
 
-def test_every_plot_is_saved_with_its_numbers(tmp_path):
-    for name, plot in make_plots().items():
-        save_plot(plot, tmp_path / f"{name}.png")
-        table = pd.read_csv(tmp_path / f"{name}.csv")
+@pytest.fixture(scope="module")
+def plots():
+    return make_plots()
+
+
+@pytest.fixture(scope="module")
+def saved(plots, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plots")
+    for name, plot in plots.items():
+        save_plot(plot, folder / f"{name}.png")
+    return folder
+
+
+def test_every_plot_is_saved_with_its_numbers(plots, saved):
+    for name, plot in plots.items():
+        table = pd.read_csv(saved / f"{name}.csv")
         assert len(table) > 0
         pd.testing.assert_frame_equal(table, plot.table.reset_index(drop=True), check_dtype=False, rtol=1e-8)
 
 
-def test_same_numbers_give_the_same_bytes(tmp_path):
+def test_same_numbers_give_the_same_bytes(saved, tmp_path):
     for name, plot in make_plots().items():
-        save_plot(plot, tmp_path / f"{name}_1.png")
-    for name, plot in make_plots().items():
-        save_plot(plot, tmp_path / f"{name}_2.png")
-        first, second = ((tmp_path / f"{name}_{number}.png").read_bytes() for number in (1, 2))
+        save_plot(plot, tmp_path / f"{name}.png")
+        first, second = ((folder / f"{name}.png").read_bytes() for folder in (saved, tmp_path))
         assert first == second
         assert len(first) < 100_000
 
@@ -77,7 +87,7 @@ def test_plots_leave_pyplot_and_the_users_settings_alone():
         "names = set(matplotlib.rcParams) - {'backend'}  # asking for the backend imports pyplot\n"
         "before = {name: matplotlib.rcParams[name] for name in names}\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    for plot in make_plots().values(): save_plot(plot, Path(folder) / 'x.png')\n"
+        "    save_plot(list(make_plots().values())[-1], Path(folder) / 'x.png')\n"
         "assert 'matplotlib.pyplot' not in sys.modules, 'pyplot was imported'\n"
         "assert {name: matplotlib.rcParams[name] for name in names} == before, 'settings changed'\n"
     )

@@ -1,10 +1,14 @@
 """The firing-rate baseline, and scikit-learn models on disk."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
 from builders.arrays import describe_events, make_events
+from builders.lab import ROOT
 from sklearn.pipeline import Pipeline
 
 from mea.models.estimators import load_estimator, save_estimator
@@ -19,6 +23,14 @@ def fit(rates: np.ndarray, targets: np.ndarray) -> Pipeline:
 
 def predict(model: Pipeline, rates: np.ndarray) -> np.ndarray:
     return model.predict_proba(np.log1p(rates)[:, None])
+
+
+def test_a_model_is_read_without_pytorch(tmp_path):
+    """Which skops would import, by asking scikit-learn for every estimator there is: two seconds, for nothing."""
+    save_estimator(tmp_path / "one.skops", fit(np.array([1.0, 2.0, 3.0, 4.0] * 5), np.array([0, 0, 1, 1] * 5)))
+    code = "import sys; from pathlib import Path; from mea.models.estimators import load_estimator; "
+    code += "load_estimator(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "one.skops")], cwd=ROOT, check=True)
 
 
 def test_rates_are_spikes_per_second_and_electrode():

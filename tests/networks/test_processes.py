@@ -256,6 +256,7 @@ def test_a_command_that_fails(sides, monkeypatch):
         try_torchrun(monkeypatch, sides, shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
 
 
+@pytest.mark.slow
 def test_a_command_that_starts_another_number(sides, monkeypatch):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
     with pytest.raises(MeaError, match=r"MEA_TORCHRUN started 1 processes, but MEA_PROCESSES = 2\. Make the two agree"):

@@ -247,6 +247,13 @@ def test_of_several_raw_streams_the_one_with_most_channels_is_taken_and_said(tmp
     )
 
 
+def test_a_stream_of_another_kind_is_not_taken_whatever_its_channels(tmp_path):
+    counts = make_small_counts(4, 500)
+    streams = [Stream(counts[:n], FOUR["labels"][:n], 40, kind=kind) for n, kind in ((4, "Segment"), (2, "Analog"))]
+    write_mcs_file(tmp_path / "a.h5", [RigRecording(streams)])
+    assert len(read_one(tmp_path / "a.h5").names) == 2
+
+
 def test_missing_stream_attributes_are_made_up_for_by_the_label(tmp_path):
     write_small_mcs(tmp_path / "a.h5", **FOUR, filtered=True)
     with h5py.File(tmp_path / "a.h5", "r+") as h5:

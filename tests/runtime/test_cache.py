@@ -1,7 +1,6 @@
 """The cache, worker processes, tables, and the small file of a recording."""
 
 import os
-import random
 import shutil
 import time
 from dataclasses import fields, replace
@@ -10,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from builders.working import refuse, square
 
 from mea.recordings.recording import RawRecording, Recording, read_recording, write_recording
 from mea.runtime.cache import fetch_file, find_cache, make_key
@@ -110,25 +110,14 @@ def test_the_cache_is_where_the_variable_says(tmp_path, monkeypatch):
 # --- worker processes ------------------------------------------------------------------------------------------------
 
 
-def wait_and_square(number):
-    time.sleep(random.Random(number).random() / 20)  # results arrive in another order than they were asked for
-    return number**2, os.getpid()
-
-
-def refuse(number):
-    if number == 3:
-        raise MeaError(f"{number}: refused.")
-    return number
-
-
 def test_results_come_in_order_from_any_number_of_workers():
     expected = [number**2 for number in range(12)]
     for workers in (1, 2):
-        results = run_parallel(wait_and_square, iter(range(12)), "test", workers=workers)
+        results = run_parallel(square, iter(range(12)), "test", workers=workers)
         assert [value for value, _ in results] == expected
         here = [process == os.getpid() for _, process in results]
         assert all(here) if workers == 1 else not any(here)
-    assert run_parallel(wait_and_square, [], "test") == []
+    assert run_parallel(square, [], "test") == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -139,7 +128,7 @@ def test_a_mistake_in_a_worker_keeps_its_words(workers):
 
 def test_a_log_file_gets_the_first_and_the_last_state_of_a_bar(monkeypatch, capsys):
     monkeypatch.delenv("MEA_QUIET", raising=False)
-    assert run_parallel(wait_and_square, range(30), "squares", workers=1)
+    assert run_parallel(square, range(30), "squares", workers=1)
     states = [state for state in capsys.readouterr().err.split("\r") if state.strip()]
     assert len(states) == 2 and "0/30" in states[0] and "30/30" in states[1]
 

@@ -16,7 +16,8 @@ from mea.simulation.noise import _color_noise
 import numpy as np
 trace = np.ones(4, np.float32)
 _color_noise(trace, *(np.float32(one) for one in (0.5, 0.5, 0.5, 1.0)))
-print(sum(_color_noise.stats.cache_hits.values()), sum(_color_noise.stats.cache_misses.values()), trace.tolist())
+stats = _color_noise.dispatcher.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), trace.tolist())
 """
 
 

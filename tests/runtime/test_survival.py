@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from builders.lab import ROOT, wait_until
+from builders.working import end
 
 from mea.networks.loop import CHECKSUM, _find_checkpoint
 from mea.runtime import cache
@@ -56,13 +56,6 @@ def test_workers_of_a_killed_stage_end_and_write_into_no_other_run(tmp_path, how
         stage.kill()
     assert [path.name for path in out.iterdir()] == ["0.txt"] and (out / "0.txt").read_text() == "new"
     assert not list(tmp_path.glob(".out.*"))
-
-
-def end(number):
-    if number:
-        time.sleep(0.5)  # until the other item is in work, too
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 def test_a_worker_that_is_killed_is_one_sentence(monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mea.runtime.errors import MeaError
-from mea.splitting.chunks import cut_chunks
+from mea.splitting.chunks import cut_chunks, explain_too_short
 
 
 @pytest.mark.parametrize(("sampling_rate_hz", "chunk_samples"), [(25_000, 30_000), (10_000, 12_000)])
@@ -72,3 +72,38 @@ def test_a_chunk_is_a_whole_number_of_samples(chunk_s, samples):
         MeaError, match=rf"split\.chunk_s = \S+ s: {samples}\d* samples of r00 at 25000 Hz; a chunk must"
     ):
         cut_chunks(make_batches(), chunk_s, None)
+
+
+def test_chunks_of_all_recordings_are_numbered_through():
+    chunks, _ = cut_chunks(make_lab([("a", "", ""), ("b", "", "")]), 1.2, 3.7)
+    assert chunks.index.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("pauses_s", "texts"),
+    [("", ("1.1 s are", "1.2 s).")), ("0.5", ("1.1 s with pauses are", "1.2 s without a pause)."))],
+)
+def test_what_is_too_short_says_whether_pauses_are_why(pauses_s, texts):
+    lab = make_lab([("a", "", "")])
+    lab["duration_s"], lab["pauses_s"] = 1.1, pauses_s
+    _, refused = cut_chunks(lab, 1.2, None)
+    assert str(refused["r00"]) == (
+        f"r00: {texts[0]} shorter than one chunk (split.chunk_s = {texts[1]} Choose a shorter chunk, remove the "
+        "recording, or set split.on_bad_recording: skip."
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "rest"),
+    [
+        (1, ""),
+        (2, " The same holds for 1 more: r01"),
+        (4, " The same holds for 3 more: r01, r02, r03"),
+        (5, " The same holds for 4 more: r01, r02, r03…"),
+    ],
+)
+def test_what_is_too_short_is_one_line(count, rest):
+    lab = make_lab([("a", "", "")] * count)
+    lab["duration_s"] = 1.0
+    _, refused = cut_chunks(lab, 1.2, None)
+    assert explain_too_short(refused) == f"{refused['r00']}{rest}"

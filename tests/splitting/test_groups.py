@@ -8,7 +8,7 @@ from builders.splits import cut, labs, make_batches, make_lab, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mea.splitting.groups import choose_split_level, explain_unknown, group_recordings
+from mea.splitting.groups import choose_split_level, explain_unknown, group_recordings, list_recordings
 
 
 def find_groups_slowly(lab, names):
@@ -87,3 +87,16 @@ def test_auto_takes_the_coarsest_level_known(culture, batch, expected):
     lab = make_lab([("a", "", ""), ("b", culture, batch)])
     assert choose_split_level(lab, "auto") == expected
     assert choose_split_level(lab, "chunk") == "chunk"
+
+
+def test_the_recordings_of_chunks_are_listed_once_in_their_order():
+    lab = make_lab([("a", "c1", "b1"), ("b", "c2", "b1"), ("a", "", "")])
+    chunks = cut(lab).sort_values("recording", ascending=False)
+    listed = list_recordings(chunks)
+    assert listed.to_dict("list") == {
+        "recording": ["r02", "r01", "r00"],
+        "label": ["a", "b", "a"],
+        "culture": ["", "c2", "c1"],
+        "batch": ["", "b1", "b1"],
+    }
+    assert listed.index.tolist() == [0, 1, 2]

@@ -278,3 +278,13 @@ def test_what_is_stored_is_checked():
         Calibrator.from_dict({"method": "isotonic", "temperature": 1.0, "bias": [0, 0]})
     with pytest.raises(MeaError, match=r"calibration temperature -1 is not above 0\. Train the classifier again"):
         Calibrator.from_dict({"method": "temperature", "temperature": -1, "bias": [0, 0]})
+
+
+def test_without_a_fit_a_prior_is_bayes_rule():
+    """Raw probabilities are for classes that are equally common."""
+    raw, prior = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]), np.array([0.2, 0.7, 0.1])
+    calibrator = fit_method("none", raw, np.array([0, 2]), prior)
+    assert calibrator.method == "none" and sum(calibrator.bias) == pytest.approx(0)
+    expected = raw * prior / (raw * prior).sum(1, keepdims=True)
+    np.testing.assert_allclose(calibrator.calibrate(raw), expected, rtol=1e-9)
+    assert fit_method("none", raw, np.array([0, 2])).calibrate(raw) is raw

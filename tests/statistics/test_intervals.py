@@ -220,8 +220,8 @@ def measure_coverage(draw, truth, draws):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("alike", [0.1, 0.2, 0.3])
-@pytest.mark.parametrize("groups", [10, 12, 16])
+@pytest.mark.parametrize("alike", [0.1, pytest.param(0.2, marks=pytest.mark.slow), 0.3])
+@pytest.mark.parametrize("groups", [10, pytest.param(12, marks=pytest.mark.slow), 16])
 def test_the_accuracys_interval_holds_the_truth(groups, alike, sizes):
     """At a nominal 95 %: at least 93 % in every cell. The naive one falls short in all where groups are not tiny."""
     naive = []
@@ -255,7 +255,9 @@ def test_where_recordings_are_not_alike_the_interval_is_not_absurd():
 
 
 @pytest.mark.parametrize("pure", [True, False])
-@pytest.mark.parametrize(("groups", "share"), [(10, 0.5), (10, 0.3), (16, 0.5), (20, 0.25)])
+@pytest.mark.parametrize(
+    ("groups", "share"), [(10, 0.5), (10, 0.3), pytest.param(16, 0.5, marks=pytest.mark.slow), (20, 0.25)]
+)
 def test_the_balanced_accuracys_interval_holds_the_truth(groups, share, pure):
     """Batches of one class or of both, classes of unequal size and of unequal recall."""
     for recalls in ((0.6, 0.6), (0.9, 0.9), (0.95, 0.7)):
@@ -274,7 +276,7 @@ def test_the_balanced_accuracys_interval_holds_the_truth(groups, share, pure):
 
 
 @pytest.mark.parametrize("pure", [True, False])
-@pytest.mark.parametrize(("groups", "share"), [(10, 0.5), (16, 0.5), (20, 0.25)])
+@pytest.mark.parametrize(("groups", "share"), [(10, 0.5), pytest.param(16, 0.5, marks=pytest.mark.slow), (20, 0.25)])
 def test_the_areas_interval_holds_the_truth(groups, share, pure):
     """Normal scores; a group's recordings share three tenths of their variance."""
     for area in (0.6, 0.85, 0.95):

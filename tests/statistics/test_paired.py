@@ -47,7 +47,11 @@ EFFECTS = [(0.1, 0.1), (0.1, 0.0), (0.05, 0.0), (0.3, 0.1), (0.4, 0.0)]  # only 
 
 
 @pytest.mark.parametrize(("won", "lost"), EFFECTS)
-@pytest.mark.parametrize("world", WORLDS, ids=lambda world: "-".join(map(str, world.values())))
+@pytest.mark.parametrize(
+    "world",
+    [pytest.param(world, marks=[pytest.mark.slow] if world["groups"] == 30 else []) for world in WORLDS],
+    ids=lambda world: "-".join(map(str, world.values())),
+)
 def test_the_interval_covers_the_true_difference(world, won, lost):
     runs = 600  # the standard error of a share of 93 % is then 1 point
     assert measure_coverage(bound_difference, runs, won, lost, **world) >= 0.93 - 0.01

@@ -264,7 +264,9 @@ def find_effects(name, count=200, effect=0.0):
     return found.tolist()
 
 
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize(
+    "name", ["pure", "cultures", *(pytest.param(name, marks=pytest.mark.slow) for name in ("many pure", "balanced"))]
+)
 def test_at_most_one_in_twenty_where_there_is_nothing(name):
     """200 data sets with strong fingerprints and no effect: at most 10 p-values are below 0.05.
 

@@ -307,7 +307,7 @@ def test_ordered_classes_and_another_prior(array, tmp_path):
 
 
 def test_a_split_by_chunk_marks_every_metric(array, tmp_path, capsys):
-    metrics = run_lab(tmp_path, array, "split.by=chunk", "train.cnn_lstm.epochs=1", "split.folds=2")
+    metrics = run_lab(tmp_path, array, "split.by=chunk", "train.models=[rate]", "split.folds=2")
     warning = "warning: leaky: split by chunk, so chunks of the same recording are in the training and the test set"
     assert capsys.readouterr().err.count(warning) == 2, "said by split and by evaluate"
     assert metrics["leaky"] == 1 and metrics["warning"].startswith("leaky: split by chunk")

@@ -1,7 +1,6 @@
 """The compiled loops behind ``read_inflated``: samples put together from the planes of bytes that HDF5 shuffles."""
 
 import numpy as np
-from numba import uint8
 
 from mea.runtime.compiled import compiled
 
@@ -13,7 +12,7 @@ def place_int16(chunk, place, counts, begin):
     The chunk begins at column ``begin`` of the counts, or before them where that is negative.
     """
     skip, width = max(0, -begin), min(chunk.shape[2], counts.shape[1] - begin)
-    lost = uint8(0)
+    lost = np.uint8(0)
     for row in range(min(chunk.shape[1], len(place))):
         if place[row] < 0:
             continue
@@ -21,8 +20,8 @@ def place_int16(chunk, place, counts, begin):
         third, fourth = chunk[2, row, skip:width], chunk[3, row, skip:width]
         target = counts[place[row], begin + skip : begin + width]
         for index in range(width - skip):
-            sign = uint8(255) * uint8(high[index] >> 7)  # what both upper bytes are when 16 bits are enough
-            lost |= uint8(uint8(third[index] ^ sign) | uint8(fourth[index] ^ sign))
+            sign = np.uint8(255) * np.uint8(high[index] >> 7)  # what both upper bytes are when 16 bits are enough
+            lost |= np.uint8(np.uint8(third[index] ^ sign) | np.uint8(fourth[index] ^ sign))
             target[index] = np.int16(low[index] | (high[index] << 8))
     return lost == 0
 

@@ -13,6 +13,9 @@ import h5py
 import numpy as np
 from isal import igzip_lib, isal_zlib
 
+from mea.recordings.formats.byte_planes import place_int16, place_int32
+from mea.runtime.compiled import count_threads
+
 GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 LEAST_BYTES = 1 << 14  # of a chunk: below, handing chunks around costs more than it saves
 
@@ -64,9 +67,7 @@ def read_inflated(data: h5py.Dataset, rows: np.ndarray, dtype: np.dtype, first: 
 
 def _all_on_threads(work, items: Iterable) -> bool:
     """Whether ``work`` is true for all items; after the first for which it is not, no further one is begun."""
-    import numba  # half a second, and not needed to list what is in a file
-
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with ThreadPoolExecutor(count_threads()) as pool:
         try:
             return all(pool.map(work, items))
         finally:
@@ -107,7 +108,5 @@ def _split_bytes(chunk: np.ndarray) -> np.ndarray:
 
 
 def _place_chunk(chunk: np.ndarray, place: np.ndarray, counts: np.ndarray, begin: int) -> bool:
-    from mea.recordings.formats.byte_planes import place_int16, place_int32  # compiled by Numba
-
     place_rows = place_int16 if counts.dtype == np.int16 else place_int32
     return bool(place_rows(chunk, place, counts, begin))
