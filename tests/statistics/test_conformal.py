@@ -112,6 +112,9 @@ def test_few_groups_are_said():
         f"too few groups for 95 %: the {(targets == 1).sum()} calibration recordings of class withMNPs come from 5 "
         "groups, 19 are needed; recordings of one group are similar, so the coverage may be lower than stated"
     )
+    for count in (18, 19):  # as many as are needed are enough
+        group = np.where(targets == 0, np.arange(400), np.arange(400) % count)
+        assert bool(fit_conformal(probabilities, targets, AB, 0.95, group).explain()) == (count < 19)
 
 
 def test_stored_as_json_and_back():

@@ -94,9 +94,11 @@ def test_a_prior_of_parameters():
     counts = np.array([3, 9])
     assert resolve_prior("equal", ["a", "b"], counts).tolist() == [0.5, 0.5]
     assert resolve_prior("training", ["a", "b"], np.array([0, 9])).tolist() == [0.5, 0.5], "nothing is known of a"
+    rounded = {"b": 0.6663, "a": 0.333}  # within a thousandth of 1, as people round
+    assert resolve_prior(check_prior(rounded), ["a", "b"], counts) == pytest.approx([0.333 / 0.9993, 0.6663 / 0.9993])
     with pytest.raises(MeaError, match=r"shares of a, c, but the classes are a, b\. State each"):
         resolve_prior({"a": 0.5, "c": 0.5}, ["a", "b"], counts)
-    for wrong in ("even", {}, {"a": 0.0, "b": 1.0}, {"a": 0.5, "b": 0.6}):
+    for wrong in ("even", {}, {"a": 0.0, "b": 1.0}, {"a": 0.5, "b": 0.6}, {"a": 0.4, "b": 0.598}):
         with pytest.raises(ValueError, match=r"must be|sum to 1"):
             check_prior(wrong)
 
