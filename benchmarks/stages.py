@@ -34,15 +34,23 @@ def run_lab(project: Path, source: Path, rows: Iterable[Sequence[str]], settings
     settings
         Parameters, as ``section.key=value``.
     """
+    lines = run_stages(ALL, project, source, rows, settings)
+    print_line(f"report/index.html: {(project / 'report/index.html').stat().st_size / 1e6:.1f} MB")
+    return lines
+
+
+def run_stages(
+    stages: Iterable[str], project: Path, source: Path, rows: Iterable[Sequence[str]], settings: Sequence[str]
+) -> list[dict]:
+    """Some stages, as :func:`run_lab` runs all of them."""
     with (source / "recordings.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("recording", "label", "culture", "batch"), *rows])
     (project / "new").mkdir()  # an empty folder: nothing to classify
     lines = []
-    for stage in ALL:
+    for stage in stages:
         given = (f"unzip.source={source}", "classify.source=new", "report.compare=null", *settings)
         lines.append({"stage": stage, **run_stage(stage, project, given)})
         print_line(" ".join(format_line(lines[-1])))
-    print_line(f"report/index.html: {(project / 'report/index.html').stat().st_size / 1e6:.1f} MB")
     return lines
 
 

@@ -49,6 +49,19 @@ def test_a_number_out_of_range_is_flagged(name, value, sentence):
     assert reasons == [] and flags.startswith(sentence)
 
 
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_number_at_the_end_of_its_range_is_within_it(name):
+    measured = make_measured()
+    detector = NoveltyDetector.fit(measured, GROUPS)
+    low, high = detector.ranges[name]
+    for value in (low, high):
+        odd = replace(measured[0], values=measured[0].values | {"firing_rate_hz": 2.0, name: value})
+        assert detector.check(odd) == ([], []), f"{name} = {value}"
+    for value in (low - 1e-6, high + 1e-6):
+        odd = replace(measured[0], values=measured[0].values | {"firing_rate_hz": 2.0, name: value})
+        assert (detector.check(odd) == ([], [])) == np.isinf(value), f"{name} = {value}"
+
+
 def test_dead_electrodes_are_refused():
     measured = make_measured()
     odd = replace(measured[0], values=measured[0].values | {"dead_fraction": 1 / 3})
