@@ -11,6 +11,7 @@ from mea.runtime.files import read_json
 from mea.runtime.tables import read_table
 
 
+@pytest.mark.slow
 def test_models_are_scored_through_the_stages(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MEA_WORKERS", "1")
     monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
@@ -26,6 +27,7 @@ def test_models_are_scored_through_the_stages(tmp_path, capsys, monkeypatch):
     assert len(read_table(tmp_path / "out" / "pool_batch_1.csv")) == 12
 
 
+@pytest.mark.slow
 def test_the_shipped_classifier_beside_a_plain_one(tmp_path, monkeypatch):
     """Rates that differ fourfold are told apart by both; with the labels permuted, by neither."""
     monkeypatch.setenv("MEA_WORKERS", "1")

@@ -41,8 +41,8 @@ def measure_loss(probabilities, targets):
 @pytest.mark.parametrize("temperature", [0.4, 2.5])
 @pytest.mark.parametrize("n_labels", [2, 3])
 def test_a_planted_temperature_is_found(temperature, n_labels):
-    probabilities, targets = make_recordings(20_000, temperature, (0.0,) * n_labels)
-    found = fit_calibrator(probabilities, targets, np.arange(20_000) // 10, 0)
+    probabilities, targets = make_recordings(8_000, temperature, (0.0,) * n_labels)
+    found = fit_calibrator(probabilities, targets, np.arange(8_000) // 10, 0)
     assert found.method == "temperature" and found.bias == (0.0,) * n_labels
     assert found.temperature == pytest.approx(temperature, rel=0.05)
 
