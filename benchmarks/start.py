@@ -1,6 +1,6 @@
 """What a stage costs before it begins: CPU seconds of its imports in a new process, and of what Numba compiles.
 
-``python -m benchmarks.start`` prints a line a stage.
+``python -m benchmarks.start`` prints a line a stage, and one of the libraries that most stages need, imported alone.
 """
 
 import os
@@ -28,7 +28,8 @@ with install_timer("numba:compiler_lock", print):
     compute_features(events, [(0.0, 60.0)])
     compute_long_window_features(events, [(0.0, 60.0)])
 """
-CODE = "import importlib, sys, time; importlib.import_module(f'stages.{sys.argv[1]}'); print(time.process_time())"
+CODE = "import importlib, sys, time; [importlib.import_module(one) for one in sys.argv[1:]]; print(time.process_time())"
+LIBRARIES = ("h5py", "pandas", "sklearn.pipeline", "matplotlib.figure")  # what most stages cannot do without
 
 
 def bench_start(folder: Path, effort: Effort) -> list[dict]:
@@ -41,13 +42,15 @@ def bench_start(folder: Path, effort: Effort) -> list[dict]:
 
 
 def measure_imports(stages: Iterable[str], repeats: int) -> dict[str, float]:
-    """Median CPU seconds from the start of Python to the end of a stage's imports, after one start that is dropped."""
-    spent: dict[str, list[float]] = {}
-    for stage in stages:
-        command = [sys.executable, "-c", CODE, stage]
-        done = [subprocess.run(command, cwd=ROOT, capture_output=True, check=True) for _ in range(repeats + 1)]
-        spent[stage] = [float(one.stdout) for one in done[1:]]
-    return {stage: median(seconds) for stage, seconds in spent.items()}
+    """Median CPU seconds from the start of Python to the end of a stage's imports."""
+    return {stage: _measure([f"stages.{stage}"], repeats) for stage in stages}
+
+
+def _measure(modules: Iterable[str], repeats: int) -> float:
+    """Median CPU seconds from the start of Python until modules are imported, after one start that is dropped."""
+    command = [sys.executable, "-c", CODE, *modules]
+    done = [subprocess.run(command, cwd=ROOT, capture_output=True, check=True) for _ in range(repeats + 1)]
+    return median(float(one.stdout) for one in done[1:])
 
 
 def measure_compilation() -> float:
@@ -63,6 +66,7 @@ def main() -> None:
     """Print a line a stage, and one of the compilation."""
     for stage, seconds in measure_imports((*OTHERS, *TRAINS), 5).items():
         print(f"{stage:10} {seconds:.2f} CPU s")
+    print(f"libraries  {_measure(LIBRARIES, 5):.2f} CPU s: {', '.join(LIBRARIES)} alone")
     print(f"compiled   {measure_compilation():.2f} s: the features' loops, with an empty cache")
 
 

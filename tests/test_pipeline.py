@@ -238,8 +238,8 @@ def find_revision(lab: Lab, experiment: str) -> str:
     ("setting", "texts"),
     [
         ("split.by=moon", ["split.by = 'moon'", "'batch', 'culture', 'recording' or 'chunk'"]),
-        ("split.folds=9", ["9", "split.folds"]),
-        ("unzip.source=nowhere", ["failed to reproduce 'unzip'", "nowhere"]),
+        pytest.param("split.folds=9", ["9", "split.folds"], marks=pytest.mark.slow),
+        pytest.param("unzip.source=nowhere", ["failed to reproduce 'unzip'", "nowhere"], marks=pytest.mark.slow),
         ("split.nope=1", ["Could not override 'split.nope'"]),
     ],
 )

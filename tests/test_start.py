@@ -23,13 +23,13 @@ HEAVY = {
 MAY_IMPORT = {
     "unzip": set(),
     "h5": set(),
-    "array": {"numba", "matplotlib"},
-    "split": {"numba", "sklearn", "scipy.stats"},
-    "features": {"numba", "sklearn", "scipy.stats", "scipy.signal"},
+    "array": {"matplotlib"},
+    "split": {"sklearn", "scipy.stats"},
+    "features": {"sklearn", "scipy.stats", "scipy.signal"},
     "contrast": {"sklearn", "scipy.stats", "matplotlib"},
-    "train": {"numba", "sklearn", "scipy.stats", "scipy.signal", "matplotlib"},
-    "evaluate": {"numba", "sklearn", "scipy.stats", "scipy.signal", "matplotlib"},
-    "classify": {"numba", "sklearn", "scipy.stats", "scipy.signal"},
+    "train": {"sklearn", "scipy.stats", "scipy.signal", "matplotlib"},
+    "evaluate": {"sklearn", "scipy.stats", "scipy.signal", "matplotlib"},
+    "classify": {"sklearn", "scipy.stats", "scipy.signal"},
 }
 
 
