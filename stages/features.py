@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from mea.features.families import build_feature_table, list_summaries
-from mea.models.features import compute_chunks, summarise_recordings
+from mea.features.recordings import compute_chunks, summarise_recordings
 from mea.recordings.lab_columns import read_passed_on
 from mea.runtime.command import print_line, run_command
 from mea.runtime.files import fresh_folder

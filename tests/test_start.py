@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "h5": set(),
     "array": {"matplotlib"},
     "split": {"sklearn", "scipy.stats"},
-    "features": {"sklearn", "scipy.stats", "scipy.signal"},
+    "features": {"scipy.stats", "scipy.signal"},
     "contrast": {"sklearn", "scipy.stats", "matplotlib"},
     "train": {"sklearn", "scipy.stats", "scipy.signal", "matplotlib"},
     "evaluate": {"sklearn", "scipy.stats", "scipy.signal", "matplotlib"},

@@ -16,7 +16,7 @@ from mea.arrays.events import SpikeEvents
 from mea.arrays.events_file import load_events, save_events
 from mea.classification.decisions import cut_recording
 from mea.features.families import list_features, list_long_window_features
-from mea.models.features import compute_chunks, summarise_recordings
+from mea.features.recordings import compute_chunks, summarise_recordings
 from mea.recordings.recording import Recording, format_pauses, read_recording, write_recording
 from mea.splitting.chunks import cut_chunks
 
