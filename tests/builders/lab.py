@@ -31,7 +31,6 @@ TINY = {
     "simulate": {"batches": 4, "cultures_per_label": 1, "duration_s": 2.4},
     "split": {"folds": 2},
     "train": {"models": ["rate", "cnn_lstm"], "cnn_lstm": {"epochs": 2, "bin_ms": 20}},
-    "report": {"explain": 0},
 }
 
 
