@@ -90,7 +90,7 @@ def shift_prior(probabilities: np.ndarray, prior: np.ndarray, new_prior: np.ndar
     """
     if np.array_equal(prior, new_prior):
         return probabilities
-    logs = np.log(np.clip(np.asarray(probabilities, float), MIN_PROBABILITY, 1.0))
+    logs = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     return softmax(logs + np.log(new_prior) - np.log(prior), axis=1)
 
 

@@ -254,6 +254,13 @@ def test_a_stream_of_another_kind_is_not_taken_whatever_its_channels(tmp_path):
     assert len(read_one(tmp_path / "a.h5").names) == 2
 
 
+def test_a_stream_without_samples_is_taken_only_where_there_is_no_other(tmp_path):
+    counts = make_small_counts(4, 500)
+    streams = [Stream(counts[:, :0], FOUR["labels"], 40), Stream(counts[:2], FOUR["labels"][:2], 40)]
+    write_mcs_file(tmp_path / "a.h5", [RigRecording(streams)])
+    assert len(read_one(tmp_path / "a.h5").names) == 2
+
+
 def test_missing_stream_attributes_are_made_up_for_by_the_label(tmp_path):
     write_small_mcs(tmp_path / "a.h5", **FOUR, filtered=True)
     with h5py.File(tmp_path / "a.h5", "r+") as h5:

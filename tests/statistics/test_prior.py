@@ -108,3 +108,8 @@ def test_the_share_of_the_training_recordings_is_their_share():
     assert resolve_prior("training", ["a", "b"], counts).tolist() == [0.75, 0.25]
     assert resolve_prior("equal", ["a", "b"], counts).tolist() == [0.5, 0.5]
     assert resolve_prior("training", ["a", "b"], np.array([30, 0])).tolist() == [0.5, 0.5], "a class that nobody saw"
+
+
+def test_a_class_without_recordings_leaves_equal_weights():
+    """Its share cannot be given to any of them."""
+    np.testing.assert_allclose(weigh_recordings(np.array([0, 0, 1, 1]), np.array([0.4, 0.4, 0.2])), 1)

@@ -1,6 +1,7 @@
 """Metrics against answers worked out by hand, scikit-learn and SciPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
@@ -174,10 +175,25 @@ def test_roc_curves():
         fpr, tpr, area = curves[label]
         assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1) and (np.diff(fpr) >= 0).all()
         assert area == pytest.approx(reference.roc_auc_score(actual == label, probabilities[:, k]))
+        assert len(fpr) == len(actual) + 1, "a point for each probability, and the origin"
     actual, probabilities = make_predictions(AB)
     assert list(trace_roc(AB, actual, probabilities)) == ["b"]
     for label in AB:  # no recording of the other class
         assert trace_roc(AB, np.full(5, label), np.full((5, 2), 0.5)) == {}
+    assert trace_roc(AB, np.array(["a", "b", "a"]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]))["b"][2] == 1
+
+
+def test_a_class_that_no_recording_has_stands_in_the_report_with_nothing():
+    report = report_classes(ABC, np.array(["a", "b"]), np.array(["a", "a"])).set_index("label")
+    assert report.index.tolist() == ABC and report.loc["c"].tolist() == [0, 0, 0, 0]
+    assert report.loc["a"].tolist() == [0.5, 1, pytest.approx(2 / 3), 1]
+
+
+def test_the_calibration_has_intervals_of_95_percent_unless_told_otherwise():
+    actual, probabilities = make_predictions(AB)
+    table, _ = measure_calibration(AB, actual, probabilities, 5)
+    pd.testing.assert_frame_equal(table, measure_calibration(AB, actual, probabilities, 5, 0.95)[0])
+    assert not table.equals(measure_calibration(AB, actual, probabilities, 5, 0.9)[0])
 
 
 # --- the table of metrics --------------------------------------------------------------------------------------------
