@@ -48,7 +48,6 @@ from mea.recordings.lab_layouts import read_layouts
 from mea.recordings.plate_map import read_plate_map
 from mea.recordings.recording import RawRecording
 from mea.runtime.checksums import CHECKSUMS, write_checksums
-from mea.runtime.command import print_line
 from mea.runtime.errors import MeaError
 from mea.runtime.tables import draw_markdown
 from mea.training.classifier import load_classifier
@@ -216,7 +215,7 @@ def keep(out: Path, name: str, found: tuple[int, str], content: bytes) -> None:
     """Keep a file that is a fault, and say so."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}_{found[0]}{READERS[name][2]}").write_bytes(damage(content, found[0]))
-    print_line(f"{name}, seed {found[0]}: {found[1]}")
+    print(f"{name}, seed {found[0]}: {found[1]}", flush=True)
 
 
 def main() -> None:
@@ -229,12 +228,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first file")
     parser.add_argument("--out", type=Path, default=Path("fuzz"), metavar="FOLDER", help="where faults are kept")
     given = parser.parse_args()
+    os.environ["MEA_QUIET"] = "1"  # what reads archives shows a bar for each
     os.environ["MEA_WORKERS"] = "1"
     rows = []
     for name in given.readers:
         counts = fuzz(name, given.minutes, given.seed, given.out)
         rows.append([name, str(counts.total()), *(str(counts[what]) for what in ("read", "refused", "fault"))])
-        print_line(" ".join(rows[-1]))
+        print(" ".join(rows[-1]), flush=True)
     print("\n".join(draw_markdown(["reader", "files", "read", "refused", "faults"], rows)))
 
 

@@ -102,10 +102,14 @@ def main() -> None:
         print_line("\n".join(f"{kind}: {count}" for kind, count in count_cases().items()))
         return
     for kind, files in KINDS.items():
-        outcomes = count_outcomes(run_pytest(files))
+        said = run_pytest(files)
+        outcomes = count_outcomes(said)
         total = {name: total[name] + outcomes[name] for name in total}
         rows.append([kind, *map(str, outcomes.values())])
         print_line(" | ".join(rows[-1]))
+        for line in said.splitlines():
+            if line.startswith(("FAILED", "ERROR", "E  ")):
+                print_line(line)
     rows.append(["all", *map(str, total.values())])
     table = "\n".join(draw_markdown(["tried", "as it should be", "not", "skipped here"], rows))
     PAGE.write_text(replace_drawn(PAGE.read_text(encoding="utf-8"), BEGIN, table), encoding="utf-8")

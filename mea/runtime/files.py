@@ -134,14 +134,25 @@ def _explain_refusal(path: Path, only: Container[int | None] = (), work: Path | 
     """
     try:
         yield
-    except OSError as error:
-        if only and error.errno not in only and (work is None or error.filename not in (work, str(work))):
+    except (OSError, RuntimeError) as error:
+        number, file = _find_errno(error), getattr(error, "filename", None)
+        if number is None and not isinstance(error, OSError):
             raise
-        where = f": {error.filename}" if error.filename else ""
+        if only and number not in only and (work is None or file not in (work, str(work))):
+            raise
+        said, where = os.strerror(number) if number else error, f": {file}" if file else ""
         raise MeaError(
-            f"{path}: cannot be written ({error.strerror or error}{where}). Make room or get the right to write "
-            "there, or name another place."
+            f"{path}: cannot be written ({said}{where}). Make room or get the right to write there, or name another "
+            "place."
         ) from None
+
+
+def _find_errno(error: OSError | RuntimeError) -> int | None:
+    """The number of what the operating system said; HDF5 has it in its text where closing a file failed."""
+    if isinstance(error, OSError):
+        return error.errno
+    said = re.search(r"errno = (\d+)", str(error))
+    return int(said[1]) if said else None
 
 
 def remove_folder(path: Path) -> None:

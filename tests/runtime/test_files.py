@@ -4,9 +4,12 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from builders.lab import ROOT
 
 from mea.runtime.errors import MeaError
 from mea.runtime.files import fresh_file, fresh_folder, hash_file, is_empty_folder, read_json, write_json
@@ -148,3 +151,34 @@ def test_hash_is_sha256(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert hash_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+HDF5 = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from mea.recordings.formats.mcs_layout import RigRecording, Stream
+from mea.recordings.formats.mcs_writer import write_mcs_file
+from mea.runtime.errors import MeaError
+from mea.runtime.files import fresh_folder
+
+counts = np.random.default_rng(0).integers(-9, 9, (12, 20_000), np.int32)
+recording = RigRecording([Stream(counts, [f"{column}4" for column in "ABCDEFGHJKLM"], tick_us=40)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    with fresh_folder(Path(sys.argv[1])) as folder:
+        write_mcs_file(folder / "a.h5", [recording])
+except MeaError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no process's files")
+@pytest.mark.parametrize("room", [50, 1_000, 20_000, 60_000])
+def test_hdf5_that_finds_no_room_is_one_sentence(tmp_path, room):
+    """HDF5 notices at the beginning, in between, or as it closes the file, each time by another exception."""
+    path = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", HDF5, str(path), str(room)], cwd=ROOT, capture_output=True, text=True)
+    remedy = "Make room or get the right to write there, or name another place."
+    assert done.stdout == f"{path}: cannot be written (File too large). {remedy}\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
