@@ -204,6 +204,7 @@ def test_a_new_recording_is_noticed_by_dvc_and_not_by_git(lab):
 # Workspaces of their own
 
 
+@pytest.mark.slow
 def test_a_temporary_experiment_takes_cleaned_recordings_from_the_cache(lab):
     before = lab.list_files(".dvc/cache/mea", *RESULTS)
     said = lab.run("dvc", "exp", "run", "--temp", "--name", "elsewhere", "-S", "h5.on_bad_recording=skip", "array")

@@ -205,6 +205,7 @@ def test_only_what_changed_is_worked_on_again(lab, done, tmp_path, changed, agai
     assert labels["b"] == ("z" if changed == "label" else "y")
 
 
+@pytest.mark.slow
 def test_resampling_uses_every_recording(lab, tmp_path):
     result = run_array(lab, tmp_path, "--set", "array.other_sampling_rate=resample")
     assert result.returncode == 0, result.stderr

@@ -105,6 +105,7 @@ def test_features_are_those_of_both_recordings_compared(lab, how):
     assert checked > 100
 
 
+@pytest.mark.slow
 def test_the_doubled_rate_is_found_and_new_recordings_are_referred(lab, monkeypatch, capsys):
     monkeypatch.setenv("MEA_WORKERS", "1")
     monkeypatch.setenv("MEA_CACHE", str(lab / "cache"))
