@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,75 +25,45 @@ from mea.recordings.recording import RawRecording
 from mea.runtime.cluster import ADDRESS
 from mea.runtime.command import print_line
 from mea.runtime.errors import MeaError
-from mea.runtime.files import read_json
 from mea.runtime.parallel import count_workers, run_parallel
 from mea.runtime.tables import draw_markdown
-from mea.simulation.plans import plan_training
+from mea.simulation.plans import Plan, plan_training
 from mea.simulation.simulate import write_simulated
 
 RIG_S, SPIKES_S, HZ = 9.6, 60.0, 3.15
 TRAINING = 64
-WAIT_S = 120
 
 
-def simulate_one(number: int, folder: Path, count: int) -> None:
-    """One file of the rig, of a lab that the classifier has not met."""
+def write_rig(folder: Path, count: int) -> None:
+    """Files of the rig, of a lab that the classifier has not met."""
+    folder.mkdir()
     plans = plan_training(2, batches=-(-count // 4), cultures=2, recordings=1, class_effect=2.0, recording_variance=1.0)
-    write_simulated(folder / f"r{number:05}.h5", plans[number], RIG_S)
+    run_parallel(partial(_write_one, folder=folder), plans[:count], "simulated")
+
+
+def _write_one(plan: Plan, folder: Path) -> None:
+    write_simulated(folder / f"{plan.recording}.h5", plan, RIG_S)
+
+
+def write_spikes(folder: Path, numbers: range) -> list[tuple[str, ...]]:
+    """Files of spike times; the line of ``recordings.csv`` of each."""
+    folder.mkdir(parents=True)
+    return run_parallel(partial(write_recording, folder=folder, hz=HZ, duration_s=SPIKES_S), numbers, "written")
 
 
 def train_on_spikes(folder: Path) -> Path:
     """A classifier of recordings of spike times."""
-    (folder / "raw").mkdir(parents=True)
-    work = partial(write_recording, folder=folder / "raw", hz=HZ, duration_s=SPIKES_S)
-    rows = run_parallel(work, range(TRAINING), "written")
+    rows = write_spikes(folder / "raw", range(TRAINING))
     stages = ("unzip", "h5", "array", "split", "features", "train", "evaluate")
     run_stages(stages, folder, folder / "raw", rows, SETTINGS)
     return folder / "models/classifier"
-
-
-@contextmanager
-def start_cluster(folder: Path, workers: int) -> Iterator[str]:
-    """The address of a scheduler with so many workers on this machine."""
-    file = folder / "scheduler.json"
-    shared = ["--no-dashboard", "--scheduler-file", str(file)]
-    commands = (
-        ["scheduler", *shared, "--host", "127.0.0.1", "--port", "0"],
-        ["worker", *shared, "--nworkers", str(workers), "--nthreads", "1"],
-    )
-    with (folder / "dask.log").open("w") as log:
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "dask", *one], cwd=folder, env=_find_our_code(), stdout=log, stderr=log
-            )
-            for one in commands
-        ]
-    try:
-        deadline = time.monotonic() + WAIT_S
-        while not file.exists():
-            if time.monotonic() > deadline:
-                raise MeaError(f"the scheduler of Dask did not start within {WAIT_S} s.")
-            time.sleep(0.1)
-        from distributed import Client
-
-        with Client(scheduler_file=str(file), set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=WAIT_S)
-            yield read_json(file)["address"]
-    finally:
-        for process in processes[::-1]:
-            process.terminate()
-            process.wait()
-
-
-def _find_our_code() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def measure(model: Path, source: Path, **environment: str) -> float:
     """Seconds of ``mea classify``, from its start to its end, imports included."""
     command = [sys.executable, "-m", "mea", "classify", "--source", str(source), "--model", str(model)]
     with tempfile.TemporaryDirectory() as folder:
-        given = _find_our_code() | {"MEA_QUIET": "1", "MEA_CACHE": f"{folder}/cache"} | environment
+        given = os.environ | {"MEA_QUIET": "1", "MEA_CACHE": f"{folder}/cache", "PYTHONPATH": str(ROOT)} | environment
         begin = time.perf_counter()
         done = subprocess.run(
             [*command, "--out", f"{folder}/out.csv"], cwd=folder, env=given, capture_output=True, text=True, check=False
@@ -105,7 +73,7 @@ def measure(model: Path, source: Path, **environment: str) -> float:
         return time.perf_counter() - begin
 
 
-def measure_ways(work: Path, source: Path, count: int, duration_s: float, model: Path) -> list[list[str]]:
+def measure_ways(source: Path, count: int, duration_s: float, model: Path) -> list[list[str]]:
     """A line for each way to classify a folder of recordings; each with an empty cache."""
     workers = count_workers()
     seconds = {
@@ -113,8 +81,10 @@ def measure_ways(work: Path, source: Path, count: int, duration_s: float, model:
         for number in sorted({1, workers})
     }
     if find_spec("distributed"):
-        with start_cluster(work, workers) as address:
-            seconds[f"Dask, {workers} workers"] = measure(model, source, **{ADDRESS: address})
+        from distributed import LocalCluster
+
+        with LocalCluster("127.0.0.1", n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
+            seconds[f"Dask, {workers} workers"] = measure(model, source, **{ADDRESS: cluster.scheduler_address})
     else:
         print_line("Dask: not measured, distributed is not installed (requirements-cluster.txt)")
     found = read_raw_recordings(next(source.glob("*.h5")), "raw")
@@ -140,27 +110,15 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="mea-classify-"))
     try:
         if given.rig:
-            (work / "rig").mkdir()
-            run_parallel(partial(simulate_one, folder=work / "rig", count=given.rig), range(given.rig), "simulated")
-            lines += measure_ways(work, work / "rig", given.rig, RIG_S, sample)
+            write_rig(work / "rig", given.rig)
+            lines += measure_ways(work / "rig", given.rig, RIG_S, sample)
         if given.spikes:
             model = train_on_spikes(work / "lab")
-            (work / "spikes").mkdir()
-            make = partial(write_recording, folder=work / "spikes", hz=HZ, duration_s=SPIKES_S)
-            run_parallel(make, range(TRAINING, TRAINING + given.spikes), "written")
-            lines += measure_ways(work, work / "spikes", given.spikes, SPIKES_S, model)
+            write_spikes(work / "spikes", range(TRAINING, TRAINING + given.spikes))
+            lines += measure_ways(work / "spikes", given.spikes, SPIKES_S, model)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    titles = [
-        "recordings",
-        "number",
-        "electrodes",
-        "s each",
-        "by",
-        "s",
-        "electrode-seconds a second",
-        "times real time",
-    ]
+    titles = ["recordings", "number", "electrodes", "s each", "by", "s", "electrode-seconds per s", "times real time"]
     print("\n".join(draw_markdown(titles, lines)))
 
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from mea.recordings.recording import RawRecording
-from mea.runtime.compiled import count_threads
 from mea.runtime.errors import BadRecording
+from mea.runtime.parallel import count_threads
 
 MOST_RESAMPLED = 2**31 - 1
 SPAN_BYTES = 100_000_000  # of counts that are read at a time

@@ -18,7 +18,8 @@ from mea.arrays.thresholds import (
     find_threshold,
 )
 from mea.recordings.recording import RawRecording
-from mea.runtime.compiled import compiled, count_threads
+from mea.runtime.compiled import compiled
+from mea.runtime.parallel import count_threads
 
 DIGEST_STRIDE = 997  # every 997th sample is part of a recording's digest
 SCAN_BLOCK = 256  # samples that are scanned together: most blocks hold no spike

@@ -22,7 +22,8 @@ from mea.arrays.spikes import (
 )
 from mea.arrays.thresholds import VALUES, add_to_histogram, find_histogram_threshold, find_least_count
 from mea.recordings.recording import RawRecording
-from mea.runtime.compiled import compiled, count_threads
+from mea.runtime.compiled import compiled
+from mea.runtime.parallel import count_threads
 
 BLOCK_BYTES = 200_000_000
 MOST_PENDING = 400_000_000  # bytes of windows that are suprathreshold without a pause

@@ -4,51 +4,32 @@ Numba takes half a second to import, and most stages call no loop. What it compi
 (:mod:`mea.runtime.numba_cache`).
 """
 
-import os
 from collections.abc import Callable
-from functools import cache, cached_property, update_wrapper
-from threading import RLock
+from functools import cache, update_wrapper
+from threading import Lock
 from typing import Any
 
-from joblib import cpu_count
-
-from mea.runtime.errors import MeaError
-
-LOCK = RLock()  # two threads that call a loop for the first time
+LOCK = Lock()  # for threads that call a loop for the first time
 
 
 class compiled:  # a decorator
     """Decorates a function that works on arrays: compiled at its first call, and kept. They may call one another."""
 
     def __init__(self, function: Callable[..., Any]):
-        self.function = function
+        self.function, self._made = function, None
         update_wrapper(self, function)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the function returns."""
         return self.dispatcher(*arguments, **named)
 
-    @cached_property
+    @property
     def dispatcher(self) -> Any:
-        """Numba's own object."""
+        """Numba's own object, one for all threads."""
         with LOCK:
-            return _import_numba()(self.function)
-
-
-def count_threads() -> int:
-    """Threads for the loops of this process: ``NUMBA_NUM_THREADS``, which joblib sets in workers, else every core.
-
-    Raises
-    ------
-    MeaError
-        If ``NUMBA_NUM_THREADS`` is no whole number of at least 1.
-    """
-    asked = os.environ.get("NUMBA_NUM_THREADS") or cpu_count()
-    if not str(asked).isdecimal() or int(asked) < 1:
-        raise MeaError(
-            f"NUMBA_NUM_THREADS = {asked!r}: must be a whole number, at least 1. Unset it to use every core."
-        )
-    return int(asked)
+            if self._made is None:
+                self._made = _import_numba()(self.function)
+        return self._made
 
 
 @cache

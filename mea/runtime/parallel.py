@@ -30,10 +30,7 @@ def count_workers() -> int:
     MeaError
         If ``MEA_WORKERS`` is no whole number of at least 1.
     """
-    asked = os.environ.get("MEA_WORKERS") or cpu_count()
-    if not str(asked).isdecimal() or int(asked) < 1:
-        raise MeaError(f"MEA_WORKERS = {asked!r}: must be a whole number, at least 1. Unset it to use every core.")
-    return int(asked)
+    return _read_count("MEA_WORKERS", cpu_count(), "use every core")
 
 
 def count_processes() -> int:
@@ -44,15 +41,30 @@ def count_processes() -> int:
     MeaError
         If ``MEA_PROCESSES`` is no whole number of at least 1, or is not there although ``MEA_TORCHRUN`` is.
     """
-    asked = os.environ.get("MEA_PROCESSES") or "1"
-    if not asked.isdecimal() or int(asked) < 1:
-        raise MeaError(
-            f"MEA_PROCESSES = {asked!r}: must be a whole number, at least 1. Unset it to train in one process."
-        )
-    if os.environ.get("MEA_TORCHRUN") and int(asked) == 1:
+    count = _read_count("MEA_PROCESSES", 1, "train in one process")
+    if os.environ.get("MEA_TORCHRUN") and count == 1:
         raise MeaError(
             "MEA_TORCHRUN is set, but MEA_PROCESSES is not: set it to how many processes that starts in all."
         )
+    return count
+
+
+def count_threads() -> int:
+    """Threads for the loops of this process: ``NUMBA_NUM_THREADS``, which joblib sets in workers, else every core.
+
+    Raises
+    ------
+    MeaError
+        If ``NUMBA_NUM_THREADS`` is no whole number of at least 1.
+    """
+    return _read_count("NUMBA_NUM_THREADS", cpu_count(), "use every core")
+
+
+def _read_count(name: str, default: int, otherwise: str) -> int:
+    """The whole number that an environment variable holds, else the default, which does what ``otherwise`` says."""
+    asked = os.environ.get(name) or str(default)
+    if not asked.isdecimal() or int(asked) < 1:
+        raise MeaError(f"{name} = {asked!r}: must be a whole number, at least 1. Unset it to {otherwise}.")
     return int(asked)
 
 

@@ -87,7 +87,7 @@ def test_plots_leave_pyplot_and_the_users_settings_alone():
         "names = set(matplotlib.rcParams) - {'backend'}  # asking for the backend imports pyplot\n"
         "before = {name: matplotlib.rcParams[name] for name in names}\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    save_plot(list(make_plots().values())[-1], Path(folder) / 'x.png')\n"
+        "    for plot in make_plots().values(): save_plot(plot, Path(folder) / 'x.png')\n"
         "assert 'matplotlib.pyplot' not in sys.modules, 'pyplot was imported'\n"
         "assert {name: matplotlib.rcParams[name] for name in names} == before, 'settings changed'\n"
     )

@@ -1,6 +1,7 @@
 """The cache, worker processes, tables, and the small file of a recording."""
 
 import os
+import re
 import shutil
 import time
 from dataclasses import fields, replace
@@ -14,7 +15,7 @@ from builders.working import refuse, square
 from mea.recordings.recording import RawRecording, Recording, read_recording, write_recording
 from mea.runtime.cache import fetch_file, find_cache, make_key
 from mea.runtime.errors import MeaError
-from mea.runtime.parallel import count_workers, run_parallel
+from mea.runtime.parallel import count_threads, count_workers, run_parallel
 from mea.runtime.tables import list_used, read_table, write_table
 
 # --- the cache -------------------------------------------------------------------------------------------------------
@@ -133,15 +134,17 @@ def test_a_log_file_gets_the_first_and_the_last_state_of_a_bar(monkeypatch, caps
     assert len(states) == 2 and "0/30" in states[0] and "30/30" in states[1]
 
 
-def test_number_of_workers(monkeypatch):
-    monkeypatch.setenv("MEA_WORKERS", "7")
-    assert count_workers() == 7
-    monkeypatch.delenv("MEA_WORKERS")
-    assert 1 <= count_workers() <= os.cpu_count()
+@pytest.mark.parametrize(("name", "count"), [("MEA_WORKERS", count_workers), ("NUMBA_NUM_THREADS", count_threads)])
+def test_number_of_workers_and_threads(monkeypatch, name, count):
+    monkeypatch.setenv(name, "7")
+    assert count() == 7
+    monkeypatch.delenv(name)
+    assert 1 <= count() <= os.cpu_count()
     for wrong in ("0", "-1", "two", "1.5"):
-        monkeypatch.setenv("MEA_WORKERS", wrong)
-        with pytest.raises(MeaError, match=f"MEA_WORKERS = '{wrong}': must be a whole number, at least 1"):
-            count_workers()
+        monkeypatch.setenv(name, wrong)
+        said = f"{name} = '{wrong}': must be a whole number, at least 1. Unset it to use every core."
+        with pytest.raises(MeaError, match=re.escape(said)):
+            count()
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

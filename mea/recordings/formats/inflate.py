@@ -14,7 +14,7 @@ import numpy as np
 from isal import igzip_lib, isal_zlib
 
 from mea.recordings.formats.byte_planes import place_int16, place_int32
-from mea.runtime.compiled import count_threads
+from mea.runtime.parallel import count_threads
 
 GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 LEAST_BYTES = 1 << 14  # of a chunk: below, handing chunks around costs more than it saves
