@@ -310,11 +310,11 @@ def test_a_terminal_is_shown_the_time_left(own):
     given = {"MEA_CACHE": str(own.folder / "fresh_cache"), "MEA_QUIET": "", "TERM": "xterm"}
     call = own.describe_call(given) | {"stdout": theirs, "stderr": theirs}
     try:
-        process = subprocess.Popen(["python", "-m", "stages.array"], **call)
+        process = subprocess.Popen(["python", "-m", "stages.h5"], **call)
         os.close(theirs)
         said = read_all(ours)
         assert process.wait(timeout=PATIENCE_S) == 0, said
-        assert re.search(r"array: +\d+%.*\d/8 \[\d\d:\d\d<\d\d:\d\d", said), said
+        assert re.search(r"h5: +\d+%.*\d/8 \[\d\d:\d\d<\d\d:\d\d", said), said
     finally:
         os.close(ours)
         shutil.rmtree(own.folder / "fresh_cache", ignore_errors=True)

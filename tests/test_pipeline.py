@@ -78,6 +78,8 @@ def test_each_model_is_a_stage_of_its_own(lab):
     assert "metrics/train/cnn_lstm.json" in diff and "metrics/train/rate.json" not in diff
     assert "models.cnn_lstm.log_loss" in diff["metrics/evaluate.json"]
     assert "models.rate.log_loss" not in diff["metrics/evaluate.json"]
+    drawn = draw(compare_plots(lab, "HEAD")["loss_of_cnn_lstm__mean_over_folds"])
+    assert "HEAD" in drawn and "workspace" in drawn, "learning curves of both"
 
 
 @pytest.mark.slow
@@ -104,7 +106,7 @@ def read_lock(lab: Lab) -> dict:
 
 @pytest.fixture(scope="module")
 def chunky(built_lab) -> str:
-    changed = ("-S", "split.by=chunk", "-S", "evaluate.choose=cnn_lstm")
+    changed = ("-S", "split.by=chunk", "-S", "train.models=[rate]")
     built_lab.run("dvc", "exp", "run", "--name", "chunky", *changed, "evaluate")
     assert built_lab.read_json("metrics/evaluate.json")["leaky"] == 1
     assert built_lab.read_json("metrics/split.json")["split_level"] == "chunk"
@@ -123,7 +125,7 @@ def test_a_split_by_chunk_is_marked_leaky_and_compared_with_the_honest_one(lab, 
 
 def test_params_diff_shows_what_was_changed_and_nothing_else(lab, chunky):
     changes = json.loads(lab.run("dvc", "params", "diff", "--json", "HEAD", chunky))
-    assert set(changes["params.yaml"]) == {"evaluate.choose", "split.by"}
+    assert set(changes["params.yaml"]) == {"split.by", "train.models"}
     assert changes["params.yaml"]["split.by"]["new"] == "chunk"
 
 
@@ -146,23 +148,27 @@ def test_the_report_holds_the_comparison_with_another_version(lab, chunky):
     assert "report: nothing_like_it: no such commit, branch, tag or DVC experiment" in said
 
 
-def test_plots_diff_draws_both_without_internet(lab, chunky):
+def compare_plots(lab: Lab, *revisions: str) -> dict[str, str]:
+    """What ``dvc plots diff`` puts into its page: each plot in Vega-Lite's language."""
     lab.run("mea", "plots-page")
-    said = lab.run("dvc", "plots", "diff", "HEAD", chunky)
+    said = lab.run("dvc", "plots", "diff", *revisions)
     assert "failed" not in said.lower()
+    page = (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    return dict(re.findall(r"<div id = \"(\w+)\">.*?var spec = ([^\n]*);\n", page, re.DOTALL))
+
+
+def draw(plot: str) -> str:
+    return vl_convert.vegalite_to_svg(json.loads(plot), vl_version=VEGA_LITE)
+
+
+def test_plots_diff_draws_both_without_internet(lab, chunky):
+    plots = compare_plots(lab, "HEAD", chunky)
+    for name in ("confusion_of_recordings", "confusion_of_chunks", "ROC_of_recordings", "accuracy_of_models"):
+        drawn = draw(plots[name])
+        assert chunky in drawn and "HEAD" in drawn, f"{name} does not show both"
     page = (lab.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "<script src" not in page and "cdn." not in page
     assert "confusion_recording.png" in page and "window.vegaEmbed" in page
-    plots = dict(re.findall(r"<div id = \"(\w+)\">.*?var spec = ([^\n]*);\n", page, re.DOTALL))
-    for name in (
-        "confusion_of_recordings",
-        "confusion_of_chunks",
-        "ROC_of_recordings",
-        "loss_of_cnn_lstm__mean_over_folds",
-        "accuracy_of_models",
-    ):
-        drawn = vl_convert.vegalite_to_svg(json.loads(plots[name]), vl_version=VEGA_LITE)
-        assert chunky in drawn and "HEAD" in drawn, f"{name} does not show both"
     assert lab.run("git", "status", "--porcelain") == ""  # neither the page nor its template is Git's business
 
 
@@ -188,17 +194,18 @@ def test_nothing_to_classify_gives_a_table_without_lines(lab):
 def test_a_new_recording_is_noticed_by_dvc_and_not_by_git(lab):
     """In the folder that comes empty with every clone."""
     lab.change_params({"classify": {"source": "data/new"}})
-    lab.run("dvc", "repro", "classify")
     new = next((lab.folder / "data" / "simulate" / "new").glob("*.h5"))
     copy = lab.folder / "data" / "new" / new.name
     copy.write_bytes(new.read_bytes())
     try:
         assert "data/new" not in lab.run("git", "status", "--porcelain", "--untracked-files=all")
-        assert "Running stage 'classify'" in lab.run("dvc", "repro", "classify")
+        lab.run("dvc", "repro", "classify")
         table = (lab.folder / "metrics" / "classify.csv").read_text(encoding="utf-8").splitlines()
         assert len(table) == 2 and new.stem in table[1]
+        assert "up to date" in lab.run("dvc", "status", "classify")
     finally:
         copy.unlink()
+    assert re.search(r"modified: +data/new", lab.run("dvc", "status", "classify"))
 
 
 # Workspaces of their own
@@ -253,7 +260,7 @@ def test_a_bad_parameter_ends_with_its_message(lab, setting, texts):
 @pytest.mark.parametrize(
     ("stage", "sign"),
     [
-        pytest.param("array", "data/.array.*.partial/*.npz"),
+        pytest.param("array", "data/.array.*.partial/*.npz", marks=pytest.mark.slow),
         pytest.param("simulate", "data/.simulate.*.partial/train/*", marks=pytest.mark.slow),
         pytest.param("train@cnn_lstm", "models/folds/.cnn_lstm.*.partial", marks=pytest.mark.slow),
         pytest.param("evaluate", "models/.classifier.*.partial", marks=pytest.mark.slow),

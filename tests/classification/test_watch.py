@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 import zipfile
+from functools import partial
 
 import pytest
 from builders.classifiers import make_classifier
 from builders.lab import ROOT, wait_until
 from builders.recordings import write_small_mcs
 
+from mea.classification import command
 from mea.classification.classify import classify_source, list_rows
 from mea.classification.command import main
 from mea.classification.watch import read_done, watch_folder
@@ -46,7 +48,7 @@ def files(tmp_path_factory):
     return folder
 
 
-def run(folder, model, out, stop_after_s=7):
+def run(folder, model, out, stop_after_s):
     main(["--watch", str(folder), "--model", str(model), "--out", str(out), "--stop-after", str(stop_after_s)])
 
 
@@ -54,8 +56,9 @@ def read_lines(out):
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
 
 
-def test_each_recording_is_a_line_as_the_whole_folder_would_have_it(files, model, tmp_path, capsys):
-    run(files, model, tmp_path / "out.jsonl")
+def test_each_recording_is_a_line_as_the_whole_folder_would_have_it(files, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "watch_folder", partial(watch_folder, settle_s=0.5))
+    run(files, model, tmp_path / "out.jsonl", 3)
     lines = read_lines(tmp_path / "out.jsonl")
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == lines
     assert [(line["file"], line["recordings"]) for line in lines] == [
@@ -67,7 +70,7 @@ def test_each_recording_is_a_line_as_the_whole_folder_would_have_it(files, model
     (broken,) = [line for line in lines if line["file"] == "broken.h5"]
     assert broken["decision"] == "rejected" and broken["reason"].startswith("unreadable: broken.h5: ")
     before = (tmp_path / "out.jsonl").read_bytes()
-    run(files, model, tmp_path / "out.jsonl", 2)
+    run(files, model, tmp_path / "out.jsonl", 1)
     assert (tmp_path / "out.jsonl").read_bytes() == before, "all of it is done"
     assert capsys.readouterr().out == ""
 
@@ -95,7 +98,7 @@ def test_a_file_is_read_once_it_is_whole_and_again_when_it_changes(files, tmp_pa
 
     copying = threading.Thread(target=copy_slowly)
     copying.start()
-    found = list(watch_folder(folder, classify, out, SUFFIXES, stop_after_s=3, settle_s=0.8))
+    found = list(watch_folder(folder, classify, out, SUFFIXES, stop_after_s=1.5, settle_s=0.8))
     copying.join()
     assert seen == [content, (files / "a.h5").read_bytes()] and len(found) == 2
     assert set(read_done(out)) == {"slow.h5"}

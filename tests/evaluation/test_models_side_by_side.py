@@ -64,6 +64,7 @@ def test_the_headline_is_the_weighted_pool_of_both(pooled):
         assert metrics["models"][name]["accuracy"] == (table[f"{name}.predicted"] == table["label"]).mean()
 
 
+@pytest.mark.slow
 def test_one_model_is_chosen_shipped_and_told(pooled, tmp_path):
     """Named, it is the headline; what train.models does not list is removed from the folder that DVC hashes."""
     folder, array, _ = pooled

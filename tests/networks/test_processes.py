@@ -141,6 +141,7 @@ def test_the_train_stage_starts_the_processes_itself(monkeypatch, tmp_path):
         assert metrics[2][part] == pytest.approx(metrics[1][part], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_from_the_checkpoint_of_one(sides, monkeypatch, tmp_path):
     whole = train(sides, batch_size=UNEVEN)
     with pytest.raises(OSError, match="power cut"):

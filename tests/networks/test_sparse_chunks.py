@@ -108,6 +108,7 @@ def test_training_on_built_chunks_gives_the_same_bits(sides, monkeypatch):
     assert_same(again, trained)
 
 
+@pytest.mark.slow
 def test_half_the_precision_learns_nearly_the_same(sides):
     trained, coarse = train(sides), train(sides, precision="bfloat16")
     assert all(value.dtype == torch.float32 for value in coarse.weights.values()), "weights stay what they are"

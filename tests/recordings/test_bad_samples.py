@@ -178,6 +178,12 @@ def run(stage, folder, *settings):
     run_command(work[stage], stage.Params, argv, **paths | ({"source": ""} if stage is stages.unzip else {}))
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """No test here looks at a plot."""
+    monkeypatch.setattr(stages.array, "MOST_SHOWN", 0)
+
+
 @pytest.fixture
 def damaged(tmp_path):
     """Four recordings, a flipped byte in the compressed samples of one."""

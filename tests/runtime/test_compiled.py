@@ -56,12 +56,14 @@ def test_changed_code_is_compiled_anew_and_the_other_version_keeps_its_own(tmp_p
     assert run(tmp_path / "one", tmp_path) == ((1, 0), values)
 
 
+@pytest.mark.slow
 def test_the_users_own_place_comes_first(tmp_path):
     own = tmp_path / "own"
     assert run(clone(tmp_path / "one"), tmp_path, NUMBA_CACHE_DIR=str(own))[0] == (0, 1)
     assert list(own.rglob("*.nbi")) and not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_where_the_users_cache_cannot_be_written_it_lies_beside_the_source(tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     run(clone(tmp_path / "one"), tmp_path)

@@ -50,6 +50,7 @@ def lab(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEA_WORKERS", "1")
         patch.setenv("MEA_CACHE", str(folder / "cache"))
+        patch.setattr(stages.array, "MOST_SHOWN", 0)  # no plots
         run_stage(stages.unzip, [f"unzip.source={folder / 'raw'}"], out=folder / "unzip")
         run_stage(stages.h5, [], unzip=folder / "unzip", out=folder / "h5", metrics=folder / "h5.json")
         run_stage(stages.array, [], h5=folder / "h5", unzip=folder / "unzip", out=folder / "array",

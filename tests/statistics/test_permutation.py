@@ -265,8 +265,7 @@ def find_effects(name, count=200, effect=0.0):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in ("many pure", "balanced") else []) for name in DESIGNS],
+    "name", [pytest.param(name, marks=[] if name == "cultures" else [pytest.mark.slow]) for name in DESIGNS]
 )
 def test_at_most_one_in_twenty_where_there_is_nothing(name):
     """200 data sets with strong fingerprints and no effect: at most 10 p-values are below 0.05.
