@@ -10,7 +10,12 @@ import pytest
 from scipy.stats import binomtest, chisquare
 from sklearn.metrics import balanced_accuracy_score
 
-from mea.statistics.permutation import count_permutations, permute_labels, run_permutation_test
+from mea.statistics.permutation import (
+    count_permutations,
+    draw_permutations,
+    permute_labels,
+    run_permutation_test,
+)
 
 
 def make_table(*rows):
@@ -22,8 +27,7 @@ def make_table(*rows):
 
 def draw_many(recordings, n=500):
     """(n,) strings, one letter a recording."""
-    rng = np.random.default_rng(0)
-    return ["".join(permute_labels(recordings, rng)) for _ in range(n)]
+    return ["".join(labels) for labels in draw_permutations(recordings, n, seed=0)]
 
 
 def check_uniform(outcomes, expected):
@@ -124,8 +128,7 @@ def test_any_design_keeps_its_groups_and_labels(seed):
     rows = [(kind[culture], culture, rng.choice(["x", "y", ""])) for culture in rng.choice(list("0123456"), 30)]
     rows += [(label, "", batch) for label, batch in zip("abc", rng.choice(["x", "y", "z", ""], 3))]
     recordings = make_table(*rows)
-    for _ in range(30):
-        permuted = permute_labels(recordings, rng)
+    for permuted in draw_permutations(recordings, 30, seed):
         assert permuted.shape == (33,) and set(permuted) == set("abc")
         assert (recordings.assign(label=permuted)[:30].groupby("culture")["label"].nunique() == 1).all()
 
@@ -141,6 +144,9 @@ def test_same_seed_same_labels_and_any_index():
     first = permute_labels(recordings, np.random.default_rng(1))
     again = permute_labels(recordings.set_index(pd.Index([5, 3, 9, 1, 0, 2])), np.random.default_rng(1))
     assert first.tolist() == again.tolist()
+    rng = np.random.default_rng(1)
+    one_by_one = [permute_labels(recordings, rng).tolist() for _ in range(9)]
+    assert draw_permutations(recordings, 9, seed=1).tolist() == one_by_one
 
 
 def test_a_huge_number_of_permutations_is_infinite():
@@ -167,8 +173,7 @@ def test_null_is_the_widened_score_of_permuted_labels():
     recordings = make_table(*[("ab"[k % 2], f"c{k // 3}", "") for k in range(60)])
     predicted = rng.choice(list("ab"), 60)
     result = run_permutation_test(recordings, predicted, 200, 7)
-    rng = np.random.default_rng(7)
-    plain = np.array([balanced_accuracy_score(permute_labels(recordings, rng), predicted) for _ in range(200)])
+    plain = np.array([balanced_accuracy_score(labels, predicted) for labels in draw_permutations(recordings, 200, 7)])
     np.testing.assert_allclose(result.null, plain.mean() + 2**0.5 * (plain - plain.mean()))
     assert result.p_value == pytest.approx((1 + (result.null >= result.observed - 1e-9).sum()) / 201)
 
