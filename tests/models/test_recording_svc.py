@@ -153,7 +153,7 @@ def test_platt_scaling_knows_planted_odds_and_weighs_both_classes_equally():
     assert slope == pytest.approx(1.5, abs=0.05) and intercept == pytest.approx(0, abs=0.05)
 
 
-@pytest.mark.parametrize("n_labels", [2, 3])
+@pytest.mark.parametrize("n_labels", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_recordings_are_classified_and_the_file_gives_the_same(n_labels, tmp_path):
     values, _, culture = make_lab(effect=3.0)
     targets = culture % n_labels

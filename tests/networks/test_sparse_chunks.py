@@ -98,6 +98,7 @@ def train(sides, **changed):
     return train_network(CnnLstmNetwork(12, 12, 2, "reshape"), Classification(), *sides, replace(CONFIG, **changed))
 
 
+@pytest.mark.slow
 def test_training_on_built_chunks_gives_the_same_bits(sides, monkeypatch):
     trained = train(sides)
     built = []

@@ -231,6 +231,7 @@ def test_new_recordings_are_classified(done):
     assert table["recording"].tolist() == ["x", "y"] and table["decision"].tolist() == ["predicted", "predicted"]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(done, tmp_path, array, new):
     """In another folder, with an empty cache: every file of every stage, plots and models included."""
     run_lab(tmp_path, array)
@@ -238,7 +239,7 @@ def test_the_same_bytes_again(done, tmp_path, array, new):
     first, second = list_bytes(done), list_bytes(tmp_path)
     assert set(first) == set(second) and len(first) > 40
     assert [name for name in first if first[name] != second[name]] == []
-    for stage in ("split", "train"):  # and over what is there, from the cache
+    for stage in ("split", "train", "evaluate"):  # and over what is there, from the cache
         run_stage(stage, tmp_path, array)
     assert list_bytes(tmp_path) == second
     assert not list(tmp_path.rglob("*.partial"))
