@@ -66,7 +66,9 @@ def read_file(path: Path) -> None:
 def unpack_file(path: Path) -> None:
     """What the stage unzip does to an archive."""
     with tempfile.TemporaryDirectory() as folder:
-        unpack(path, Path(folder) / "out")
+        refused = [reason for reason in unpack(path, Path(folder) / "out")["error"] if reason]
+    if refused:
+        raise MeaError(refused[0])
 
 
 def read_map(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Events on disk: one npz per recording, ``data/array/<recording>.npz``."""
 
 import json
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -12,7 +11,7 @@ import numpy as np
 
 from mea.arrays.events import Baseline, SpikeEvents
 from mea.runtime.errors import MeaError
-from mea.runtime.files import redo
+from mea.runtime.files import redo, refuse_damage
 from mea.runtime.npz import save_npz
 
 FORMAT_VERSION = 4
@@ -54,15 +53,13 @@ def load_events(path: Path) -> SpikeEvents:
     MeaError
         If the file is missing, damaged, not one of these, or of another version of the format.
     """
-    try:
+    with refuse_damage(path, "a file written by the array stage", redo("array")):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(arrays.pop("about").tobytes())
         version = about.pop("format_version")
         if version == FORMAT_VERSION:
             return _build_events(about, arrays)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise MeaError(f"{path}: not a file written by the array stage ({error}). {redo('array')}") from None
     raise MeaError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}. Run dvc repro array.")
 
 

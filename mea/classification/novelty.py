@@ -12,7 +12,6 @@ A classifier gives a label to any recording. Recordings unlike the training data
 Recordings of spike times have no voltages: their gain, noise floor and dead electrodes are unknown, and not checked.
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import pandas as pd
 from mea.classification.feature_space import FeatureSpace, measure_held_out, prediction_limit
 from mea.classification.measurements import CHECKS, CHECKS_OF_SILENCE, Measured
 from mea.features.families import list_families
-from mea.runtime.errors import MeaError
+from mea.runtime.files import refuse_damage
 from mea.runtime.npz import save_npz
 
 FILE = "novelty.npz"
@@ -147,7 +146,7 @@ def load_detector(folder: Path) -> NoveltyDetector | None:
     path = folder / FILE
     if not path.exists():
         return None
-    try:
+    with refuse_damage(path, "a file written by the evaluate stage", "Run dvc repro evaluate."):
         with np.load(path, allow_pickle=False) as file:
             values: dict[str, Any] = {name: file[name] for name in file.files}
         names, pairs = values.pop("checks").tolist(), values.pop("ranges")
@@ -155,6 +154,4 @@ def load_detector(folder: Path) -> NoveltyDetector | None:
             raise ValueError(f"checks {', '.join(names)}")
         limits = {name: float(values.pop(name)) for name in ("median_distance", "flag_limit", "reject_limit")}
         space = FeatureSpace(**values | {"residual_std": float(values["residual_std"])})
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise MeaError(f"{path}: not a file written by the evaluate stage ({error}). Run dvc repro evaluate.") from None
     return NoveltyDetector({name: (low, high) for name, (low, high) in zip(names, pairs.tolist())}, space, **limits)

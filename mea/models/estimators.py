@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from mea.runtime.errors import MeaError
+from mea.runtime.files import refuse_damage
 
 TRUSTED = ["mea.models.wccn.CultureNormalizer", "numpy.clip", "numpy.dtype"]  # beyond what skops trusts by itself
 
@@ -42,13 +43,11 @@ def load_estimator(path: Path) -> Any:
         If the file asks for a type we do not trust, or is not readable.
     """
     skops_io = _import_skops()
-    try:
+    with refuse_damage(path, "a model written by the train stage", "Train it again."):
         unknown = set(skops_io.get_untrusted_types(file=path)) - set(TRUSTED)
         if unknown:
             raise MeaError(f"{path}: asks for types we do not trust: {', '.join(sorted(unknown))}. Train it again.")
         return skops_io.load(path, trusted=TRUSTED)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise MeaError(f"{path}: not a model written by the train stage ({error}). Train it again.") from None
 
 
 @cache

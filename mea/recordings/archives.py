@@ -27,9 +27,8 @@ from mea.recordings.other_files import (
     is_recording,
     sniff,
 )
-from mea.recordings.zip_files import ZIP_DAMAGE
 from mea.runtime.errors import MeaError
-from mea.runtime.files import fresh_folder
+from mea.runtime.files import ZIP_DAMAGE, fresh_folder
 from mea.runtime.parallel import run_parallel
 from mea.runtime.tables import write_table
 
@@ -216,7 +215,7 @@ def unpack_entry(entry: ArchiveEntry, out: Path, earlier: tuple[Path, str] | Non
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         count, sha256 = (earlier and _link_same(entry, earlier, target)) or _write_entry(entry, target)
-    except (*ZIP_DAMAGE, RuntimeError) as error:
+    except ZIP_DAMAGE as error:
         problem = f"damaged ({error}). Copy the archive again from where it was made."
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

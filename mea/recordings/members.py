@@ -13,11 +13,11 @@ from mea.recordings.zip_files import (
     COMPRESSIONS,
     ENCRYPTED_FLAG,
     TAR_SUFFIXES,
-    ZIP_DAMAGE,
     decode_name,
     open_archive,
     open_member,
 )
+from mea.runtime.files import ZIP_DAMAGE
 
 DEEPEST = 3  # archives inside one another
 
@@ -67,7 +67,7 @@ def list_zip(path: Path, name: str, suffixes: tuple[str, ...], nested: tuple[int
     try:
         archive = open_archive(path, nested, path.stat().st_mtime_ns)
         infos = archive.infolist()
-    except (*ZIP_DAMAGE, OSError, RuntimeError) as error:
+    except (*ZIP_DAMAGE, OSError) as error:
         return [ArchiveEntry(path, name, "", error=f"{show_name(name)}: {_explain_archive(path, error)}")]
     overlapping = _find_overlapping(infos)
     entries, inner = [], []

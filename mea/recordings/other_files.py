@@ -10,7 +10,8 @@ from mea.recordings.formats import is_spike_table
 from mea.recordings.formats.text_files import LOOKED_AT_BYTES, read_head
 from mea.recordings.manifest import TABLES
 from mea.recordings.naming import show_name
-from mea.recordings.zip_files import TAR_SUFFIXES, ZIP_DAMAGE, decode_name, open_archive
+from mea.recordings.zip_files import TAR_SUFFIXES, decode_name, open_archive
+from mea.runtime.files import ZIP_DAMAGE
 
 RECORDING_SUFFIXES = (".h5", ".hdf5", ".brw", ".bxr", ".nwb")
 NEO_SUFFIXES = (".nex", ".rhd", ".rhs", ".plx", ".smr", ".smrx", ".abf", ".edf")  # one file a recording
@@ -77,7 +78,7 @@ def sniff_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as stream:
             return stream.read(LOOKED_AT_BYTES)
-    except (*ZIP_DAMAGE, OSError, RuntimeError):
+    except (*ZIP_DAMAGE, OSError):
         return b""
 
 
@@ -123,6 +124,6 @@ def _list_files(source: Path) -> Iterator[tuple[str, str]]:
 def _list_members(path: Path) -> list[str]:
     try:
         names = [decode_name(info) for info in open_archive(path, (), path.stat().st_mtime_ns).infolist()]
-    except (*ZIP_DAMAGE, OSError, RuntimeError):
+    except (*ZIP_DAMAGE, OSError):
         return []  # said where it is unpacked
     return [show_name(name) for name in names if not (is_archive(name) or name.endswith("/") or is_hidden(name))]

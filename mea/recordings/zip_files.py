@@ -22,8 +22,6 @@ import inflate64
 
 DEFLATE64 = 9  # what Windows Explorer takes for files over 2 GB
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, DEFLATE64)
-# What zipfile raises on damaged archives; NotImplementedError is its own, where one asks for what it cannot do.
-ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, ValueError)
 TAR_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 UTF8_FLAG, ENCRYPTED_FLAG = 1 << 11, 1

@@ -4,12 +4,16 @@ import errno
 import getpass
 import hashlib
 import json
+import lzma
 import math
 import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +24,8 @@ from filelock import FileLock, Timeout
 from mea.runtime.errors import MeaError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What zipfile raises on damaged archives; RuntimeError and NotImplementedError where they ask for what it cannot do.
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, struct.error, ValueError)
 
 
 def is_empty_folder(path: Path) -> bool:
@@ -198,6 +204,30 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise MeaError(f"{path}: not a file written by a stage (no mapping). Run dvc repro.")
     return values
+
+
+@contextmanager
+def refuse_damage(path: Path, made_by: str, remedy: str) -> Iterator[None]:
+    """Whatever a damaged zip archive makes its readers raise, of NumPy and of skops, becomes one sentence.
+
+    Parameters
+    ----------
+    path
+        The archive: ``.npz`` and ``.skops`` are some.
+    made_by
+        What an undamaged file is, for instance ``a file written by the array stage``.
+    remedy
+        What to do.
+
+    Raises
+    ------
+    MeaError
+        With the three of them and the reason.
+    """
+    try:
+        yield
+    except (*ZIP_DAMAGE, OSError, LookupError, TypeError, AttributeError, MemoryError) as error:
+        raise MeaError(f"{path}: not {made_by} ({str(error) or type(error).__name__}). {remedy}") from None
 
 
 def _tidy(value: Any, digits: int) -> Any:

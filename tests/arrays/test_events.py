@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builders import predecessor
 from builders.recordings import make_small_counts, make_source
+from builders.zips import ZIP_FAULTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -278,6 +279,15 @@ def test_files_that_are_no_events(cleaned, tmp_path):
             match=r"a\.npz: not a file written by the array stage .* Run dvc repro --force",
         ):
             load_events(path)
+
+
+@pytest.mark.parametrize("fault", ZIP_FAULTS)
+def test_damaged_files(cleaned, tmp_path, fault):
+    path = tmp_path / "a.npz"
+    save_events(path, cleaned[0])
+    path.write_bytes(ZIP_FAULTS[fault](path.read_bytes()))
+    with pytest.raises(MeaError, match=r"a\.npz: not a file written by the array stage \(.+\)\. Run dvc repro --force"):
+        load_events(path)
 
 
 def truncate(events, path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders.arrays import make_events
 from builders.novelty import GROUPS, NAMES, make_measured
+from builders.zips import ZIP_FAULTS
 
 from mea.classification.measurements import CHECKS, Measured, measure_recordings
 from mea.classification.novelty import FILE, NoveltyDetector, count_false_alarms, load_detector, save_detector
@@ -159,6 +160,14 @@ def test_round_trip_is_exact(tmp_path, n):
     first = (tmp_path / FILE).read_bytes()
     save_detector(tmp_path, read)
     assert (tmp_path / FILE).read_bytes() == first
+
+
+@pytest.mark.parametrize("fault", ZIP_FAULTS)
+def test_a_damaged_file(tmp_path, fault):
+    save_detector(tmp_path, NoveltyDetector.fit(make_measured(24), GROUPS[:24]))
+    (tmp_path / FILE).write_bytes(ZIP_FAULTS[fault]((tmp_path / FILE).read_bytes()))
+    with pytest.raises(MeaError, match=r"novelty\.npz: not a file written by the evaluate stage \(.+\)\. Run dvc"):
+        load_detector(tmp_path)
 
 
 def test_a_file_of_another_kind(tmp_path):

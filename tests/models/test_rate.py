@@ -9,6 +9,7 @@ import pytest
 import skops.io
 from builders.arrays import describe_events, make_events
 from builders.lab import ROOT
+from builders.zips import ZIP_FAULTS, lengthen
 from sklearn.pipeline import Pipeline
 
 from mea.models.estimators import load_estimator, save_estimator
@@ -85,6 +86,15 @@ def test_a_file_that_asks_for_another_type_is_refused(tmp_path):
     model.steps.append(("last", Planted()))
     skops.io.dump(model, path)
     with pytest.raises(MeaError, match=r"fold_0_rate\.skops: asks for types we do not trust: \S*Planted\. Train it ag"):
+        load_estimator(path)
+
+
+@pytest.mark.parametrize("spoil", [*ZIP_FAULTS.values(), lengthen], ids=[*ZIP_FAULTS, "longer than the file"])
+def test_a_damaged_file_is_refused(tmp_path, spoil):
+    path = tmp_path / "rate.skops"
+    save_estimator(path, fit(np.arange(10.0), np.arange(10) % 2))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(MeaError, match=r"rate\.skops: not a model written by the train stage \(.+\)\. Train it again"):
         load_estimator(path)
 
 
