@@ -191,6 +191,7 @@ def test_a_planted_difference_is_real_in_every_metric_it_touches():
     assert back["brier"].better == back["accuracy"].better == "A"
 
 
+@pytest.mark.slow
 def test_noise_is_noise():
     """Of 12 pairs of equally good versions, no metric calls more than one real."""
     rng = np.random.default_rng(1)
