@@ -16,7 +16,7 @@ repro: $(INSTALLED)  ## run the whole pipeline and say where the results are (al
 	dvc repro report
 	mea summary
 
-test: $(TEST_INSTALLED)  ## the tests, in under 10 minutes on 2 cores
+test: $(TEST_INSTALLED)  ## the tests, in about 10 minutes on 2 cores
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(TEST_INSTALLED)  ## the tests, the slow ones too

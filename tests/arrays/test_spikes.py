@@ -62,7 +62,7 @@ samples = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     samples=samples,
     sampling_rate_hz=st.sampled_from([500, 1000, 2500, 3333, 10_000, 25_000, 50_000]),

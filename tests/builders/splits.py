@@ -11,7 +11,7 @@ from mea.splitting.chunks import cut_chunks
 from mea.splitting.folds import assign_folds
 
 quick = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

@@ -106,7 +106,7 @@ def test_damaged_files_are_findings_and_their_neighbours_are_read(tmp_path):
 def test_whatever_byte_is_wrong_nothing_worse_than_a_finding_comes_of_it(tmp_path, write_file):
     write_file(tmp_path / "ctl_1.h5")
     whole, random, levels = (tmp_path / "ctl_1.h5").read_bytes(), np.random.default_rng(0), set()
-    for _ in range(15):
+    for _ in range(25):
         spoilt = bytearray(whole)
         for place in random.integers(0, min(len(whole), 12_000), 2):  # where names, types and places are
             spoilt[place] = random.integers(256)

@@ -201,3 +201,7 @@ def test_command_writes_the_folders_and_says_where(tmp_path):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert f"2 recordings in {tmp_path / 'out' / 'train'}" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "params.yaml"]
+    refused = subprocess.run([*command, "--set", "simulate.batches=0"], cwd=root, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "simulate.batches = 0" in refused.stderr
+    assert "Traceback" not in refused.stderr
